@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Incoming connections: sockets that are ours, watched with uv_poll_t, one accept for each turn.
+ *
+ * Not uv_listen: when descriptors run out it accepts and closes what waits, or calls back in a busy
+ * loop until there are some again (libuv 1.44 src/unix/stream.c uv__emfile_trick, uv__server_io).
+ * Here connections wait in the backlog while accepting pauses.
+ */
+#include "transport/net/tcp.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "transport/base/err.h"
+#include "transport/base/log.h"
+#include "transport/net/tcp_pipe.h"
+
+enum {
+    PAUSE_MS = 1000,
+    BACKLOG = 512,
+    PORT_TRIES = 16 /* the port that one family got may be taken in the other */
+};
+
+struct listening {
+    uv_poll_t poll;
+    int fd;
+};
+
+struct ftx_listener {
+    ftx_accepted_fn accepted;
+    void *owner;
+    uint16_t port;
+    bool logged; /* an accept error: the first is told, a flood of them is not */
+    uv_timer_t pause;
+    size_t n_handles; /* not closed yet: `pause` and one for each socket */
+    size_t n_sockets;
+    struct listening sockets[];
+};
+
+static void watch(struct ftx_listener *listener);
+
+static void on_pause_over(uv_timer_t *timer) { watch(timer->data); }
+
+static void on_failed(struct ftx_listener *listener, int err) {
+    bool exhausted = err == UV_EMFILE || err == UV_ENFILE || err == UV_ENOMEM || err == UV_ENOBUFS;
+
+    if (err == UV_EAGAIN || err == UV_EINTR || err == UV_ECONNABORTED || err == UV_ENOTCONN)
+        return; /* who called has left */
+    if (!listener->logged)
+        ftx_log(FTX_LOG_WARNING, "listening on port %u: cannot accept: %s%s", listener->port,
+                ftx_err_text(err), exhausted ? "; trying again every second" : "");
+    listener->logged = true;
+    if (!exhausted)
+        return;
+    for (size_t i = 0; i < listener->n_sockets; i++)
+        uv_poll_stop(&listener->sockets[i].poll);
+    uv_timer_start(&listener->pause, on_pause_over, PAUSE_MS, 0);
+}
+
+/* Takes `fd`, also when it fails. */
+static int make_pipe(uv_loop_t *loop, int fd, struct ftx_tcp_pipe **out_tcp) {
+    struct ftx_tcp_pipe *tcp;
+    int err = ftx_tcp_pipe_new(loop, &tcp);
+
+    if (err < 0)
+        goto fail_fd;
+    err = uv_tcp_open(&tcp->tcp, fd);
+    if (err < 0)
+        goto fail_tcp;
+    fd = -1; /* closed with the pipe from here on */
+    err = ftx_tcp_pipe_connected(tcp);
+    if (err < 0)
+        goto fail_tcp;
+    *out_tcp = tcp;
+    return 0;
+
+fail_tcp:
+    ftx_pipe_close(&tcp->pipe);
+fail_fd:
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
+/* Level-triggered: who else waits comes with the next turn. An error shows again in accept. */
+static void on_readable(uv_poll_t *poll, int status, int events) {
+    struct ftx_listener *listener = poll->data;
+    struct ftx_tcp_pipe *tcp = NULL;
+    uv_os_fd_t socket_fd;
+    int fd, err;
+
+    (void)status;
+    (void)events;
+    err = uv_fileno((uv_handle_t *)poll, &socket_fd);
+    assert(err == 0);
+    fd = accept4(socket_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    err = fd < 0 ? -errno : make_pipe(poll->loop, fd, &tcp);
+    if (err < 0)
+        on_failed(listener, err);
+    else
+        listener->accepted(listener->owner, &tcp->pipe);
+}
+
+static void watch(struct ftx_listener *listener) {
+    for (size_t i = 0; i < listener->n_sockets; i++)
+        uv_poll_start(&listener->sockets[i].poll, UV_READABLE, on_readable);
+}
+
+static in_port_t *port_of(struct sockaddr_storage *address) {
+    return address->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)address)->sin6_port
+                                          : &((struct sockaddr_in *)address)->sin_port;
+}
+
+/* `port` 0 becomes the one that was picked. */
+static int open_socket(const struct addrinfo *address, uint16_t *port, int *out_fd) {
+    struct sockaddr_storage bound = {0};
+    socklen_t length = sizeof(bound);
+    const int on = 1;
+    int err;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    memcpy(&bound, address->ai_addr, address->ai_addrlen);
+    *port_of(&bound) = htons(*port);
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        (address->ai_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+        bind(fd, (struct sockaddr *)&bound, address->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0 ||
+        getsockname(fd, (struct sockaddr *)&bound, &length) < 0) {
+        err = -errno;
+        close(fd);
+        return err;
+    }
+    *port = ntohs(*port_of(&bound));
+    *out_fd = fd;
+    return 0;
+}
+
+/* /etc/hosts may name an address twice. */
+static bool is_repeated(const struct addrinfo *first, const struct addrinfo *address) {
+    for (; first != address; first = first->ai_next)
+        if (first->ai_addrlen == address->ai_addrlen &&
+            memcmp(first->ai_addr, address->ai_addr, address->ai_addrlen) == 0)
+            return true;
+    return false;
+}
+
+/* Closes those without a handle. */
+static void close_sockets_from(struct ftx_listener *listener, size_t first) {
+    while (listener->n_sockets > first)
+        close(listener->sockets[--listener->n_sockets].fd);
+}
+
+/* All of `addresses` on one port, or none. */
+static int open_sockets(struct ftx_listener *listener, const struct addrinfo *addresses,
+                        uint16_t port) {
+    int absent = UV_EADDRNOTAVAIL;
+    int err;
+
+    for (const struct addrinfo *it = addresses; it; it = it->ai_next) {
+        if (is_repeated(addresses, it))
+            continue;
+        err = open_socket(it, &port, &listener->sockets[listener->n_sockets].fd);
+        if (err == 0) {
+            listener->n_sockets++;
+        } else if (it->ai_family == AF_INET6 &&
+                   (err == UV_EAFNOSUPPORT || err == UV_EADDRNOTAVAIL)) {
+            absent = err;
+        } else {
+            close_sockets_from(listener, 0);
+            return err;
+        }
+    }
+    listener->port = port;
+    return listener->n_sockets > 0 ? 0 : absent;
+}
+
+int ftx_tcp_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_accepted_fn accepted,
+                   void *owner, struct ftx_listener **out_listener) {
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICSERV | AI_PASSIVE};
+    struct ftx_listener *listener;
+    uv_getaddrinfo_t resolve;
+    size_t n_addresses = 0;
+    int err;
+
+    err = uv_getaddrinfo(loop, &resolve, NULL, address->host[0] ? address->host : NULL, "0",
+                         &hints); /* no callback: answers at once */
+    if (err < 0)
+        return err;
+    for (const struct addrinfo *it = resolve.addrinfo; it; it = it->ai_next)
+        n_addresses++;
+    listener = calloc(1, sizeof(*listener) + n_addresses * sizeof(listener->sockets[0]));
+    if (!listener) {
+        err = UV_ENOMEM;
+        goto fail_addresses;
+    }
+    for (int tries = 0; tries < PORT_TRIES; tries++) {
+        err = open_sockets(listener, resolve.addrinfo, address->port);
+        if (err != UV_EADDRINUSE || address->port != 0)
+            break;
+    }
+    if (err < 0)
+        goto fail_listener;
+    uv_freeaddrinfo(resolve.addrinfo);
+
+    listener->accepted = accepted;
+    listener->owner = owner;
+    listener->n_handles = 1;
+    listener->pause.data = listener;
+    uv_timer_init(loop, &listener->pause);
+    for (size_t i = 0; i < listener->n_sockets; i++) {
+        listener->sockets[i].poll.data = listener;
+        err = uv_poll_init(loop, &listener->sockets[i].poll, listener->sockets[i].fd);
+        if (err < 0) {
+            close_sockets_from(listener, i);
+            ftx_listener_stop(listener);
+            return err;
+        }
+        listener->n_handles++;
+    }
+    watch(listener);
+    *out_listener = listener;
+    return 0;
+
+fail_listener:
+    free(listener);
+fail_addresses:
+    uv_freeaddrinfo(resolve.addrinfo);
+    return err;
+}
+
+uint16_t ftx_listener_port(const struct ftx_listener *listener) { return listener->port; }
+
+static void on_handle_closed(uv_handle_t *handle) {
+    struct ftx_listener *listener = handle->data;
+
+    if (--listener->n_handles == 0)
+        free(listener);
+}
+
+void ftx_listener_stop(struct ftx_listener *listener) {
+    for (size_t i = 0; i < listener->n_sockets; i++) {
+        uv_close((uv_handle_t *)&listener->sockets[i].poll, on_handle_closed);
+        close(listener->sockets[i].fd);
+    }
+    uv_close((uv_handle_t *)&listener->pause, on_handle_closed);
+}

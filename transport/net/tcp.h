@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* TCP as byte pipes: dial, listen. Loop thread only. */
+#ifndef FTX_NET_TCP_H
+#define FTX_NET_TCP_H
+
+#include "transport/net/pipe.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+enum { FTX_DEFAULT_PORT = 15820 };
+
+/*
+ * HOST:PORT split: "name", "name:1", "1.2.3.4:1", "[::1]:1", "[::1]", "::1", ":1" (host empty).
+ * Port absent: FTX_DEFAULT_PORT.
+ */
+struct ftx_address {
+    char host[256];
+    uint16_t port;
+};
+
+/* -EINVAL if `text` is none of these forms, or the port is not 0..65535. Pure. */
+int ftx_address_parse(const char *text, struct ftx_address *out);
+
+/*
+ * Resolves and connects (each address in turn, 10 s in all, shared among them); then `dialled`
+ * comes exactly once, never inside a call, with a pipe that the callee owns, or an error and NULL.
+ * Until then *out_dial may be cancelled (dialled then comes with UV_ECANCELED). An empty host is
+ * this machine. -ENOMEM, or what the resolver says of a malformed host: then `dialled` does not
+ * come.
+ */
+struct ftx_dial;
+typedef void (*ftx_dialled_fn)(void *owner, int err, struct ftx_pipe *pipe);
+int ftx_tcp_dial(uv_loop_t *loop, const struct ftx_address *address, ftx_dialled_fn dialled,
+                 void *owner, struct ftx_dial **out_dial);
+void ftx_dial_cancel(struct ftx_dial *dial);
+
+/*
+ * Listens on every address of the host (a name is looked up here, which blocks; empty: all
+ * addresses, IPv6 and IPv4); port 0 picks one, the same for all. IPv6 addresses are left out on a
+ * machine that cannot have them, if others remain. Each connection comes as a pipe that the callee
+ * owns. Out of descriptors or memory, accepting pauses for a second while connections wait. stop
+ * closes the sockets at once (no `accepted` after it) and frees itself later. -EADDRINUSE and the
+ * like, -ENOMEM.
+ */
+struct ftx_listener;
+typedef void (*ftx_accepted_fn)(void *owner, struct ftx_pipe *pipe);
+int ftx_tcp_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_accepted_fn accepted,
+                   void *owner, struct ftx_listener **out_listener);
+uint16_t ftx_listener_port(const struct ftx_listener *listener);
+void ftx_listener_stop(struct ftx_listener *listener);
+
+#endif
