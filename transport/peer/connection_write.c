@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Records that go: a plan is built and sealed on a worker (several at a time, each into its own
+ * block), then written in order. A plan that reads nothing and is small is built here: that costs
+ * less than the way to a worker.
+ */
+#include "transport/peer/connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/base/err.h"
+#include "transport/peer/block.h"
+#include "transport/peer/peer.h"
+
+enum {
+    QUEUE_MAX = 4 << 20, /* bytes from the plan to the socket: more only waits */
+    HERE_MAX = 8 << 10,
+};
+
+/* A record from its plan until it is written. */
+struct outbound {
+    struct ftx_work work;
+    struct ftx_pipe_write write;
+    struct ftx_list node;
+    struct ftx_connection *connection;
+    struct ftx_plan *plan; /* NULL: given back, or never any */
+    ftx_plan_read_fn read;
+    void *read_ctx;
+    struct ftx_record_key key;
+    uint8_t *block;
+    size_t size; /* planned, then of the record */
+    size_t charged;
+    bool built, writing;
+    int err;
+};
+
+static void outbound_free(struct outbound *out)
+{
+    out->connection->outbound_bytes -= out->charged;
+    ftx_list_remove(&out->node);
+    ftx_record_key_close(&out->key);
+    ftx_block_free(out->block);
+    free(out);
+}
+
+/* Room for `size` bytes at the end of the queue; NULL without memory. */
+static struct outbound *outbound_new(struct ftx_connection *c, size_t size)
+{
+    struct outbound *out = calloc(1, sizeof *out);
+    uint8_t *block = out ? ftx_block_new(size) : NULL;
+    if (!block) {
+        free(out);
+        return NULL;
+    }
+    out->connection = c;
+    out->block = block;
+    out->size = size;
+    out->charged = ftx_block_size(block);
+    c->outbound_bytes += out->charged;
+    ftx_list_append(&c->outbound, &out->node);
+    return out;
+}
+
+static void on_written(struct ftx_pipe_write *write, int err)
+{
+    struct outbound *out = ftx_list_of(write, struct outbound, write);
+    struct ftx_connection *c = out->connection;
+    size_t size = out->size;
+    outbound_free(out);
+    if (c->phase == FTX_CONNECTION_CLOSED)
+        ;
+    else if (err)
+        ftx_connection_fail(c, err);
+    else if (c->phase == FTX_CONNECTION_RECORDS && !c->told)
+        c->events->written(c->owner, c, size);
+    else if (c->phase == FTX_CONNECTION_FINISHING && ftx_list_empty(&c->outbound))
+        ftx_connection_close(c);
+    ftx_connection_job_back(c);
+}
+
+/* Hands to the pipe what is built, up to the first that is not. */
+static void write_built(struct ftx_connection *c)
+{
+    for (struct ftx_list *node = c->outbound.next; c->pipe && node != &c->outbound;
+         node = node->next) {
+        struct outbound *out = ftx_list_of(node, struct outbound, node);
+        if (!out->built)
+            return;
+        if (out->writing)
+            continue;
+        out->writing = true;
+        out->write =
+            (struct ftx_pipe_write){.done = on_written, .bytes = out->block, .size = out->size};
+        c->n_jobs++;
+        ftx_pipe_write(c->pipe, &out->write);
+    }
+}
+
+static void run_build(struct ftx_work *work)
+{
+    struct outbound *out = ftx_list_of(work, struct outbound, work);
+    size_t size = ftx_plan_build(out->plan, out->read, out->read_ctx, out->block + FTX_RECORD_HEAD);
+    assert(FTX_RECORD_HEAD + size + FTX_TAG_SIZE <= out->size);
+    out->err = ftx_record_seal(&out->key, out->block, size);
+    out->size = FTX_RECORD_HEAD + size + FTX_TAG_SIZE;
+}
+
+static void finish_build(struct outbound *out)
+{
+    struct ftx_connection *c = out->connection;
+    struct ftx_plan *plan = out->plan;
+    bool sent = c->phase != FTX_CONNECTION_CLOSED && !out->err;
+    out->plan = NULL;
+    out->built = !out->err;
+    ftx_record_key_close(&out->key);
+    c->events->built(c->owner, c, plan, sent);
+    if (out->err)
+        ftx_connection_fail(c, out->err);
+    else
+        write_built(c);
+}
+
+static void on_built(struct ftx_work *work)
+{
+    struct outbound *out = ftx_list_of(work, struct outbound, work);
+    struct ftx_connection *c = out->connection;
+    finish_build(out);
+    ftx_connection_job_back(c);
+}
+
+bool ftx_connection_has_room(const struct ftx_connection *c)
+{
+    return c->phase == FTX_CONNECTION_RECORDS && !c->told && c->outbound_bytes < QUEUE_MAX;
+}
+
+void ftx_connection_send(struct ftx_connection *c, struct ftx_plan *plan, ftx_plan_read_fn read,
+                         void *read_ctx)
+{
+    assert(c->phase == FTX_CONNECTION_RECORDS);
+    size_t plain = plan->size > FTX_MESSAGE_SMALL_MAX ? plan->size : FTX_MESSAGE_SMALL_MAX;
+    struct outbound *out = outbound_new(c, FTX_RECORD_HEAD + plain + FTX_TAG_SIZE);
+    if (!out) {
+        c->events->built(c->owner, c, plan, false);
+        ftx_connection_fail(c, -ENOMEM);
+        return;
+    }
+    out->plan = plan;
+    out->read = read;
+    out->read_ctx = read_ctx;
+    out->work = (struct ftx_work){.run = run_build, .done = on_built};
+    ftx_record_key_take(&c->secret->send, &out->key);
+    if (plan->window_bytes > 0 || plan->size > HERE_MAX) {
+        c->n_jobs++;
+        ftx_work_queue(c->loop, &out->work);
+    } else {
+        run_build(&out->work);
+        finish_build(out);
+    }
+}
+
+int ftx_connection_write_bytes(struct ftx_connection *c, const uint8_t *bytes, size_t size)
+{
+    struct outbound *out = outbound_new(c, size);
+    if (!out)
+        return -ENOMEM;
+    memcpy(out->block, bytes, size);
+    out->built = true;
+    write_built(c);
+    return 0;
+}
+
+void ftx_connection_write_free(struct ftx_connection *c)
+{
+    while (!ftx_list_empty(&c->outbound))
+        outbound_free(ftx_list_of(c->outbound.next, struct outbound, node));
+}

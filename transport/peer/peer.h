@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One link on the network: dials and is dialled, pairs, resumes, and runs one session at a time
+ * over its connections, for ever. The node holds what all links share: listener, addresses to dial,
+ * handshakes that nobody has claimed yet. Loop thread only, but for the two functions of the host
+ * that say otherwise.
+ *
+ *   armed --PAIR--> enrolled --RESUME--> session (engine) --any end--> back-off 1 2 4 .. 60 s with
+ * jitter --> RESUME ...
+ */
+#ifndef FTX_PEER_PEER_H
+#define FTX_PEER_PEER_H
+
+#include "transport/crypto/identity.h"
+#include "transport/net/tcp.h"
+#include "transport/session/engine.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct ftx_node;
+struct ftx_peer;
+
+enum ftx_peer_stage { FTX_PEER_ARMED = 1, FTX_PEER_ENROLLED = 2, FTX_PEER_PAIRED = 3 };
+
+/* What a link must remember; written durably by the host. Wiped by whoever holds a copy. */
+struct ftx_peer_identity {
+    enum ftx_role role;
+    enum ftx_peer_stage stage;
+    uint8_t guesses;
+    char code[FTX_CODE_MAX + 1]; /* empty once PAIRED */
+    char label[FTX_LABEL_MAX + 1];
+    struct ftx_link_keys keys; /* from ENROLLED on */
+    uint64_t session;          /* highest session number used (S) or accepted (R) */
+};
+
+enum ftx_peer_health {
+    FTX_PEER_OFFLINE,
+    FTX_PEER_PAIRING,
+    FTX_PEER_CONNECTED,
+    FTX_PEER_SAME_ROLE,
+    FTX_PEER_LOST
+};
+
+/* Who the link works for. `ctx` is that of ftx_peer_new. */
+struct ftx_peer_host {
+    const struct ftx_engine_app *app; /* its ctx is the same */
+    /* Worker thread: bytes of an extent (ftx_plan_read_fn). */
+    ftx_plan_read_fn read;
+    /* Write the identity durably, after those before it, then call ftx_peer_saved with the same
+     * token, later, on the loop thread. */
+    void (*save)(void *ctx, const struct ftx_peer_identity *identity, uint64_t token);
+    /*
+     * A session is about to begin: call ftx_peer_ready (later or now) when nothing of the last one
+     * is being written any more, with the peer's last operation that is durable here. If the
+     * connection breaks meanwhile neither begin nor end follow, but another prepare some day.
+     */
+    void (*prepare)(void *ctx);
+    void (*begin)(void *ctx,
+                  struct ftx_engine *engine); /* the session runs: streams may be made due */
+    void (*end)(void *ctx,
+                int reason); /* it is over: no worker reads for it any more, the engine is closed */
+    void (*health)(void *ctx, enum ftx_peer_health health,
+                   const char *address); /* when it changes; the address of CONNECTED, else "" */
+    void (*gone)(
+        void *ctx); /* after ftx_peer_remove or ftx_node_stop: the last call; may be NULL */
+};
+
+/* Makes the node; dials `dial` (n of them, copied) for every link; `listen` NULL: does not listen.
+ * *out_node even serves without links. -EADDRINUSE and the like. */
+int ftx_node_new(uv_loop_t *loop, const struct ftx_address *listen, const struct ftx_address *dial,
+                 size_t n_dial, struct ftx_node **out_node);
+/* The port it listens on, 0: none. */
+uint16_t ftx_node_port(const struct ftx_node *node);
+/* S keeps `n` data connections (0..FTX_DATA_CONNECTIONS_MAX, at first 0) in each session of a link
+ * that it can dial. Holds for sessions that begin later. */
+void ftx_node_set_data_connections(struct ftx_node *node, unsigned n);
+/* Says GOODBYE on all sessions, closes everything, frees itself and its peers when all handles are
+ * gone; `closed` then comes once, after each host's `end` (running sessions) and `gone`. */
+void ftx_node_stop(struct ftx_node *node, void (*closed)(void *ctx), void *ctx);
+
+/* Adds a link and begins to dial. -ENOMEM. */
+int ftx_peer_new(struct ftx_node *node, const struct ftx_peer_identity *identity,
+                 const struct ftx_peer_host *host, void *ctx, struct ftx_peer **out_peer);
+/* The link is gone: GOODBYE, then no callback but `end` (if a session runs), `gone`; frees itself.
+ * Not from inside a callback of the engine. */
+void ftx_peer_remove(struct ftx_peer *peer);
+
+void ftx_peer_saved(struct ftx_peer *peer, uint64_t token, int err);
+void ftx_peer_ready(struct ftx_peer *peer, uint64_t op_seen);
+
+/* What came cannot be taken (a full disk, damaged bytes): ends the session with this error; the
+ * link goes on after its back-off. */
+void ftx_peer_fail(struct ftx_peer *peer, int err);
+/* Something may have become due or acknowledged: the engine is pulled soon (once per loop turn).
+ * Dials at once if the link waits in back-off. */
+void ftx_peer_kick(struct ftx_peer *peer);
+/* Bytes of received records that the application still holds: above FTX_PEER_HELD_MAX reading
+ * pauses until it is below again. */
+enum { FTX_PEER_HELD_MAX = 16 << 20 };
+void ftx_peer_hold(struct ftx_peer *peer, size_t bytes);
+void ftx_peer_release(struct ftx_peer *peer, size_t bytes);
+
+/* The record buffer `whole` that ftx_engine_app.record got: free it with this. Any thread. `size`:
+ * its capacity, for hold and release. */
+void ftx_block_free(void *whole);
+size_t ftx_block_size(const void *whole);
+
+#endif

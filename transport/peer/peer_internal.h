@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of transport/peer share: the node, the link and its parts.
+ *
+ *   node.c            listener, connections that no link has claimed
+ *   peer.c            a link's life, its saves, what its connections tell it
+ *   peer_dial.c       when and in which mode it dials
+ *   peer_handshake.c  which handshakes may run, what they want, who is proven
+ *   peer_session.c    from a proven connection to a running engine, and its end
+ */
+#ifndef FTX_PEER_INTERNAL_H
+#define FTX_PEER_INTERNAL_H
+
+#include "transport/base/list.h"
+#include "transport/peer/connection.h"
+#include "transport/peer/gate.h"
+#include "transport/peer/peer.h"
+
+struct ftx_node {
+    uv_loop_t *loop;
+    struct ftx_listener *listener;
+    uint16_t port;
+    struct ftx_address *dial;
+    size_t n_dial;
+    unsigned n_data;
+    struct ftx_list peers;
+    struct ftx_list
+        unclaimed; /* accepted, oldest first, until a link claims them or they are gone */
+    struct ftx_gate gate;
+    unsigned n_pending; /* accepted connections that are not proven */
+    unsigned n_peers;   /* not freed yet */
+    uv_timer_t life;    /* never started: its closing begins the end */
+    bool stopping;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+enum ftx_session_state {
+    FTX_SESSION_NONE,
+    FTX_SESSION_RUNNING,
+    FTX_SESSION_CLOSING, /* its connections are going */
+};
+
+struct ftx_peer_session {
+    enum ftx_session_state state;
+    struct ftx_engine engine;
+    struct ftx_connection *connections[FTX_CONNECTIONS_MAX]; /* by their index in the engine */
+    unsigned n_connections;
+    unsigned n_left;   /* of them, not gone yet */
+    bool connected;    /* both ends said START */
+    bool no_more_data; /* a data connection failed: this session does without */
+    int reason;        /* CLOSING: why */
+    uint64_t began_ms;
+    uint64_t moved_bytes; /* both ways */
+};
+
+struct ftx_peer {
+    struct ftx_list in_node;
+    struct ftx_node *node;
+    const struct ftx_peer_host *host;
+    void *ctx;
+    struct ftx_peer_identity *identity; /* as last given to host->save; in locked memory */
+    uint64_t last_token;
+    enum ftx_peer_health health;
+    char health_address[64];
+    struct ftx_list connections; /* all of the link, until they are gone */
+    size_t held_bytes;
+    bool removed;
+    unsigned n_handles;
+    uv_idle_t turn; /* runs once after kicks */
+
+    /* peer_dial.c */
+    uv_timer_t retry; /* active: resting between two rounds */
+    uint64_t rest_since_ms;
+    unsigned rests;                 /* how many in a row: the next is longer */
+    unsigned round;                 /* ENROLLED: even RESUME, odd PAIR */
+    size_t address, tried;          /* in node->dial; how many of them this round */
+    int dial_err;                   /* of the last failure: a repeat is not news */
+    struct ftx_dial *dial;          /* TCP is connecting */
+    bool dial_data;                 /* ... for a data connection */
+    unsigned n_dials;               /* whose `dialled` has not come */
+    struct ftx_connection *attempt; /* what became of it, in handshake */
+
+    /* peer_session.c */
+    struct ftx_connection *candidate;
+    bool asked;    /* host->prepare was called, ready has not come */
+    uint64_t jump; /* S: how far the next session number leaps */
+    uv_timer_t tick;
+    struct ftx_peer_session session;
+};
+
+/* -- node.c -- */
+void ftx_node_peer_freed(struct ftx_node *node);
+
+/* -- peer.c -- */
+extern const struct ftx_connection_events ftx_peer_events;
+/* Hands the identity to the host; returns the token. */
+uint64_t ftx_peer_save(struct ftx_peer *peer);
+/* PAIRED, and the code is gone. */
+void ftx_peer_burn_code(struct ftx_peer *peer);
+void ftx_peer_tell(struct ftx_peer *peer, enum ftx_peer_health health, const char *address);
+/* Closes a connection that is in no session; nothing more is heard of it. */
+void ftx_peer_drop(struct ftx_peer *peer, struct ftx_connection *c);
+/* Removed and nothing left: frees the peer. */
+void ftx_peer_maybe_free(struct ftx_peer *peer);
+
+/* -- peer_dial.c -- */
+/* The way to the peer is open to be dialled: rests, then dials, unless something is under way. */
+void ftx_peer_rest(struct ftx_peer *peer);
+/* The same without a rest. */
+void ftx_peer_dial_at_once(struct ftx_peer *peer);
+void ftx_peer_dial_kick(struct ftx_peer *peer);
+/* S, in a session: one more data connection. */
+void ftx_peer_dial_data(struct ftx_peer *peer);
+/* The dialled connection failed: the next address, or a rest. */
+void ftx_peer_dial_failed(struct ftx_peer *peer, bool data);
+void ftx_peer_dial_cancel(struct ftx_peer *peer);
+
+/* -- peer_handshake.c -- */
+/* What a handshake in this mode needs of the link; false: the link does not take part in it now. */
+bool ftx_peer_link(const struct ftx_peer *peer, enum ftx_mode mode, struct ftx_handshake_link *out);
+/* Takes an accepted connection whose Hello matches `link`, or refuses it (false). */
+bool ftx_peer_accept(struct ftx_peer *peer, struct ftx_connection *c,
+                     const struct ftx_handshake_link *link);
+bool ftx_peer_in_handshake(const struct ftx_peer *peer);
+void ftx_peer_handshake_wants(struct ftx_peer *peer, struct ftx_connection *c,
+                              enum ftx_handshake_want want);
+/* R: the first record verified. */
+void ftx_peer_handshake_record(struct ftx_peer *peer, struct ftx_connection *c,
+                               const uint8_t *plain, size_t size, void *whole);
+void ftx_peer_handshake_ended(struct ftx_peer *peer, struct ftx_connection *c, int err);
+
+/* -- peer_session.c -- */
+/* The connection is proven: it becomes the control connection of the next session, which replaces
+ * what runs. */
+void ftx_peer_nominate(struct ftx_peer *peer, struct ftx_connection *c);
+/* Its save is done. */
+void ftx_peer_candidate_saved(struct ftx_peer *peer);
+/* Adds a data connection to the running session; false: there is none, or no room. */
+bool ftx_peer_session_join(struct ftx_peer *peer, struct ftx_connection *c);
+void ftx_peer_session_record(struct ftx_peer *peer, struct ftx_connection *c, const uint8_t *plain,
+                             size_t size, void *whole);
+void ftx_peer_session_end(struct ftx_peer *peer, int reason);
+void ftx_peer_session_gone(struct ftx_peer *peer);
+void ftx_peer_on_turn(uv_idle_t *turn);
+void ftx_peer_on_tick(uv_timer_t *tick);
+
+#endif

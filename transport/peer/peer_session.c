@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a proven connection to a running engine, and to its end.
+ *
+ *   nominate -> [old session ends] -> save (S: a new number; the first time: PAIRED) -> host
+ * prepares -> RUNNING any connection ends, GOODBYE, silence -> CLOSING: the connections go, workers
+ * give plans back -> engine closed, host->end -> NONE
+ *
+ * One turn of the loop pulls once, however many kicks it saw.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "transport/base/err.h"
+#include "transport/base/log.h"
+#include "transport/peer/peer_internal.h"
+
+enum {
+    GOOD_SESSION_MS =
+        10 * 1000, /* a session that lived that long, or moved that much, was a good one */
+    GOOD_SESSION_BYTES = 64 << 10,
+};
+
+static uint64_t now_ms(const struct ftx_peer *peer)
+{
+    return uv_now(peer->node->loop);
+}
+
+/* -- the candidate -- */
+
+static void prepare(struct ftx_peer *peer)
+{
+    if (peer->asked)
+        return; /* for one whose connection broke: the answer will do */
+    peer->asked = true;
+    peer->host->prepare(peer->ctx);
+}
+
+/* No session runs: the candidate's may be made. */
+static void begin_candidate(struct ftx_peer *peer)
+{
+    bool first = peer->identity->stage != FTX_PEER_PAIRED;
+    if (first)
+        ftx_peer_burn_code(peer);
+    if (peer->identity->role == FTX_ROLE_S)
+        peer->identity->session += 1 + peer->jump;
+    if (first || peer->identity->role == FTX_ROLE_S)
+        peer->candidate->awaits = ftx_peer_save(peer);
+    else
+        prepare(peer);
+}
+
+void ftx_peer_candidate_saved(struct ftx_peer *peer)
+{
+    prepare(peer);
+}
+
+void ftx_peer_nominate(struct ftx_peer *peer, struct ftx_connection *c)
+{
+    c->place = FTX_PLACE_CANDIDATE;
+    ftx_connection_settle(c);
+    ftx_connection_pause(c);
+    ftx_peer_dial_cancel(peer);
+    for (struct ftx_list *it = peer->connections.next; it != &peer->connections; it = it->next) {
+        struct ftx_connection *other = ftx_list_of(it, struct ftx_connection, node);
+        if (other != c && (other->place == FTX_PLACE_HANDSHAKE || other == peer->candidate))
+            ftx_peer_drop(peer, other);
+    }
+    peer->attempt = NULL;
+    peer->candidate = c;
+    if (peer->session.state == FTX_SESSION_NONE)
+        begin_candidate(peer);
+    else
+        ftx_peer_session_end(peer, FTX_EREPLACED);
+}
+
+/* -- the session -- */
+
+static void add_connection(struct ftx_peer *peer, struct ftx_connection *c, unsigned index)
+{
+    c->place = FTX_PLACE_SESSION;
+    c->in_session = true;
+    c->index = index;
+    peer->session.connections[index] = c;
+    peer->session.n_connections++;
+    peer->session.n_left++;
+}
+
+/* Both ends have said START. */
+static void connected(struct ftx_peer *peer)
+{
+    struct ftx_peer_session *session = &peer->session;
+    session->connected = true;
+    peer->jump = 0;
+    peer->dial_err = 0;
+    if (peer->identity->role == FTX_ROLE_R) {
+        peer->identity->session = session->engine.session;
+        ftx_peer_save(peer);
+    }
+    ftx_log(FTX_LOG_INFO, "connected to %s", session->connections[0]->address);
+    ftx_peer_tell(peer, FTX_PEER_CONNECTED, session->connections[0]->address);
+}
+
+/* The engine was called: is there news of its state? False: the session no longer runs. */
+static bool look_at_engine(struct ftx_peer *peer)
+{
+    struct ftx_peer_session *session = &peer->session;
+    if (session->state != FTX_SESSION_RUNNING)
+        return false;
+    if (session->engine.state == FTX_ENGINE_RUNNING && !session->connected)
+        connected(peer);
+    if (session->engine.state == FTX_ENGINE_ENDED)
+        ftx_peer_session_end(peer, session->engine.end_reason);
+    return session->state == FTX_SESSION_RUNNING;
+}
+
+static void take_record(struct ftx_peer *peer, struct ftx_connection *c, const uint8_t *plain,
+                        size_t size, void *whole)
+{
+    struct ftx_peer_session *session = &peer->session;
+    session->moved_bytes += size;
+    (void)ftx_engine_receive(&session->engine, c->index, plain, size, whole, now_ms(peer));
+    if (look_at_engine(peer))
+        ftx_peer_kick(peer);
+}
+
+void ftx_peer_ready(struct ftx_peer *peer, uint64_t op_seen)
+{
+    struct ftx_peer_session *session = &peer->session;
+    struct ftx_connection *c = peer->candidate;
+    peer->asked = false;
+    if (peer->removed || !c || c->awaits || session->state != FTX_SESSION_NONE)
+        return; /* its connection is gone; a later one asks again */
+    peer->candidate = NULL;
+    memset(session, 0, sizeof *session);
+    int err = ftx_engine_init(&session->engine, peer->host->app, peer->ctx, peer->identity->role,
+                              peer->identity->session, op_seen, now_ms(peer));
+    if (err) {
+        ftx_peer_handshake_ended(peer, c, err);
+        return;
+    }
+    session->state = FTX_SESSION_RUNNING;
+    session->began_ms = now_ms(peer);
+    add_connection(peer, c, 0);
+    peer->host->begin(peer->ctx, &session->engine);
+    uv_timer_start(&peer->tick, ftx_peer_on_tick, FTX_PING_MS, 0);
+    if (c->first.whole) {
+        void *whole = c->first.whole;
+        c->first.whole = NULL;
+        take_record(peer, c, c->first.plain, c->first.size, whole);
+    }
+    ftx_peer_kick(peer);
+}
+
+bool ftx_peer_session_join(struct ftx_peer *peer, struct ftx_connection *c)
+{
+    struct ftx_peer_session *session = &peer->session;
+    int index = -ENOTCONN;
+    if (session->state == FTX_SESSION_RUNNING && session->engine.state == FTX_ENGINE_RUNNING)
+        index = ftx_engine_join(&session->engine, now_ms(peer));
+    if (index < 0)
+        return false;
+    if (peer->attempt == c)
+        peer->attempt = NULL;
+    ftx_connection_settle(c);
+    add_connection(peer, c, (unsigned)index);
+    if (peer->held_bytes >= FTX_PEER_HELD_MAX)
+        ftx_connection_pause(c);
+    ftx_peer_kick(peer);
+    return true;
+}
+
+void ftx_peer_session_record(struct ftx_peer *peer, struct ftx_connection *c, const uint8_t *plain,
+                             size_t size, void *whole)
+{
+    take_record(peer, c, plain, size, whole);
+}
+
+/* One record for each connection in turn, as long as one can take more. */
+static void pull(struct ftx_peer *peer)
+{
+    struct ftx_peer_session *session = &peer->session;
+    bool more = true;
+    while (more && session->state == FTX_SESSION_RUNNING) {
+        more = false;
+        for (unsigned i = 0; i < session->n_connections; i++) {
+            struct ftx_connection *c = session->connections[i];
+            struct ftx_plan *plan = NULL;
+            if (session->state == FTX_SESSION_RUNNING && ftx_connection_has_room(c))
+                plan = ftx_engine_pull(&session->engine, i, now_ms(peer));
+            if (plan)
+                ftx_connection_send(c, plan, peer->host->read, peer->ctx);
+            more = more || plan;
+        }
+    }
+    (void)look_at_engine(peer);
+}
+
+void ftx_peer_on_turn(uv_idle_t *turn)
+{
+    struct ftx_peer *peer = turn->data;
+    struct ftx_peer_session *session = &peer->session;
+    uv_idle_stop(turn);
+    for (unsigned i = 0; i < session->n_connections; i++)
+        if (session->state == FTX_SESSION_RUNNING && peer->held_bytes < FTX_PEER_HELD_MAX)
+            ftx_connection_resume(session->connections[i]);
+    if (session->state != FTX_SESSION_RUNNING)
+        return;
+    pull(peer);
+    if (session->state == FTX_SESSION_RUNNING && session->connected)
+        ftx_peer_dial_data(peer);
+}
+
+void ftx_peer_on_tick(uv_timer_t *tick)
+{
+    struct ftx_peer *peer = tick->data;
+    struct ftx_peer_session *session = &peer->session;
+    uint64_t now = now_ms(peer);
+    for (unsigned i = 0; i < session->n_connections; i++)
+        if (session->connections[i]->paused) /* the silence is ours */
+            ftx_engine_heard(&session->engine, i, now);
+    uint64_t next = ftx_engine_tick(&session->engine, now);
+    uv_timer_start(tick, ftx_peer_on_tick, next - now, 0);
+    pull(peer);
+}
+
+/* -- its end -- */
+
+/* What the engine still has to say, on the control connection; then that closes by itself. */
+static void say_goodbye(struct ftx_peer *peer, struct ftx_connection *control)
+{
+    struct ftx_plan *plan = NULL;
+    if (control->phase == FTX_CONNECTION_RECORDS && !control->told)
+        plan = ftx_engine_pull(&peer->session.engine, 0, now_ms(peer));
+    if (!plan) {
+        ftx_connection_close(control);
+        return;
+    }
+    ftx_connection_send(control, plan, peer->host->read, peer->ctx);
+    ftx_connection_finish(control);
+}
+
+void ftx_peer_session_end(struct ftx_peer *peer, int reason)
+{
+    struct ftx_peer_session *session = &peer->session;
+    if (session->state != FTX_SESSION_RUNNING)
+        return;
+    session->state = FTX_SESSION_CLOSING;
+    session->reason = reason;
+    ftx_log(reason ? FTX_LOG_WARNING : FTX_LOG_INFO, "session with %s ended: %s",
+            session->connections[0]->address,
+            reason ? ftx_err_text(reason) : "one of the ends is leaving");
+    uv_timer_stop(&peer->tick);
+    uv_idle_stop(&peer->turn);
+    if (peer->dial_data)
+        ftx_peer_dial_cancel(peer);
+    if (peer->attempt && peer->attempt->data)
+        ftx_peer_drop(peer, peer->attempt);
+    for (unsigned i = session->n_connections; i-- > 0;) {
+        struct ftx_connection *c = session->connections[i];
+        c->place = FTX_PLACE_OUT;
+        if (i == 0 && session->engine.state == FTX_ENGINE_ENDED)
+            say_goodbye(peer, c);
+        else
+            ftx_connection_close(c);
+    }
+}
+
+static bool was_good(const struct ftx_peer *peer)
+{
+    const struct ftx_peer_session *session = &peer->session;
+    return session->connected && (now_ms(peer) - session->began_ms > GOOD_SESSION_MS ||
+                                  session->moved_bytes > GOOD_SESSION_BYTES);
+}
+
+void ftx_peer_session_gone(struct ftx_peer *peer)
+{
+    struct ftx_peer_session *session = &peer->session;
+    if (--session->n_left > 0)
+        return;
+    int reason = session->reason;
+    if (was_good(peer))
+        peer->rests = 0;
+    if (peer->identity->role == FTX_ROLE_S && session->engine.end_reason == FTX_EREPLACED)
+        peer->jump =
+            peer->jump ? 16 * peer->jump : 1024; /* R has seen higher numbers than we know */
+    ftx_engine_close(&session->engine);
+    session->state = FTX_SESSION_NONE;
+    session->n_connections = 0;
+    ftx_peer_tell(peer, reason == FTX_ELOST ? FTX_PEER_LOST : FTX_PEER_OFFLINE, "");
+    peer->host->end(peer->ctx, reason);
+    if (peer->candidate)
+        begin_candidate(peer);
+    else
+        ftx_peer_rest(peer);
+}
+
+void ftx_peer_fail(struct ftx_peer *peer, int err)
+{
+    if (peer->session.state == FTX_SESSION_RUNNING)
+        ftx_peer_session_end(peer, err);
+}
