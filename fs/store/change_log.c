@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* One change at a time: collected in store->entry under the lock, appended to the journal whole. */
+#include "fs/store/change_log.h"
+
+#include "fs/store/links.h"
+#include "transport/base/err.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { ITEM_BLOCK = 4096 }; /* item numbers reserved at once */
+
+int64_t ftx_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t ftx_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+uint64_t ftx_random_id(void)
+{
+    uint64_t id;
+    do
+        randombytes_buf(&id, sizeof id);
+    while (id == 0);
+    return id;
+}
+
+int ftx_log_begin(struct ftx_log *log, struct ftx_store *store)
+{
+    *log = (struct ftx_log){.store = store};
+    pthread_mutex_lock(&store->lock);
+    while (store->flushing || ftx_journal_room(store->journal) < FTX_JOURNAL_ENTRY_MAX) {
+        if (store->failed && !store->flushing) {
+            int err = store->failed;
+            pthread_mutex_unlock(&store->lock);
+            return err;
+        }
+        pthread_cond_signal(&store->work);
+        pthread_cond_wait(&store->drained, &store->lock);
+    }
+    return 0;
+}
+
+bool ftx_log_try(struct ftx_log *log, struct ftx_store *store)
+{
+    *log = (struct ftx_log){.store = store};
+    pthread_mutex_lock(&store->lock);
+    if (!store->flushing && ftx_journal_room(store->journal) >= FTX_JOURNAL_ENTRY_MAX)
+        return true;
+    pthread_mutex_unlock(&store->lock);
+    return false;
+}
+
+static void note(struct ftx_log *log, const struct ftx_change *change)
+{
+    struct ftx_store *store = log->store;
+    size_t size = ftx_change_encode(change, store->entry, log->size, FTX_JOURNAL_ENTRY_MAX);
+    if (size == 0) {
+        ftx_log_flush(log);
+        size = ftx_change_encode(change, store->entry, 0, FTX_JOURNAL_ENTRY_MAX);
+        assert(size);
+    }
+    log->size = size;
+}
+
+void ftx_log_flush(struct ftx_log *log)
+{
+    struct ftx_store *store = log->store;
+    if (log->size == 0)
+        return;
+    bool idle = store->appended == store->committed;
+    while (ftx_journal_append(store->journal, store->entry, log->size, &store->appended)) {
+        /* only a change of many entries gets here; nobody else may use store->entry meanwhile */
+        store->flushing = true;
+        pthread_cond_signal(&store->work);
+        pthread_cond_wait(&store->drained, &store->lock);
+    }
+    if (store->flushing) {
+        store->flushing = false;
+        pthread_cond_broadcast(&store->drained);
+    }
+    log->size = 0;
+    if (idle)
+        pthread_cond_signal(&store->work);
+}
+
+uint64_t ftx_log_commit(struct ftx_log *log)
+{
+    struct ftx_store *store = log->store;
+    ftx_log_flush(log);
+    uint64_t number = store->appended;
+    pthread_mutex_unlock(&store->lock);
+    if (log->wake)
+        store->events.wake(store->events_ctx);
+    if (log->arrived)
+        store->events.arrived(store->events_ctx);
+    return number;
+}
+
+/* The item that a shadow will replace, as the row says it. */
+static uint64_t base_of(const struct ftx_item *item)
+{
+    if (item->box == FTX_INBOX && item->kind == FTX_FILE && item->as.arriving &&
+        item->as.arriving->base)
+        return item->as.arriving->base->id;
+    return 0;
+}
+
+void ftx_log_item(struct ftx_log *log, const struct ftx_item *item)
+{
+    if (ftx_item_is_root(item))
+        return;
+    struct ftx_change change = {.kind = FTX_CHANGE_ITEM, .id = item->id};
+    struct ftx_item_row *row = &change.as.item;
+    row->id = item->id;
+    row->link = item->link->row.id;
+    row->parent = item->parent && !ftx_item_is_root(item->parent) ? item->parent->id : 0;
+    row->object = item->object;
+    row->remote = item->remote;
+    row->base = base_of(item);
+    row->size = item->size;
+    row->mtime_ns = item->mtime_ns;
+    row->ctime_ns = item->ctime_ns;
+    row->mode = item->mode;
+    row->version = item->version;
+    row->box = item->box;
+    row->kind = item->kind;
+    row->state = item->state;
+    row->error = item->error;
+    row->name = item->name;
+    row->name_size = item->name_size;
+    if (item->kind == FTX_SYMLINK) {
+        row->target = item->as.target;
+        row->target_size = item->size;
+    }
+    note(log, &change);
+}
+
+void ftx_log_item_gone(struct ftx_log *log, uint64_t id)
+{
+    note(log, &(struct ftx_change){.kind = FTX_CHANGE_ITEM_GONE, .id = id});
+}
+
+void ftx_log_segment(struct ftx_log *log, uint64_t item, const struct ftx_segment *segment)
+{
+    note(log, &(struct ftx_change){.kind = FTX_CHANGE_SEGMENT, .id = item, .as.segment = *segment});
+}
+
+void ftx_log_cut(struct ftx_log *log, uint64_t item, uint64_t offset, uint64_t length)
+{
+    note(log, &(struct ftx_change){
+                  .kind = FTX_CHANGE_SEGMENT_CUT, .id = item, .as.range = {offset, length}});
+}
+
+void ftx_log_op_seen(struct ftx_log *log, const struct ftx_link *link, uint64_t number)
+{
+    note(log,
+         &(struct ftx_change){.kind = FTX_CHANGE_OP_SEEN, .id = link->row.id, .number = number});
+}
+
+void ftx_log_ops_gone(struct ftx_log *log, const struct ftx_link *link, uint64_t number)
+{
+    note(log,
+         &(struct ftx_change){.kind = FTX_CHANGE_OPS_GONE, .id = link->row.id, .number = number});
+}
+
+void ftx_log_trash(struct ftx_log *log, uint64_t object)
+{
+    if (!object)
+        return;
+    note(log, &(struct ftx_change){.kind = FTX_CHANGE_TRASH, .id = object});
+}
+
+void ftx_log_trash_gone(struct ftx_log *log, uint64_t object)
+{
+    note(log, &(struct ftx_change){.kind = FTX_CHANGE_TRASH_GONE, .id = object});
+}
+
+int ftx_log_op(struct ftx_log *log, struct ftx_link *link, const struct ftx_op *op)
+{
+    uint8_t bytes[FTX_OP_ENCODED_MAX];
+    size_t size = ftx_op_encode(op, bytes);
+    uint64_t number = link->op_next;
+    int err = ftx_link_push_op(link, bytes, size);
+    if (err)
+        return err;
+    note(log, &(struct ftx_change){.kind = FTX_CHANGE_OP,
+                                   .id = link->row.id,
+                                   .number = number,
+                                   .as.bytes = {bytes, size}});
+    link->ops_due = true;
+    log->wake = true;
+    return 0;
+}
+
+uint64_t ftx_log_next_item(struct ftx_log *log)
+{
+    struct ftx_store *store = log->store;
+    uint64_t id = store->next_item++;
+    if (id >= store->reserved_item) {
+        store->reserved_item = id + ITEM_BLOCK;
+        note(log,
+             &(struct ftx_change){.kind = FTX_CHANGE_NEXT_ITEM, .number = store->reserved_item});
+    }
+    return id;
+}
+
+void ftx_log_written(struct ftx_log *log, uint64_t object)
+{
+    struct ftx_store *store = log->store;
+    store->durable = true;
+    if (store->sync_all)
+        return;
+    for (size_t i = 0; i < store->n_written; i++)
+        if (store->written[i] == object)
+            return;
+    if (store->n_written == FTX_SYNC_SINGLE_MAX)
+        store->sync_all = true;
+    else
+        store->written[store->n_written++] = object;
+}
+
+void ftx_log_orphan(struct ftx_log *log, struct ftx_item *item)
+{
+    ftx_log_item_gone(log, item->id);
+    ftx_log_trash(log, item->object);
+    ftx_item_clear_remote(&log->store->index, item);
+    ftx_item_reap(log, item);
+}
+
+void ftx_item_reap(struct ftx_log *log, struct ftx_item *item)
+{
+    struct ftx_store *store = log->store;
+    if (item->linked || item->n_lookup || item->opened || !item->link || ftx_item_is_root(item))
+        return;
+    if (item->kind == FTX_FILE && item->as.sending && item->box == FTX_OUTBOX)
+        return; /* the loop still has it: it comes here again */
+    if (item->kind == FTX_FILE && item->as.arriving && item->box == FTX_INBOX)
+        return;
+    if (item->object) {
+        struct ftx_trash *trash = malloc(sizeof *trash);
+        if (trash) { /* else the next start removes it */
+            trash->object = item->object;
+            ftx_list_init(&trash->node);
+            ftx_list_append(&store->trash, &trash->node);
+            pthread_cond_signal(&store->work);
+        }
+    }
+    ftx_item_free(&store->index, item);
+}

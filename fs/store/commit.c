@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The serial worker behind the journal. One round, in this order and no other: swap the journal's
+ * halves, sync the objects that these entries tell of, apply and commit, say "committed", remove
+ * the objects that nothing refers to any more.
+ */
+#include "fs/store/commit.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/link_job.h"
+#include "transport/base/err.h"
+#include "transport/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    GATHER_MS = 20,  /* changes that come within this time share a commit */
+    RETRY_MS = 1000, /* after a failed commit */
+    TRASH_AT_ONCE = 256,
+};
+
+/* What one round commits. */
+struct round {
+    struct ftx_journal_batch batch;
+    uint64_t written[FTX_SYNC_SINGLE_MAX];
+    size_t n_written;
+    bool sync_all, durable, has_batch;
+    struct ftx_list trash;
+};
+
+static struct timespec after_ms(int64_t ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += ms / 1000;
+    at.tv_nsec += ms % 1000 * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_nsec -= 1000000000;
+        at.tv_sec++;
+    }
+    return at;
+}
+
+static bool idle(const struct ftx_store *store)
+{
+    return store->appended == store->committed && ftx_list_empty(&store->jobs) &&
+           ftx_list_empty(&store->trash) &&
+           !(store->durable && store->durable_at < store->appended);
+}
+
+/* Lets changes gather, unless somebody waits for the commit or the journal runs full. */
+static void gather(struct ftx_store *store)
+{
+    struct timespec until = after_ms(GATHER_MS);
+    while (!store->stopping && !store->hurry && ftx_list_empty(&store->jobs) &&
+           ftx_journal_room(store->journal) > FTX_JOURNAL_ENTRY_MAX)
+        if (pthread_cond_timedwait(&store->work, &store->lock, &until) == ETIMEDOUT)
+            return;
+}
+
+static void take_round(struct ftx_store *store, struct round *round)
+{
+    round->has_batch = ftx_journal_swap(store->journal, &round->batch);
+    memcpy(round->written, store->written, sizeof round->written);
+    round->n_written = store->n_written;
+    round->sync_all = store->sync_all;
+    round->durable = store->durable;
+    ftx_list_init(&round->trash);
+    for (int i = 0; i < TRASH_AT_ONCE && !ftx_list_empty(&store->trash); i++)
+        ftx_list_append(&round->trash, ftx_list_pop(&store->trash));
+    store->n_written = 0;
+    store->sync_all = false;
+    store->durable = false;
+    store->hurry = false;
+}
+
+static int sync_object(struct ftx_store *store, uint64_t object)
+{
+    int fd = ftx_object_open(&store->objects, object, O_RDONLY);
+    if (fd == -ENOENT)
+        return 0; /* removed meanwhile */
+    if (fd < 0)
+        return fd;
+    int err = fdatasync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return err;
+}
+
+static int sync_objects(struct ftx_store *store, const struct round *round)
+{
+    if (round->sync_all)
+        return ftx_objects_sync(&store->objects);
+    for (size_t i = 0; i < round->n_written; i++) {
+        int err = sync_object(store, round->written[i]);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int apply_entry(void *ctx, uint64_t number, const void *body, size_t size)
+{
+    struct ftx_store *store = ctx;
+    (void)number;
+    return ftx_database_apply(store->db, body, size);
+}
+
+static int commit_round(struct ftx_store *store, struct round *round)
+{
+    int err = sync_objects(store, round);
+    if (!err && round->has_batch)
+        err = ftx_journal_each(&round->batch, apply_entry, store);
+    if (!err && (round->has_batch || round->durable))
+        err = ftx_database_commit(
+            store->db, round->has_batch ? round->batch.last : store->committed, round->durable);
+    return err;
+}
+
+/* Removes objects whose rows are gone (as committed), then forgets them. */
+static void empty_trash(struct ftx_store *store, struct ftx_list *trash)
+{
+    if (ftx_list_empty(trash))
+        return;
+    for (struct ftx_list *node = trash->next; node != trash; node = node->next)
+        (void)ftx_object_remove(&store->objects, ftx_list_of(node, struct ftx_trash, node)->object);
+    struct ftx_log log;
+    if (!ftx_log_try(&log, store)) {
+        pthread_mutex_lock(&store->lock);
+        ftx_list_splice(&store->trash, trash);
+        pthread_mutex_unlock(&store->lock);
+        return;
+    }
+    for (struct ftx_list *node; (node = ftx_list_pop(trash));) {
+        struct ftx_trash *gone = ftx_list_of(node, struct ftx_trash, node);
+        ftx_log_trash_gone(&log, gone->object);
+        free(gone);
+    }
+    ftx_log_commit(&log);
+}
+
+static void run_round(struct ftx_store *store, struct round *round)
+{
+    int err;
+    while ((err = commit_round(store, round)) != 0) {
+        pthread_mutex_lock(&store->lock);
+        if (store->failed != err)
+            ftx_log(FTX_LOG_ERROR, "the store cannot be written: %s; trying again",
+                    ftx_err_text(err));
+        store->failed = err;
+        pthread_cond_broadcast(&store->drained);
+        struct timespec until = after_ms(RETRY_MS);
+        if (!store->stopping)
+            pthread_cond_timedwait(&store->work, &store->lock, &until);
+        bool stop = store->stopping;
+        pthread_mutex_unlock(&store->lock);
+        if (stop)
+            return; /* the journal keeps what the database could not take */
+    }
+    pthread_mutex_lock(&store->lock);
+    store->failed = 0;
+    if (round->has_batch) {
+        ftx_journal_release(store->journal);
+        store->committed = round->batch.last;
+    }
+    if (round->durable)
+        store->durable_at = store->committed;
+    pthread_cond_broadcast(&store->drained);
+    pthread_mutex_unlock(&store->lock);
+    store->events.committed(store->events_ctx);
+}
+
+static void *run(void *arg)
+{
+    struct ftx_store *store = arg;
+    for (;;) {
+        pthread_mutex_lock(&store->lock);
+        while (idle(store) && !store->stopping)
+            pthread_cond_wait(&store->work, &store->lock);
+        bool last = idle(store) || (store->stopping && store->failed);
+        if (!last)
+            gather(store);
+        struct round round = {0};
+        take_round(store, &round);
+        pthread_mutex_unlock(&store->lock);
+        if (last)
+            return NULL;
+        if (round.has_batch || round.durable)
+            run_round(store, &round);
+        ftx_link_jobs_run(store);
+        empty_trash(store, &round.trash);
+    }
+}
+
+int ftx_commit_start(struct ftx_store *store)
+{
+    return -pthread_create(&store->thread, NULL, run, store);
+}
+
+void ftx_commit_stop(struct ftx_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->stopping = true;
+    pthread_cond_broadcast(&store->work);
+    pthread_cond_broadcast(&store->drained);
+    pthread_mutex_unlock(&store->lock);
+    pthread_join(store->thread, NULL);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* SQLite behind the index: STORE/.ftx/state.db, WAL. One thread at a time: the opener, then the
+ * serial worker. */
+#ifndef FTX_STORE_DATABASE_H
+#define FTX_STORE_DATABASE_H
+
+#include "fs/store/change.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ftx_database;
+
+/* A row of links. NUL-ended strings, fixed keys; wiped after use by whoever holds it. */
+struct ftx_link_row {
+    uint64_t id;
+    char name[65];
+    char code[65]; /* empty once burned */
+    char label[65];
+    uint8_t role;  /* 1 S, 2 R */
+    uint8_t state; /* enum ftx_link_state of fs/store/link.h */
+    uint8_t guesses;
+    bool enrolled; /* keys hold */
+    uint8_t static_secret[32], static_public[32], peer_public[32], link_secret[32];
+    uint64_t session; /* highest session number used or accepted */
+    /* Not written by put_link: */
+    uint64_t op_seen;  /* the peer's last operation applied here, see FTX_CHANGE_OP_SEEN */
+    uint64_t op_acked; /* our last operation that the peer has applied, see FTX_CHANGE_OPS_GONE */
+};
+
+/* What loading tells; any may be NULL. A negative return ends the load with that error. Order:
+ * links, items (parents before children is not promised), segments by offset, operations by number,
+ * trash. */
+struct ftx_database_visitor {
+    int (*link)(void *ctx, const struct ftx_link_row *row);
+    int (*item)(void *ctx, const struct ftx_item_row *row);
+    int (*segment)(void *ctx, uint64_t item, const struct ftx_segment *segment);
+    int (*op)(void *ctx, uint64_t link, uint64_t number, const uint8_t *bytes, size_t size);
+    int (*trash)(void *ctx, uint64_t object);
+};
+
+/*
+ * Opens or makes the database file at `path` (it and its companions 0600). FTX_ECORRUPT when it is
+ * damaged, not ours, or from a newer ftxfs; -errno. On any error *out_message is a static text for
+ * people: what is wrong and what to do. *out_journal_last: the last journal entry that it contains;
+ * *out_next_item: as of the last NEXT_ITEM, 1 at first.
+ */
+int ftx_database_open(const char *path, struct ftx_database **out_db, uint64_t *out_journal_last,
+                      uint64_t *out_next_item, const char **out_message);
+int ftx_database_load(struct ftx_database *db, const struct ftx_database_visitor *visitor,
+                      void *ctx);
+
+/* Checks one journal entry (a run of encoded changes) and adds a copy of it to the batch, all or
+ * nothing. FTX_ECORRUPT, -ENOMEM. */
+int ftx_database_apply(struct ftx_database *db, const void *changes, size_t size);
+
+/*
+ * Writes the batch and `journal_last` in one transaction; `durable`: returns 0 only once this and
+ * every earlier commit survive a power cut. On an error nothing of it is written; the batch is
+ * empty afterwards in any case. -EIO, -ENOSPC, FTX_ECORRUPT.
+ */
+int ftx_database_commit(struct ftx_database *db, uint64_t journal_last, bool durable);
+
+/*
+ * Links change rarely, are always durable at return and no part of the batch. put_link inserts or
+ * replaces the row of row->id; a code or key that leaves the row leaves the files as well.
+ * drop_link takes the link's operations with it, also those still in the journal or the batch (its
+ * items are dropped by changes).
+ */
+int ftx_database_put_link(struct ftx_database *db, const struct ftx_link_row *row);
+int ftx_database_drop_link(struct ftx_database *db, uint64_t id);
+
+void ftx_database_close(struct ftx_database *db);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Changes into rows. apply checks an entry and adds it to the batch in memory; the commit writes
+ * the batch, change by change: leaving out the images that a later one overtakes was measured and
+ * gains 40 % at best, 3 % when the network lags behind (docs/store.md 4).
+ */
+#include "fs/store/database_internal.h"
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_MIN = 64 << 10 };
+
+static int reserve(struct ftx_batch *batch, size_t size)
+{
+    size_t capacity = batch->capacity ? batch->capacity : BATCH_MIN;
+    while (capacity < size)
+        capacity *= 2;
+    if (capacity == batch->capacity)
+        return 0;
+    uint8_t *bytes = realloc(batch->bytes, capacity);
+    if (!bytes)
+        return -ENOMEM;
+    batch->bytes = bytes;
+    batch->capacity = capacity;
+    return 0;
+}
+
+int ftx_database_apply(struct ftx_database *db, const void *changes, size_t size)
+{
+    struct ftx_batch *batch = &db->batch;
+    struct ftx_change change;
+    for (size_t offset = 0; offset < size;) {
+        int rc = ftx_change_decode(changes, size, &offset, &change);
+        if (rc < 0)
+            return rc;
+    }
+    int rc = reserve(batch, batch->size + size);
+    if (rc < 0)
+        return rc;
+    if (size > 0)
+        memcpy(batch->bytes + batch->size, changes, size);
+    batch->size += size;
+    return 0;
+}
+
+static int run(struct ftx_database *db, enum ftx_sql which, size_t n, const uint64_t *values)
+{
+    return ftx_database_run(db, ftx_database_bind(db, which, n, values));
+}
+
+/* An empty blob is not NULL, even if nothing points at it. */
+static void bind_blob(sqlite3_stmt *statement, int column, const void *bytes, size_t size)
+{
+    sqlite3_bind_blob64(statement, column, size > 0 ? bytes : "", size, SQLITE_STATIC);
+}
+
+static int put_item(struct ftx_database *db, const struct ftx_item_row *item)
+{
+    const uint64_t values[] = {item->id,
+                               item->link,
+                               item->parent,
+                               item->object,
+                               item->remote,
+                               item->base,
+                               item->size,
+                               (uint64_t)item->mtime_ns,
+                               (uint64_t)item->ctime_ns,
+                               item->mode,
+                               item->version,
+                               item->box,
+                               item->kind,
+                               item->state,
+                               item->error};
+    enum { N = sizeof values / sizeof *values };
+    sqlite3_stmt *statement = ftx_database_bind(db, FTX_SQL_PUT_ITEM, N, values);
+    bind_blob(statement, N + 1, item->name, item->name_size);
+    bind_blob(statement, N + 2, item->target, item->target_size);
+    return ftx_database_run(db, statement);
+}
+
+static uint64_t end_of(const struct ftx_segment *segment)
+{
+    return segment->offset + segment->length;
+}
+
+/* The last segment that begins before `offset`; length 0 if there is none. */
+static int last_segment(struct ftx_database *db, uint64_t item, uint64_t offset,
+                        struct ftx_segment *out)
+{
+    sqlite3_stmt *statement =
+        ftx_database_bind(db, FTX_SQL_LAST_SEGMENT, 2, (uint64_t[]){item, offset});
+    *out = (struct ftx_segment){0};
+    if (sqlite3_step(statement) == SQLITE_ROW) {
+        out->offset = (uint64_t)sqlite3_column_int64(statement, 0);
+        out->length = (uint64_t)sqlite3_column_int64(statement, 1);
+        out->kind = (uint8_t)sqlite3_column_int(statement, 2);
+    }
+    return ftx_database_err(db, sqlite3_reset(statement));
+}
+
+static int put_row(struct ftx_database *db, uint64_t item, const struct ftx_segment *segment)
+{
+    sqlite3_stmt *statement =
+        ftx_database_bind(db, FTX_SQL_PUT_SEGMENT, 4,
+                          (uint64_t[]){item, segment->offset, segment->length, segment->kind});
+    if (segment->hashed)
+        bind_blob(statement, 5, segment->hash, sizeof segment->hash);
+    return ftx_database_run(db, statement);
+}
+
+/* Takes [offset, end) out of an item's rows, as ftx_segments_cut does. */
+static int cut(struct ftx_database *db, uint64_t item, uint64_t offset, uint64_t end)
+{
+    struct ftx_segment first, last;
+    int rc = last_segment(db, item, end, &last);
+    if (rc < 0 || end_of(&last) <= offset)
+        return rc;
+    if (last.offset < offset) {
+        first = last;
+    } else {
+        rc = last_segment(db, item, offset, &first);
+        if (rc == 0)
+            rc = run(db, FTX_SQL_DROP_SEGMENTS, 3, (uint64_t[]){item, offset, end});
+    }
+    if (rc == 0 && end_of(&first) > offset)
+        rc = run(db, FTX_SQL_TRIM_SEGMENT, 3,
+                 (uint64_t[]){item, first.offset, offset - first.offset});
+    if (rc < 0 || end_of(&last) <= end)
+        return rc;
+    struct ftx_segment rest = {.offset = end, .length = end_of(&last) - end, .kind = last.kind};
+    return put_row(db, item, &rest);
+}
+
+static int cut_range(struct ftx_database *db, uint64_t item, uint64_t offset, uint64_t length)
+{
+    if (length == 0 || offset >= INT64_MAX)
+        return 0;
+    uint64_t end = length > INT64_MAX - offset ? INT64_MAX : offset + length;
+    return cut(db, item, offset, end);
+}
+
+static int put_segment(struct ftx_database *db, uint64_t item, const struct ftx_segment *segment)
+{
+    int rc = cut(db, item, segment->offset, end_of(segment));
+    return rc < 0 ? rc : put_row(db, item, segment);
+}
+
+static int put_op(struct ftx_database *db, const struct ftx_change *change)
+{
+    sqlite3_stmt *statement =
+        ftx_database_bind(db, FTX_SQL_PUT_OP, 2, (uint64_t[]){change->id, change->number});
+    bind_blob(statement, 3, change->as.bytes.data, change->as.bytes.size);
+    return ftx_database_run(db, statement);
+}
+
+static int write_change(struct ftx_database *db, const struct ftx_change *change,
+                        uint64_t *out_next_item)
+{
+    const uint64_t values[] = {change->id, change->number};
+    int rc;
+    switch ((enum ftx_change_kind)change->kind) {
+    case FTX_CHANGE_ITEM:
+        return put_item(db, &change->as.item);
+    case FTX_CHANGE_ITEM_GONE:
+        rc = run(db, FTX_SQL_DROP_ITEM, 1, values);
+        return rc < 0 ? rc : run(db, FTX_SQL_DROP_ALL_SEGMENTS, 1, values);
+    case FTX_CHANGE_SEGMENT:
+        return put_segment(db, change->id, &change->as.segment);
+    case FTX_CHANGE_SEGMENT_CUT:
+        return cut_range(db, change->id, change->as.range.offset, change->as.range.length);
+    case FTX_CHANGE_OP:
+        return put_op(db, change);
+    case FTX_CHANGE_OPS_GONE:
+        rc = run(db, FTX_SQL_DROP_OPS, 2, values);
+        return rc < 0 ? rc : run(db, FTX_SQL_PUT_OP_ACKED, 2, values);
+    case FTX_CHANGE_OP_SEEN:
+        return run(db, FTX_SQL_PUT_OP_SEEN, 2, values);
+    case FTX_CHANGE_TRASH:
+        return run(db, FTX_SQL_PUT_TRASH, 1, values);
+    case FTX_CHANGE_TRASH_GONE:
+        return run(db, FTX_SQL_DROP_TRASH, 1, values);
+    case FTX_CHANGE_NEXT_ITEM:
+        *out_next_item = change->number;
+        return 0;
+    }
+    return FTX_ECORRUPT;
+}
+
+int ftx_database_write_batch(struct ftx_database *db, uint64_t *in_out_next_item)
+{
+    const struct ftx_batch *batch = &db->batch;
+    struct ftx_change change;
+    for (size_t offset = 0; offset < batch->size;) {
+        int rc = ftx_change_decode(batch->bytes, batch->size, &offset, &change);
+        if (rc == 0)
+            rc = write_change(db, &change, in_out_next_item);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}

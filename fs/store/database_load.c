@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows to the visitor at the start. A value that no row of ours can hold is damage that SQLite did
+ * not see: FTX_ECORRUPT. */
+#include "fs/store/database_internal.h"
+#include "transport/base/err.h"
+
+#include <string.h>
+
+typedef int (*row_fn)(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx);
+
+/* Reads columns from left to right. */
+struct columns {
+    sqlite3_stmt *row;
+    int next;
+    bool bad;
+};
+
+static uint64_t get_int(struct columns *columns, uint64_t most)
+{
+    int column = columns->next++;
+    uint64_t value = (uint64_t)sqlite3_column_int64(columns->row, column);
+    if (sqlite3_column_type(columns->row, column) != SQLITE_INTEGER || value > most)
+        columns->bad = true;
+    return value;
+}
+
+/* Never NULL; it lives until the next row. */
+static const void *get_blob(struct columns *columns, size_t *out_size)
+{
+    int column = columns->next++;
+    const void *bytes = sqlite3_column_blob(columns->row, column);
+    if (sqlite3_column_type(columns->row, column) != SQLITE_BLOB)
+        columns->bad = true;
+    *out_size = (size_t)sqlite3_column_bytes(columns->row, column);
+    return bytes ? bytes : "";
+}
+
+static void get_text(struct columns *columns, char *out, size_t size)
+{
+    size_t length;
+    const void *text = get_blob(columns, &length);
+    if (length >= size)
+        columns->bad = true;
+    else
+        memcpy(out, text, length); /* `out` was cleared */
+}
+
+static void get_key(struct columns *columns, uint8_t out[32])
+{
+    size_t size;
+    const void *key = get_blob(columns, &size);
+    if (size != 32)
+        columns->bad = true;
+    else
+        memcpy(out, key, 32);
+}
+
+static int load_link(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
+{
+    struct columns columns = {.row = row};
+    struct ftx_link_row link = {0};
+    link.id = get_int(&columns, UINT64_MAX);
+    link.role = (uint8_t)get_int(&columns, UINT8_MAX);
+    link.state = (uint8_t)get_int(&columns, UINT8_MAX);
+    link.guesses = (uint8_t)get_int(&columns, UINT8_MAX);
+    link.enrolled = get_int(&columns, 1) != 0;
+    link.session = get_int(&columns, UINT64_MAX);
+    get_text(&columns, link.name, sizeof link.name);
+    get_text(&columns, link.code, sizeof link.code);
+    get_text(&columns, link.label, sizeof link.label);
+    get_key(&columns, link.static_secret);
+    get_key(&columns, link.static_public);
+    get_key(&columns, link.peer_public);
+    get_key(&columns, link.link_secret);
+    link.op_seen = get_int(&columns, UINT64_MAX);
+    link.op_acked = get_int(&columns, UINT64_MAX);
+    int rc = columns.bad ? FTX_ECORRUPT : visitor->link(ctx, &link);
+    explicit_bzero(&link, sizeof link);
+    return rc;
+}
+
+static int load_item(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
+{
+    struct columns columns = {.row = row};
+    struct ftx_item_row item;
+    item.id = get_int(&columns, UINT64_MAX);
+    item.link = get_int(&columns, UINT64_MAX);
+    item.parent = get_int(&columns, UINT64_MAX);
+    item.object = get_int(&columns, UINT64_MAX);
+    item.remote = get_int(&columns, UINT64_MAX);
+    item.base = get_int(&columns, UINT64_MAX);
+    item.size = get_int(&columns, UINT64_MAX);
+    item.mtime_ns = (int64_t)get_int(&columns, UINT64_MAX);
+    item.ctime_ns = (int64_t)get_int(&columns, UINT64_MAX);
+    item.mode = (uint32_t)get_int(&columns, 0777);
+    item.version = (uint32_t)get_int(&columns, UINT32_MAX);
+    item.box = (uint8_t)get_int(&columns, 1);
+    item.kind = (uint8_t)get_int(&columns, 3);
+    item.state = (uint8_t)get_int(&columns, UINT8_MAX);
+    item.error = (uint8_t)get_int(&columns, UINT8_MAX);
+    item.name = get_blob(&columns, &item.name_size);
+    item.target = get_blob(&columns, &item.target_size);
+    return columns.bad || item.kind == 0 ? FTX_ECORRUPT : visitor->item(ctx, &item);
+}
+
+static int load_segment(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
+{
+    struct columns columns = {.row = row};
+    struct ftx_segment segment = {0};
+    uint64_t item = get_int(&columns, UINT64_MAX);
+    segment.offset = get_int(&columns, INT64_MAX);
+    segment.length = get_int(&columns, INT64_MAX - segment.offset);
+    segment.kind = (uint8_t)get_int(&columns, FTX_SEGMENT_HOLE);
+    if (sqlite3_column_type(row, columns.next) != SQLITE_NULL) {
+        size_t size;
+        const void *hash = get_blob(&columns, &size);
+        segment.hashed = size == sizeof segment.hash;
+        if (segment.hashed)
+            memcpy(segment.hash, hash, sizeof segment.hash);
+        else
+            columns.bad = true;
+    }
+    if (columns.bad || segment.length == 0 || segment.kind < FTX_SEGMENT_DATA)
+        return FTX_ECORRUPT;
+    return visitor->segment(ctx, item, &segment);
+}
+
+static int load_op(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
+{
+    struct columns columns = {.row = row};
+    size_t size;
+    uint64_t link = get_int(&columns, UINT64_MAX);
+    uint64_t number = get_int(&columns, UINT64_MAX);
+    const void *bytes = get_blob(&columns, &size);
+    return columns.bad ? FTX_ECORRUPT : visitor->op(ctx, link, number, bytes, size);
+}
+
+static int load_trash(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
+{
+    return visitor->trash(ctx, (uint64_t)sqlite3_column_int64(row, 0));
+}
+
+static int load_table(struct ftx_database *db, const char *query, row_fn load,
+                      const struct ftx_database_visitor *visitor, void *ctx)
+{
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db->sqlite, query, -1, &statement, NULL);
+    int visited = 0;
+    while (rc == SQLITE_OK && visited >= 0) {
+        rc = sqlite3_step(statement);
+        if (rc == SQLITE_ROW) {
+            visited = load(statement, visitor, ctx);
+            rc = SQLITE_OK;
+        }
+    }
+    sqlite3_finalize(statement);
+    return visited < 0 ? visited : ftx_database_err(db, rc);
+}
+
+int ftx_database_load(struct ftx_database *db, const struct ftx_database_visitor *visitor,
+                      void *ctx)
+{
+    const struct {
+        const char *query;
+        row_fn load;
+        bool wanted;
+    } tables[] = {
+        {"SELECT * FROM links ORDER BY id", load_link, visitor->link != NULL},
+        {"SELECT * FROM items", load_item, visitor->item != NULL},
+        {"SELECT * FROM segments ORDER BY item, offset", load_segment, visitor->segment != NULL},
+        {"SELECT * FROM ops ORDER BY link, number", load_op, visitor->op != NULL},
+        {"SELECT * FROM trash", load_trash, visitor->trash != NULL},
+    };
+    int rc = 0;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && rc == 0; i++)
+        if (tables[i].wanted)
+            rc = load_table(db, tables[i].query, tables[i].load, visitor, ctx);
+    return rc;
+}

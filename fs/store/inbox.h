@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inbox: what a peer's operations and extents make of it, and what its owner may do. Nothing a
+ * peer names is a path; every item is found by link and the sender's number.
+ *
+ * An arriving file has an object and the set of segments that are in it. The next version of a
+ * complete file, and a file that was renamed over one, is a shadow: not in the tree until it is
+ * complete, then it takes the place of its base in one step.
+ */
+#ifndef FTX_STORE_INBOX_H
+#define FTX_STORE_INBOX_H
+
+#include "fs/store/links.h"
+#include "fs/store/store.h"
+#include "transport/session/plan.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum ftx_links_policy { FTX_LINKS_NONE, FTX_LINKS_SAFE, FTX_LINKS_ALL };
+
+/* -- for the peer's side; loop thread -- */
+
+/*
+ * Applies operation `number` (it and the fact that it was applied are one journal entry:
+ * *out_entry). FTX_EPROTO: not an operation. *out_refused > 0: an item that is not taken, with the
+ * protocol's reason; *out_item is its number.
+ */
+int ftx_inbox_apply(struct ftx_store *store, struct ftx_link *link, uint64_t number,
+                    const uint8_t *op, size_t size, enum ftx_links_policy policy,
+                    uint64_t *out_entry, uint64_t *out_item, uint8_t *out_refused);
+
+/*
+ * An extent is about to be written: *out_object is where; the item counts one write under way until
+ * ftx_inbox_wrote. -EALREADY: nothing to do (old version). -ENOENT: no such file here (refuse it).
+ * -EFBIG, -ENOSPC: refused for its size or for the margin of free space.
+ */
+int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *extent,
+                    uint64_t *out_item, uint64_t *out_object);
+
+/* The write ended with `err`; on success the range is here. *out_entry: the journal entry that says
+ * so, 0: none. */
+void ftx_inbox_wrote(struct ftx_store *store, uint64_t item, const struct ftx_extent *extent,
+                     int err, uint64_t *out_entry);
+
+/* The size of an unfinished file as the sender knows it. */
+void ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link,
+                      const struct ftx_extent *size);
+
+/* What ftx_inbox_seal found. */
+struct ftx_seal_check {
+    uint64_t item;                /* to be passed to ftx_inbox_complete */
+    uint64_t settled;             /* when this journal entry is committed, it may be completed */
+    uint64_t object, base_object; /* base_object != 0: ranges to copy from there first */
+    struct ftx_range ranges[64]; /* missing, or to be copied; the first of them if there are more */
+    size_t n;
+};
+
+/*
+ * A SEAL came. 0: everything is here; wait for `settled`, copy `ranges` from the base's object if
+ * there are any (then ask again), then complete. -ENODATA: `ranges` are missing. -EALREADY: nothing
+ * to do, it is complete or a later version has begun. -ENOENT: no such file. -EBUSY: writes are
+ * under way. FTX_EPROTO.
+ */
+int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
+                   struct ftx_seal_check *out);
+
+/* Ranges were copied from the base: they are here now. */
+void ftx_inbox_copied(struct ftx_store *store, uint64_t item, const struct ftx_range *ranges,
+                      size_t n);
+
+/* The file is complete, in one step. False: it is gone or changed meanwhile. *out_entry: the
+ * journal entry that says so. */
+bool ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
+                        const struct ftx_plan_seal *seal, uint64_t item, uint64_t *out_entry);
+
+/* The link's unfinished files: *out_items is to be freed. */
+size_t ftx_inbox_unfinished(struct ftx_store *store, struct ftx_link *link, uint64_t **out_items);
+/* At most `capacity` extents of what is here of one; *in_out_offset (0 at first) is where to go on.
+ * 0: no more. */
+size_t ftx_inbox_held(struct ftx_store *store, uint64_t item, uint64_t *in_out_offset,
+                      struct ftx_extent *out, size_t capacity);
+
+/* The next range that a reader waits for; false: none. */
+bool ftx_inbox_want(struct ftx_store *store, struct ftx_link *link, uint64_t *out_remote,
+                    struct ftx_range *out_range);
+
+/* -- for programs; any thread -- */
+
+int ftx_inbox_open(struct ftx_store *store, uint64_t id, bool *out_complete);
+void ftx_inbox_release(struct ftx_store *store, uint64_t id);
+
+/*
+ * Which of [offset, offset + size) may be read now: *out_fd (stays open while the file is) and
+ * *out_size (0: the end). -EAGAIN: bytes are missing that may still come (if `want`, the sender is
+ * asked to send them first). -EIO: they will not come.
+ */
+int ftx_inbox_read(struct ftx_store *store, uint64_t id, size_t size, uint64_t offset, bool want,
+                   int *out_fd, size_t *out_size);
+/* When bytes of the file last came (ftx_now_ms); 0 if it is no arriving file. */
+int64_t ftx_inbox_progress(struct ftx_store *store, uint64_t id);
+
+/* unlink and rmdir by the owner: local; an arriving item is refused thereby. */
+int ftx_inbox_remove(struct ftx_store *store, uint64_t parent, const char *name, size_t size,
+                     bool folder);
+/* rename by the owner, within the link. */
+int ftx_inbox_rename(struct ftx_store *store, uint64_t parent, const char *name, size_t size,
+                     uint64_t new_parent, const char *new_name, size_t new_size, unsigned flags);
+
+/* -- private to fs/store, under the lock -- */
+
+struct ftx_log;
+
+struct ftx_arriving *ftx_arriving_get(struct ftx_store *store, struct ftx_item *item);
+/* The arriving file ends as such (complete or gone): frees the state. */
+void ftx_arriving_end(struct ftx_item *item);
+/* Takes an item (a folder with all below it) out of the tree, with its shadows. */
+void ftx_inbox_drop(struct ftx_log *log, struct ftx_item *item);
+
+#endif

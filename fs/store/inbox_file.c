@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: MIT */
+/* Contents of inbox files: extents come, readers read, a seal makes them complete. */
+#include "fs/store/inbox.h"
+
+#include "fs/store/change_log.h"
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { FREE_MARGIN_PERCENT = 2 }; /* of the disk that a peer's bytes never take */
+
+struct ftx_arriving *ftx_arriving_get(struct ftx_store *store, struct ftx_item *item)
+{
+    (void)store;
+    if (item->as.arriving)
+        return item->as.arriving;
+    struct ftx_arriving *arriving = calloc(1, sizeof *arriving);
+    if (!arriving)
+        return NULL;
+    ftx_segments_init(&arriving->have);
+    ftx_list_init(&arriving->node);
+    arriving->item = item;
+    arriving->progress_ms = ftx_now_ms();
+    ftx_list_append(&item->link->arriving, &arriving->node);
+    item->as.arriving = arriving;
+    return arriving;
+}
+
+void ftx_arriving_end(struct ftx_item *item)
+{
+    ftx_list_remove(&item->as.arriving->node);
+    ftx_arriving_free(item->as.arriving);
+    item->as.arriving = NULL;
+}
+
+static struct ftx_item *inbox_file(struct ftx_store *store, uint64_t id)
+{
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    return item && item->link && item->box == FTX_INBOX && item->kind == FTX_FILE ? item : NULL;
+}
+
+/* The shadow that collects the next version of a complete file. */
+static struct ftx_item *begin_version(struct ftx_log *log, struct ftx_item *base, uint32_t version)
+{
+    struct ftx_store *store = log->store;
+    struct ftx_item *shadow =
+        ftx_item_new(&store->index, ftx_log_next_item(log), FTX_FILE, FTX_INBOX, base->link);
+    if (!shadow)
+        return NULL;
+    shadow->name = strdup(base->name);
+    if (!shadow->name || !ftx_arriving_get(store, shadow)) {
+        ftx_item_free(&store->index, shadow);
+        return NULL;
+    }
+    shadow->name_size = base->name_size;
+    shadow->mode = base->mode;
+    shadow->mtime_ns = base->mtime_ns;
+    shadow->ctime_ns = base->ctime_ns;
+    shadow->size = base->size;
+    shadow->state = FTX_ITEM_ARRIVING;
+    shadow->version = version;
+    shadow->as.arriving->base = base;
+    base->shadow = shadow;
+    ftx_item_set_remote(&store->index, shadow, base->remote);
+    ftx_log_item(log, shadow);
+    return shadow;
+}
+
+/* The item that takes content of this version; NULL with *out_err. */
+static struct ftx_item *receiver_of(struct ftx_log *log, struct ftx_link *link, uint64_t stream,
+                                    uint32_t version, int *out_err)
+{
+    struct ftx_item *item = ftx_item_find_remote(&log->store->index, link, stream);
+    *out_err = -ENOENT;
+    if (!item || item->kind != FTX_FILE)
+        return NULL;
+    *out_err = -EALREADY;
+    if (version < item->version || (version == item->version && !item->as.arriving))
+        return NULL;
+    *out_err = -ENOMEM;
+    if (!item->as.arriving)
+        return begin_version(log, item, version);
+    if (version > item->version || item->state != FTX_ITEM_ARRIVING) {
+        item->version = version;
+        item->state = FTX_ITEM_ARRIVING;
+        item->as.arriving->sealed = false;
+        ftx_log_item(log, item);
+    }
+    return item;
+}
+
+/* Room for what comes, beyond the margin that stays free? */
+static bool has_room(struct ftx_store *store, uint64_t length)
+{
+    struct statvfs st;
+    if (fstatvfs(store->state_fd, &st) < 0)
+        return true;
+    uint64_t unit = st.f_frsize;
+    uint64_t margin = (uint64_t)st.f_blocks / 100 * FREE_MARGIN_PERCENT * unit;
+    uint64_t free_bytes = (uint64_t)st.f_bavail * unit;
+    return free_bytes > margin && free_bytes - margin > length;
+}
+
+int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *extent,
+                    uint64_t *out_item, uint64_t *out_object)
+{
+    if (extent->kind == FTX_EXTENT_DATA && !has_room(store, extent->length))
+        return -ENOSPC;
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = receiver_of(&log, link, extent->stream, extent->version, &err);
+    if (item) {
+        err = 0;
+        if (!item->object) {
+            item->object = ftx_random_id();
+            ftx_log_item(&log, item);
+        }
+        item->as.arriving->n_writing++;
+        *out_item = item->id;
+        *out_object = item->object;
+    }
+    ftx_log_commit(&log);
+    return err;
+}
+
+static void grow(struct ftx_log *log, struct ftx_item *item, uint64_t size)
+{
+    if (item->as.arriving->sealed || size <= item->size)
+        return;
+    item->size = size;
+    ftx_log_item(log, item);
+}
+
+void ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_extent *extent, int err,
+                     uint64_t *out_entry)
+{
+    *out_entry = 0;
+    struct ftx_log log;
+    if (ftx_log_begin(&log, store))
+        return;
+    struct ftx_item *item = inbox_file(store, id);
+    struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
+    if (arriving)
+        arriving->n_writing--;
+    if (arriving && item->state == FTX_ITEM_FAILED) { /* let go of meanwhile */
+        if (arriving->n_writing == 0) {
+            ftx_arriving_end(item);
+            ftx_item_reap(&log, item);
+        }
+    } else if (arriving && !err) {
+        struct ftx_segment segment = {.offset = extent->offset,
+                                      .length = extent->length,
+                                      .kind = extent->kind,
+                                      .hashed = extent->kind == FTX_EXTENT_DATA};
+        memcpy(segment.hash, extent->hash, sizeof segment.hash);
+        err = ftx_segments_put(&arriving->have, &segment);
+        if (!err) {
+            ftx_log_segment(&log, id, &segment);
+            uint64_t end = extent->offset + extent->length;
+            grow(&log, item, end > extent->size_now ? end : extent->size_now);
+            ftx_log_written(&log, item->object);
+            arriving->progress_ms = ftx_now_ms();
+            if (extent->kind == FTX_EXTENT_DATA)
+                item->link->bytes_in += extent->length;
+            log.arrived = true;
+        }
+    }
+    if (log.size) {
+        ftx_log_flush(&log);
+        *out_entry = store->appended;
+        if (item && item->as.arriving)
+            item->as.arriving->settled = store->appended;
+    }
+    ftx_log_commit(&log);
+}
+
+void ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *size)
+{
+    struct ftx_log log;
+    if (ftx_log_begin(&log, store))
+        return;
+    struct ftx_item *item = ftx_item_find_remote(&store->index, link, size->stream);
+    if (item && item->kind == FTX_FILE && item->as.arriving && size->version >= item->version)
+        grow(&log, item, size->size_now);
+    ftx_log_commit(&log);
+}
+
+/* The ranges below `size` that are not here. */
+static size_t missing(const struct ftx_arriving *arriving, uint64_t size, struct ftx_range *out,
+                      size_t capacity)
+{
+    size_t n = 0;
+    for (uint64_t at = 0; n < capacity; n++) {
+        struct ftx_range gap;
+        if (!ftx_segments_gap(&arriving->have, at, size, &gap.offset, &gap.length))
+            break;
+        out[n] = gap;
+        at = gap.offset + gap.length;
+    }
+    return n;
+}
+
+int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
+                   struct ftx_seal_check *out)
+{
+    uint16_t mode;
+    int64_t mtime_ns;
+    int err = ftx_seal_attr_decode(seal->attributes, seal->attributes_size, &mode, &mtime_ns);
+    if (err)
+        return err;
+    struct ftx_log log;
+    err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    memset(out, 0, sizeof *out);
+    struct ftx_item *item = receiver_of(&log, link, seal->stream, seal->version, &err);
+    if (item && item->as.arriving->n_writing) {
+        err = -EBUSY;
+    } else if (item) {
+        struct ftx_arriving *arriving = item->as.arriving;
+        struct ftx_item *base = arriving->base;
+        bool update = base && base->remote == item->remote;
+        err = 0;
+        arriving->sealed = true;
+        if (item->size != seal->size) {
+            item->size = seal->size;
+            ftx_log_item(&log, item);
+        }
+        out->item = item->id;
+        out->settled = arriving->settled;
+        out->object = item->object;
+        out->n =
+            missing(arriving, seal->size, out->ranges, sizeof out->ranges / sizeof *out->ranges);
+        if (out->n && update && base->object) {
+            if (!item->object) {
+                item->object = ftx_random_id();
+                ftx_log_item(&log, item);
+            }
+            out->object = item->object;
+            out->base_object = base->object;
+        } else if (out->n) {
+            err = -ENODATA;
+        }
+        log.arrived = true;
+    }
+    ftx_log_commit(&log);
+    return err;
+}
+
+void ftx_inbox_copied(struct ftx_store *store, uint64_t id, const struct ftx_range *ranges,
+                      size_t n)
+{
+    struct ftx_log log;
+    if (ftx_log_begin(&log, store))
+        return;
+    struct ftx_item *item = inbox_file(store, id);
+    for (size_t i = 0; item && item->as.arriving && i < n; i++) {
+        struct ftx_segment segment = {
+            .offset = ranges[i].offset, .length = ranges[i].length, .kind = FTX_SEGMENT_DATA};
+        if (ftx_segments_put(&item->as.arriving->have, &segment) == 0)
+            ftx_log_segment(&log, id, &segment);
+    }
+    if (item && item->as.arriving) {
+        ftx_log_written(&log, item->object);
+        ftx_log_flush(&log);
+        item->as.arriving->settled = store->appended;
+    }
+    ftx_log_commit(&log);
+}
+
+/* The shadow takes the place of its base, which lives on only for those who have it open. */
+static int take_place(struct ftx_log *log, struct ftx_item *item)
+{
+    struct ftx_store *store = log->store;
+    struct ftx_item *base = item->as.arriving->base;
+    struct ftx_item *parent = base->parent;
+    char *name;
+    int err = ftx_item_prepare(parent, base->name, base->name_size, &name);
+    if (err)
+        return err;
+    size_t size = base->name_size;
+    item->as.arriving->base = NULL;
+    base->shadow = NULL;
+    ftx_item_unlink(&store->index, base);
+    ftx_log_orphan(log, base);
+    ftx_item_place(&store->index, item, parent, name, size);
+    return 0;
+}
+
+bool ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
+                        const struct ftx_plan_seal *seal, uint64_t id, uint64_t *out_entry)
+{
+    struct ftx_log log;
+    if (ftx_log_begin(&log, store))
+        return false;
+    struct ftx_item *item = inbox_file(store, id);
+    struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
+    bool ok = arriving && item->link == link && item->version == seal->version &&
+              item->state == FTX_ITEM_ARRIVING && arriving->sealed && arriving->n_writing == 0 &&
+              ftx_segments_cover(&arriving->have, 0, seal->size);
+    if (ok && arriving->base)
+        ok = take_place(&log, item) == 0;
+    if (ok) {
+        (void)ftx_seal_attr_decode(seal->attributes, seal->attributes_size, &item->mode,
+                                   &item->mtime_ns);
+        ftx_log_cut(&log, id, 0, FTX_OFFSET_MAX);
+        item->ctime_ns = ftx_now_ns();
+        item->state = FTX_ITEM_COMPLETE;
+        item->size = seal->size;
+        ftx_arriving_end(item);
+        ftx_log_item(&log, item);
+        store->durable = true;
+        log.arrived = true;
+    }
+    *out_entry = ftx_log_commit(&log);
+    return ok;
+}
+
+size_t ftx_inbox_unfinished(struct ftx_store *store, struct ftx_link *link, uint64_t **out_items)
+{
+    size_t n = 0, capacity = 0;
+    uint64_t *items = NULL;
+    pthread_mutex_lock(&store->lock);
+    for (struct ftx_list *node = link->arriving.next; node != &link->arriving; node = node->next) {
+        if (n == capacity) {
+            capacity = capacity ? 2 * capacity : 64;
+            uint64_t *grown = realloc(items, capacity * sizeof *grown);
+            if (!grown)
+                break; /* what is not told is sent again */
+            items = grown;
+        }
+        items[n++] = ftx_list_of(node, struct ftx_arriving, node)->item->id;
+    }
+    pthread_mutex_unlock(&store->lock);
+    *out_items = items;
+    return n;
+}
+
+size_t ftx_inbox_held(struct ftx_store *store, uint64_t id, uint64_t *in_out_offset,
+                      struct ftx_extent *out, size_t capacity)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = inbox_file(store, id);
+    while (item && item->as.arriving && n < capacity) {
+        struct ftx_segment *segment = ftx_segments_at(&item->as.arriving->have, *in_out_offset);
+        if (!segment)
+            break;
+        *in_out_offset = segment->offset + segment->length;
+        out[n] = (struct ftx_extent){.stream = item->remote,
+                                     .offset = segment->offset,
+                                     .length = segment->length,
+                                     .version = item->version,
+                                     .kind = segment->kind};
+        memcpy(out[n++].hash, segment->hash, FTX_HASH_SIZE);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return n;
+}
+
+bool ftx_inbox_want(struct ftx_store *store, struct ftx_link *link, uint64_t *out_remote,
+                    struct ftx_range *out_range)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_list *node = ftx_list_pop(&link->wants);
+    if (node) {
+        struct ftx_want *want = ftx_list_of(node, struct ftx_want, node);
+        *out_remote = want->remote;
+        *out_range = (struct ftx_range){want->offset, want->length};
+        free(want);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return node != NULL;
+}
+
+int ftx_inbox_open(struct ftx_store *store, uint64_t id, bool *out_complete)
+{
+    int err = -ENOENT;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = inbox_file(store, id);
+    if (item && !item->opened) {
+        item->opened = calloc(1, sizeof *item->opened);
+        if (item->opened)
+            item->opened->fd = -1;
+        else
+            err = -ENOMEM;
+    }
+    if (item && item->opened) {
+        item->opened->n_handles++;
+        *out_complete = item->state == FTX_ITEM_COMPLETE;
+        err = 0;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+void ftx_inbox_release(struct ftx_store *store, uint64_t id)
+{
+    struct ftx_log log;
+    bool logged = ftx_log_begin(&log, store) == 0;
+    if (!logged)
+        pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = inbox_file(store, id);
+    if (item && item->opened && --item->opened->n_handles == 0) {
+        if (item->opened->fd >= 0)
+            close(item->opened->fd);
+        free(item->opened);
+        item->opened = NULL;
+        if (logged)
+            ftx_item_reap(&log, item);
+    }
+    if (logged)
+        ftx_log_commit(&log);
+    else
+        pthread_mutex_unlock(&store->lock);
+}
+
+static void add_want(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t length)
+{
+    struct ftx_want *want = item->remote ? malloc(sizeof *want) : NULL;
+    if (!want)
+        return;
+    *want = (struct ftx_want){.remote = item->remote, .offset = offset, .length = length};
+    ftx_list_init(&want->node);
+    ftx_list_append(&item->link->wants, &want->node);
+    log->wake = true;
+}
+
+int ftx_inbox_read(struct ftx_store *store, uint64_t id, size_t size, uint64_t offset, bool want,
+                   int *out_fd, size_t *out_size)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = inbox_file(store, id);
+    struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
+    *out_fd = -1;
+    *out_size = 0;
+    if (!item || !item->opened)
+        err = -ENOENT;
+    else if (item->state == FTX_ITEM_FAILED)
+        err = -EIO;
+    uint64_t left = !err && offset < item->size ? item->size - offset : 0;
+    uint64_t n = size < left ? size : left;
+    bool more_may_come = !err && arriving && !arriving->sealed;
+    if (!err && n == 0 && more_may_come)
+        err = -EAGAIN;
+    else if (!err && arriving && !ftx_segments_cover(&arriving->have, offset, n))
+        err = -EAGAIN;
+    if (err == -EAGAIN && want)
+        add_want(&log, item, offset, n ? n : size);
+    if (!err && n && item->object) {
+        if (item->opened->fd < 0) {
+            int fd = ftx_object_open(&store->objects, item->object, O_RDONLY);
+            err = fd < 0 && fd != -ENOENT ? fd : 0; /* none yet: all of it is a hole */
+            item->opened->fd = fd < 0 ? -1 : fd;
+        }
+        *out_fd = item->opened->fd;
+    }
+    if (!err)
+        *out_size = (size_t)n;
+    ftx_log_commit(&log);
+    return err;
+}
+
+int64_t ftx_inbox_progress(struct ftx_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = inbox_file(store, id);
+    int64_t at_ms = item && item->as.arriving ? item->as.arriving->progress_ms : 0;
+    pthread_mutex_unlock(&store->lock);
+    return at_ms;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* What the inbox's owner may do with what has come: remove and rename, both only here. */
+#include "fs/store/inbox.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/names.h"
+#include "fs/store/outbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static struct ftx_item *child_of(struct ftx_store *store, uint64_t parent_id, const char *name,
+                                 size_t size)
+{
+    struct ftx_item *parent = ftx_item_find(&store->index, parent_id);
+    if (!parent || !parent->link || parent->box != FTX_INBOX || parent->kind != FTX_FOLDER)
+        return NULL;
+    return ftx_item_lookup(&store->index, parent, name, size);
+}
+
+static void touch(struct ftx_log *log, struct ftx_item *folder)
+{
+    folder->mtime_ns = folder->ctime_ns = ftx_now_ns();
+    ftx_log_item(log, folder);
+}
+
+int ftx_inbox_remove(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
+                     bool folder)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = child_of(store, parent_id, name, size);
+    if (!item)
+        err = -ENOENT;
+    else if (folder && item->kind != FTX_FOLDER)
+        err = -ENOTDIR;
+    else if (!folder && item->kind == FTX_FOLDER)
+        err = -EISDIR;
+    else if (folder && ftx_folder_count(item))
+        err = -ENOTEMPTY;
+    if (!err) {
+        touch(&log, item->parent);
+        ftx_inbox_drop(&log, item);
+    }
+    ftx_log_commit(&log);
+    return err;
+}
+
+int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
+                     uint64_t new_parent_id, const char *new_name, size_t new_size, unsigned flags)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = child_of(store, parent_id, name, size);
+    struct ftx_item *parent = ftx_item_find(&store->index, new_parent_id);
+    struct ftx_item *there = NULL;
+    char *copy = NULL;
+    if (!item || !parent || parent->kind != FTX_FOLDER)
+        err = -ENOENT;
+    else if (parent->link != item->link || parent->box != FTX_INBOX)
+        err = -EXDEV;
+    else if (ftx_item_below(parent, item))
+        err = -EINVAL;
+    if (!err)
+        err = ftx_name_check(new_name, new_size, ftx_item_is_root(parent));
+    if (!err) {
+        there = ftx_item_lookup(&store->index, parent, new_name, new_size);
+        if (there && there != item && (flags & FTX_RENAME_NOREPLACE))
+            err = -EEXIST;
+        else if (there && there->kind == FTX_FOLDER && ftx_folder_count(there))
+            err = -ENOTEMPTY;
+        else if (there && (there->kind == FTX_FOLDER) != (item->kind == FTX_FOLDER))
+            err = there->kind == FTX_FOLDER ? -EISDIR : -ENOTDIR;
+    }
+    if (!err && there != item)
+        err = ftx_item_prepare(parent, new_name, new_size, &copy);
+    if (!err && there != item) {
+        struct ftx_item *from = item->parent;
+        if (there)
+            ftx_inbox_drop(&log, there);
+        ftx_item_unlink(&store->index, item);
+        ftx_item_place(&store->index, item, parent, copy, new_size);
+        touch(&log, from);
+        if (parent != from)
+            touch(&log, parent);
+        ftx_log_item(&log, item);
+    }
+    ftx_log_commit(&log);
+    return err;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/* The inbox's tree: the peer's operations and the owner's. Contents are in inbox_file.c. */
+#include "fs/store/inbox.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/names.h"
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A peer's operation being applied. */
+struct applying {
+    struct ftx_log log;
+    struct ftx_link *link;
+    struct ftx_op op;
+    enum ftx_links_policy policy;
+    uint8_t refused;
+};
+
+/* The folder a peer names: 0 is the link's root; NULL if it is not here. */
+static struct ftx_item *folder_of(const struct applying *a, uint64_t remote)
+{
+    if (remote == 0)
+        return a->link->folders[FTX_INBOX];
+    struct ftx_item *item = ftx_item_find_remote(&a->log.store->index, a->link, remote);
+    return item && item->kind == FTX_FOLDER && item->linked ? item : NULL;
+}
+
+static void touch(struct ftx_log *log, struct ftx_item *folder, int64_t when_ns)
+{
+    folder->mtime_ns = when_ns;
+    folder->ctime_ns = ftx_now_ns();
+    ftx_log_item(log, folder);
+}
+
+/* The complete version that an update is about to replace, if the item is a shadow of it. */
+static struct ftx_item *updated_base(const struct ftx_item *item)
+{
+    if (item->kind != FTX_FILE || item->linked || !item->as.arriving)
+        return NULL;
+    struct ftx_item *base = item->as.arriving->base;
+    return base && base->remote == item->remote ? base : NULL;
+}
+
+/* An item without a place in the tree (any more) goes; readers that wait for it are told. */
+static void let_go(struct ftx_log *log, struct ftx_item *item)
+{
+    if (item->kind == FTX_FILE && item->as.arriving) {
+        if (item->as.arriving->base)
+            item->as.arriving->base->shadow = NULL;
+        item->as.arriving->base = NULL;
+        item->state = FTX_ITEM_FAILED;
+        if (item->as.arriving->n_writing == 0)
+            ftx_arriving_end(item);
+        else
+            ftx_list_remove(&item->as.arriving->node); /* the last write ends it */
+        log->arrived = true;
+    }
+    ftx_log_orphan(log, item);
+}
+
+void ftx_inbox_drop(struct ftx_log *log, struct ftx_item *item)
+{
+    if (item->kind == FTX_FOLDER)
+        for (struct ftx_item *child; (child = ftx_folder_after(item, 0));)
+            ftx_inbox_drop(log, child);
+    if (item->shadow)
+        let_go(log, item->shadow);
+    if (item->linked)
+        ftx_item_unlink(&log->store->index, item);
+    let_go(log, item);
+}
+
+/* Refuses a new item: nothing of it is kept. */
+static int refuse(struct applying *a, enum ftx_refusal reason)
+{
+    a->refused = (uint8_t)reason;
+    return 0;
+}
+
+/* 0 if an item may stand there; else the reason to refuse it. */
+static enum ftx_refusal judge_place(const struct ftx_item *parent, const struct ftx_op *op)
+{
+    size_t path = op->name_size;
+    for (const struct ftx_item *up = parent; !ftx_item_is_root(up); up = up->parent)
+        path += 1u + up->name_size;
+    if (path > FTX_PATH_MAX || ftx_item_depth(parent) + 1 > FTX_DEPTH_MAX)
+        return FTX_REFUSED_NAME;
+    return 0;
+}
+
+static enum ftx_refusal judge_make(const struct applying *a, const struct ftx_item *parent)
+{
+    const struct ftx_op *op = &a->op;
+    if (op->what == FTX_SYMLINK && a->policy != FTX_LINKS_ALL &&
+        (a->policy == FTX_LINKS_NONE ||
+         !ftx_target_inside(op->target, op->target_size, ftx_item_depth(parent))))
+        return FTX_REFUSED_KIND;
+    return judge_place(parent, op);
+}
+
+static int dress(struct ftx_store *store, struct ftx_item *item, const struct ftx_op *op)
+{
+    item->mode = op->mode;
+    item->mtime_ns = op->mtime_ns;
+    item->ctime_ns = ftx_now_ns();
+    item->state = FTX_ITEM_COMPLETE;
+    if (item->kind == FTX_SYMLINK) {
+        item->as.target = strndup(op->target, op->target_size);
+        item->size = op->target_size;
+        return item->as.target ? 0 : -ENOMEM;
+    }
+    if (item->kind == FTX_FILE) {
+        item->state = FTX_ITEM_ARRIVING;
+        return ftx_arriving_get(store, item) ? 0 : -ENOMEM;
+    }
+    return 0;
+}
+
+/* A folder that is there already (its sender had removed it, we had kept it) becomes the new one.
+ */
+static int adopt(struct applying *a, struct ftx_item *folder)
+{
+    ftx_item_set_remote(&a->log.store->index, folder, a->op.item);
+    folder->mode = a->op.mode;
+    folder->mtime_ns = a->op.mtime_ns;
+    ftx_log_item(&a->log, folder);
+    return 0;
+}
+
+/* May `op` take the place of what stands under its name? What was delivered is not lost for a name.
+ */
+static bool may_replace(const struct ftx_item *there, const struct ftx_op *op)
+{
+    if (!there || there->kind != FTX_FOLDER)
+        return true;
+    return op->what == FTX_FOLDER || ftx_folder_count(there) == 0;
+}
+
+static bool is_complete_file(const struct ftx_item *item)
+{
+    return item && item->kind == FTX_FILE && item->state == FTX_ITEM_COMPLETE;
+}
+
+/*
+ * An unfinished file takes the name of a finished one: it becomes its shadow, so the old one is
+ * seen until the new one is complete.
+ */
+static void become_shadow(struct applying *a, struct ftx_item *item, struct ftx_item *base)
+{
+    struct ftx_store *store = a->log.store;
+    if (base->shadow && base->shadow != item)
+        let_go(&a->log, base->shadow);
+    if (item->linked)
+        ftx_item_unlink(&store->index, item);
+    ftx_item_clear_remote(&store->index, base);
+    item->as.arriving->base = base;
+    base->shadow = item;
+    ftx_log_item(&a->log, base);
+    ftx_log_item(&a->log, item);
+}
+
+/* Lets the new item be seen: in place of what is there, or as its shadow until it is complete. */
+static void show(struct applying *a, struct ftx_item *item, struct ftx_item *parent, char *name)
+{
+    struct ftx_store *store = a->log.store;
+    struct ftx_item *there = ftx_item_lookup(&store->index, parent, name, a->op.name_size);
+    ftx_item_set_remote(&store->index, item, a->op.item);
+    if (item->kind == FTX_FILE && is_complete_file(there)) {
+        become_shadow(a, item, there);
+        free(name);
+    } else {
+        if (there)
+            ftx_inbox_drop(&a->log, there);
+        ftx_item_place(&store->index, item, parent, name, a->op.name_size);
+        ftx_log_item(&a->log, item);
+    }
+    touch(&a->log, parent, a->op.when_ns);
+}
+
+static int apply_make(struct applying *a)
+{
+    struct ftx_store *store = a->log.store;
+    const struct ftx_op *op = &a->op;
+    struct ftx_item *parent = folder_of(a, op->parent);
+    if (!parent || ftx_item_find_remote(&store->index, a->link, op->item))
+        return parent ? 0 : refuse(a, FTX_REFUSED_DELETED);
+    enum ftx_refusal reason = judge_make(a, parent);
+    struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
+    if (!reason && !may_replace(there, op))
+        reason = FTX_REFUSED_NAME;
+    if (reason)
+        return refuse(a, reason);
+    if (there && there->kind == FTX_FOLDER && op->what == FTX_FOLDER)
+        return adopt(a, there);
+    char *name;
+    int err = ftx_item_prepare(parent, op->name, op->name_size, &name);
+    if (err)
+        return err;
+    struct ftx_item *item =
+        ftx_item_new(&store->index, ftx_log_next_item(&a->log), op->what, FTX_INBOX, a->link);
+    err = item ? dress(store, item, op) : -ENOMEM;
+    if (!err) {
+        show(a, item, parent, name);
+        return 0;
+    }
+    free(name);
+    if (item)
+        ftx_item_free(&store->index, item);
+    return err;
+}
+
+/* Puts the item where the operation says; whatever is there goes. */
+static int place(struct applying *a, struct ftx_item *item, struct ftx_item *parent)
+{
+    struct ftx_store *store = a->log.store;
+    char *name;
+    int err = ftx_item_prepare(parent, a->op.name, a->op.name_size, &name);
+    if (err)
+        return err;
+    struct ftx_item *there = ftx_item_lookup(&store->index, parent, name, a->op.name_size);
+    if (there && there != item)
+        ftx_inbox_drop(&a->log, there);
+    if (item->linked)
+        ftx_item_unlink(&store->index, item);
+    ftx_item_place(&store->index, item, parent, name, a->op.name_size);
+    item->ctime_ns = ftx_now_ns();
+    ftx_log_item(&a->log, item);
+    return 0;
+}
+
+static int apply_move(struct applying *a)
+{
+    struct ftx_store *store = a->log.store;
+    const struct ftx_op *op = &a->op;
+    struct ftx_item *found = ftx_item_find_remote(&store->index, a->link, op->item);
+    struct ftx_item *parent = folder_of(a, op->parent);
+    if (!found)
+        return 0;
+    /* an update's shadow has no place of its own: its base is what moves */
+    struct ftx_item *item = updated_base(found) ? updated_base(found) : found;
+    if (!parent) { /* its new folder was removed here: so is the item */
+        ftx_inbox_drop(&a->log, item);
+        return refuse(a, FTX_REFUSED_DELETED);
+    }
+    if (ftx_item_below(parent, item))
+        return FTX_EPROTO;
+    enum ftx_refusal reason = judge_place(parent, op);
+    if (reason) {
+        ftx_inbox_drop(&a->log, item);
+        return refuse(a, reason);
+    }
+    struct ftx_item *from = item->linked ? item->parent : NULL;
+    struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
+    bool unfinished = item->kind == FTX_FILE && item->as.arriving;
+    if (unfinished && item->as.arriving->base && item->as.arriving->base != there) {
+        struct ftx_item *base = item->as.arriving->base; /* was renamed over, then away again */
+        item->as.arriving->base = NULL;
+        base->shadow = NULL;
+        from = base->parent;
+        ftx_inbox_drop(&a->log, base);
+    }
+    if (unfinished && there != item && is_complete_file(there))
+        become_shadow(a, item, there);
+    else {
+        int err = place(a, item, parent);
+        if (err)
+            return err;
+    }
+    touch(&a->log, parent, op->when_ns);
+    if (from && from != parent)
+        touch(&a->log, from, op->when_ns);
+    return 0;
+}
+
+static int apply_attr(struct applying *a)
+{
+    struct ftx_item *found = ftx_item_find_remote(&a->log.store->index, a->link, a->op.item);
+    struct ftx_item *both[] = {found, found ? updated_base(found) : NULL};
+    for (int i = 0; i < 2; i++) {
+        if (!both[i])
+            continue;
+        both[i]->mode = a->op.mode;
+        both[i]->mtime_ns = a->op.mtime_ns;
+        both[i]->ctime_ns = ftx_now_ns();
+        ftx_log_item(&a->log, both[i]);
+    }
+    return 0;
+}
+
+/* What was delivered stays: the sender only forgets it. What was not, and an empty folder, goes. */
+static int apply_drop(struct applying *a)
+{
+    struct ftx_item *item = ftx_item_find_remote(&a->log.store->index, a->link, a->op.item);
+    if (!item)
+        return 0;
+    if (!item->linked) { /* a version that nobody will see */
+        let_go(&a->log, item);
+        return 0;
+    }
+    bool empty = item->kind == FTX_FOLDER && ftx_folder_count(item) == 0;
+    bool unfinished = item->kind == FTX_FILE && item->state != FTX_ITEM_COMPLETE;
+    if (empty || unfinished) {
+        touch(&a->log, item->parent, a->op.when_ns);
+        ftx_inbox_drop(&a->log, item);
+    }
+    return 0;
+}
+
+static int apply_halt(struct applying *a)
+{
+    struct ftx_item *item = ftx_item_find_remote(&a->log.store->index, a->link, a->op.item);
+    if (item && item->kind == FTX_FILE && item->state == FTX_ITEM_ARRIVING) {
+        item->state = FTX_ITEM_INTERRUPTED;
+        ftx_log_item(&a->log, item);
+    }
+    return 0;
+}
+
+int ftx_inbox_apply(struct ftx_store *store, struct ftx_link *link, uint64_t number,
+                    const uint8_t *op, size_t size, enum ftx_links_policy policy,
+                    uint64_t *out_entry, uint64_t *out_item, uint8_t *out_refused)
+{
+    static int (*const apply[])(struct applying *) = {
+        [FTX_OP_MAKE] = apply_make, [FTX_OP_MOVE] = apply_move, [FTX_OP_ATTR] = apply_attr,
+        [FTX_OP_DROP] = apply_drop, [FTX_OP_HALT] = apply_halt,
+    };
+    struct applying a = {.link = link, .policy = policy};
+    int err = ftx_op_decode(op, size, &a.op);
+    if (!err)
+        err = ftx_log_begin(&a.log, store);
+    if (err)
+        return err;
+    err = link->folders[FTX_INBOX] ? apply[a.op.kind](&a) : FTX_EPROTO;
+    if (!err) {
+        link->row.op_seen = number;
+        ftx_log_op_seen(&a.log, link, number);
+        store->durable = true;
+    }
+    *out_entry = ftx_log_commit(&a.log);
+    *out_item = a.op.item;
+    *out_refused = a.refused;
+    return err;
+}

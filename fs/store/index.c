@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/* Three hash tables with chains through the items, and the folders' arrays of children. */
+#include "fs/store/index.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUCKETS_FIRST = 1024, GONE_MIN = 32 };
+
+static uint64_t hash_id(const struct ftx_item *item)
+{
+    return item->id * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+}
+
+static uint64_t hash_name(const struct ftx_item *parent, const char *name, size_t size)
+{
+    return XXH3_64bits_withSeed(name, size, parent->id);
+}
+
+static uint64_t hash_remote(const struct ftx_link *link, uint64_t remote)
+{
+    return (remote + ((uint64_t)(uintptr_t)link >> 4)) * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+}
+
+/* Which of an item's chains belongs to which table, and its hash there. */
+enum chain { CHAIN_ID, CHAIN_NAME, CHAIN_REMOTE };
+
+static struct ftx_item **chain_of(struct ftx_item *item, enum chain chain)
+{
+    switch (chain) {
+    case CHAIN_ID:
+        return &item->next_id;
+    case CHAIN_NAME:
+        return &item->next_name;
+    default:
+        return &item->next_remote;
+    }
+}
+
+static uint64_t hash_of(const struct ftx_item *item, enum chain chain)
+{
+    switch (chain) {
+    case CHAIN_ID:
+        return hash_id(item);
+    case CHAIN_NAME:
+        return hash_name(item->parent, item->name, item->name_size);
+    default:
+        return hash_remote(item->link, item->remote);
+    }
+}
+
+static struct ftx_item **bucket(const struct ftx_table *table, uint64_t hash)
+{
+    return &table->buckets[hash & (table->n_buckets - 1)];
+}
+
+/* Doubles a full table; without memory it just stays slower. */
+static void table_grow(struct ftx_table *table, enum chain chain)
+{
+    struct ftx_table grown = {.n_buckets = 2 * table->n_buckets, .count = table->count};
+    grown.buckets = calloc(grown.n_buckets, sizeof *grown.buckets);
+    if (!grown.buckets)
+        return;
+    for (size_t i = 0; i < table->n_buckets; i++) {
+        /* keep the order within a chain: find_remote wants the newest first */
+        struct ftx_item *reversed = NULL;
+        for (struct ftx_item *item = table->buckets[i], *next; item; item = next) {
+            next = *chain_of(item, chain);
+            *chain_of(item, chain) = reversed;
+            reversed = item;
+        }
+        for (struct ftx_item *item = reversed, *next; item; item = next) {
+            next = *chain_of(item, chain);
+            struct ftx_item **to = bucket(&grown, hash_of(item, chain));
+            *chain_of(item, chain) = *to;
+            *to = item;
+        }
+    }
+    free(table->buckets);
+    *table = grown;
+}
+
+static void table_add(struct ftx_table *table, struct ftx_item *item, enum chain chain)
+{
+    if (table->count >= table->n_buckets)
+        table_grow(table, chain);
+    struct ftx_item **to = bucket(table, hash_of(item, chain));
+    *chain_of(item, chain) = *to;
+    *to = item;
+    table->count++;
+}
+
+static void table_remove(struct ftx_table *table, struct ftx_item *item, enum chain chain)
+{
+    for (struct ftx_item **at = bucket(table, hash_of(item, chain)); *at;
+         at = chain_of(*at, chain)) {
+        if (*at != item)
+            continue;
+        *at = *chain_of(item, chain);
+        *chain_of(item, chain) = NULL;
+        table->count--;
+        return;
+    }
+    assert(!"item stands in its table");
+}
+
+static int table_init(struct ftx_table *table)
+{
+    table->n_buckets = BUCKETS_FIRST;
+    table->count = 0;
+    table->buckets = calloc(table->n_buckets, sizeof *table->buckets);
+    return table->buckets ? 0 : -ENOMEM;
+}
+
+int ftx_index_init(struct ftx_index *index)
+{
+    memset(index, 0, sizeof *index);
+    if (table_init(&index->by_id) || table_init(&index->by_name) || table_init(&index->by_remote)) {
+        ftx_index_close(index);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void ftx_sending_free(struct ftx_sending *sending)
+{
+    if (!sending)
+        return;
+    ftx_segments_close(&sending->pending);
+    ftx_segments_close(&sending->flying);
+    XXH3_freeState(sending->tail_hash);
+    free(sending);
+}
+
+void ftx_arriving_free(struct ftx_arriving *arriving)
+{
+    if (!arriving)
+        return;
+    ftx_segments_close(&arriving->have);
+    free(arriving);
+}
+
+/* Frees the item and what it owns, not looking at tables. */
+static void item_destroy(struct ftx_item *item)
+{
+    if (item->kind == FTX_FOLDER && item->as.folder) {
+        free(item->as.folder->entries);
+        free(item->as.folder);
+    } else if (item->kind == FTX_SYMLINK) {
+        free(item->as.target);
+    } else if (item->kind == FTX_FILE && item->box == FTX_OUTBOX) {
+        ftx_sending_free(item->as.sending);
+    } else if (item->kind == FTX_FILE) {
+        ftx_arriving_free(item->as.arriving);
+    }
+    free(item->opened);
+    free(item->name);
+    free(item);
+}
+
+void ftx_index_close(struct ftx_index *index)
+{
+    for (size_t i = 0; index->by_id.buckets && i < index->by_id.n_buckets; i++) {
+        for (struct ftx_item *item = index->by_id.buckets[i], *next; item; item = next) {
+            next = item->next_id;
+            item_destroy(item);
+        }
+    }
+    free(index->by_id.buckets);
+    free(index->by_name.buckets);
+    free(index->by_remote.buckets);
+    memset(index, 0, sizeof *index);
+}
+
+struct ftx_item *ftx_item_new(struct ftx_index *index, uint64_t id, enum ftx_kind kind,
+                              enum ftx_box box, struct ftx_link *link)
+{
+    struct ftx_item *item = calloc(1, sizeof *item);
+    if (!item)
+        return NULL;
+    item->id = id;
+    item->kind = (uint8_t)kind;
+    item->box = (uint8_t)box;
+    item->link = link;
+    if (kind == FTX_FOLDER) {
+        item->as.folder = calloc(1, sizeof *item->as.folder);
+        if (!item->as.folder) {
+            free(item);
+            return NULL;
+        }
+    }
+    table_add(&index->by_id, item, CHAIN_ID);
+    return item;
+}
+
+void ftx_item_free(struct ftx_index *index, struct ftx_item *item)
+{
+    assert(!item->linked);
+    ftx_item_clear_remote(index, item);
+    table_remove(&index->by_id, item, CHAIN_ID);
+    item_destroy(item);
+}
+
+struct ftx_item *ftx_item_find(const struct ftx_index *index, uint64_t id)
+{
+    struct ftx_item key = {.id = id};
+    struct ftx_item *item = *bucket(&index->by_id, hash_id(&key));
+    while (item && item->id != id)
+        item = item->next_id;
+    return item;
+}
+
+struct ftx_item *ftx_item_lookup(const struct ftx_index *index, const struct ftx_item *parent,
+                                 const char *name, size_t size)
+{
+    struct ftx_item *item = *bucket(&index->by_name, hash_name(parent, name, size));
+    while (item && (item->parent != parent || item->name_size != size ||
+                    memcmp(item->name, name, size) != 0))
+        item = item->next_name;
+    return item;
+}
+
+/* Drops the entries that are gone once they are the larger half. */
+static void folder_compact(struct ftx_folder *folder)
+{
+    if (folder->n_gone < GONE_MIN || folder->n_gone < folder->n / 2)
+        return;
+    size_t kept = 0;
+    for (size_t i = 0; i < folder->n; i++)
+        if (folder->entries[i].item)
+            folder->entries[kept++] = folder->entries[i];
+    folder->n = kept;
+    folder->n_gone = 0;
+}
+
+static int folder_reserve(struct ftx_folder *folder)
+{
+    if (folder->n < folder->capacity)
+        return 0;
+    size_t capacity = folder->capacity ? folder->capacity + folder->capacity / 2 + 4 : 4;
+    struct ftx_folder_entry *grown = realloc(folder->entries, capacity * sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    folder->entries = grown;
+    folder->capacity = capacity;
+    return 0;
+}
+
+/* Index of the first entry with a cookie greater than `cookie`. */
+static size_t folder_search(const struct ftx_folder *folder, uint64_t cookie)
+{
+    size_t low = 0, high = folder->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (folder->entries[middle].cookie <= cookie)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int ftx_item_prepare(struct ftx_item *parent, const char *name, size_t size, char **out_name)
+{
+    char *copy = malloc(size + 1);
+    if (!copy || folder_reserve(parent->as.folder)) {
+        free(copy);
+        return -ENOMEM;
+    }
+    memcpy(copy, name, size);
+    copy[size] = '\0';
+    *out_name = copy;
+    return 0;
+}
+
+void ftx_item_place(struct ftx_index *index, struct ftx_item *item, struct ftx_item *parent,
+                    char *name, size_t size)
+{
+    assert(!item->linked && parent->kind == FTX_FOLDER);
+    struct ftx_folder *folder = parent->as.folder;
+    assert(folder->n < folder->capacity);
+    free(item->name);
+    item->name = name;
+    item->name_size = (uint8_t)size;
+    item->parent = parent;
+    item->cookie = ++folder->next_cookie;
+    item->linked = true;
+    folder->entries[folder->n++] = (struct ftx_folder_entry){item->cookie, item};
+    folder->n_folders += item->kind == FTX_FOLDER;
+    table_add(&index->by_name, item, CHAIN_NAME);
+}
+
+int ftx_item_link(struct ftx_index *index, struct ftx_item *item, struct ftx_item *parent,
+                  const char *name, size_t size)
+{
+    char *copy;
+    int err = ftx_item_prepare(parent, name, size, &copy);
+    if (!err)
+        ftx_item_place(index, item, parent, copy, size);
+    return err;
+}
+
+void ftx_item_unlink(struct ftx_index *index, struct ftx_item *item)
+{
+    assert(item->linked);
+    struct ftx_folder *folder = item->parent->as.folder;
+    table_remove(&index->by_name, item, CHAIN_NAME);
+    folder->entries[folder_search(folder, item->cookie - 1)].item = NULL;
+    folder->n_gone++;
+    folder->n_folders -= item->kind == FTX_FOLDER;
+    folder_compact(folder);
+    item->parent = NULL;
+    item->linked = false;
+}
+
+void ftx_item_set_remote(struct ftx_index *index, struct ftx_item *item, uint64_t remote)
+{
+    ftx_item_clear_remote(index, item);
+    item->remote = remote;
+    if (remote)
+        table_add(&index->by_remote, item, CHAIN_REMOTE);
+}
+
+void ftx_item_clear_remote(struct ftx_index *index, struct ftx_item *item)
+{
+    if (item->remote && item->box == FTX_INBOX)
+        table_remove(&index->by_remote, item, CHAIN_REMOTE);
+    item->remote = 0;
+}
+
+struct ftx_item *ftx_item_find_remote(const struct ftx_index *index, const struct ftx_link *link,
+                                      uint64_t remote)
+{
+    struct ftx_item *item = *bucket(&index->by_remote, hash_remote(link, remote));
+    while (item && (item->remote != remote || item->link != link))
+        item = item->next_remote;
+    return item;
+}
+
+struct ftx_item *ftx_folder_after(const struct ftx_item *item, uint64_t cookie)
+{
+    const struct ftx_folder *folder = item->as.folder;
+    for (size_t i = folder_search(folder, cookie); i < folder->n; i++)
+        if (folder->entries[i].item)
+            return folder->entries[i].item;
+    return NULL;
+}
+
+size_t ftx_folder_count(const struct ftx_item *folder)
+{
+    return folder->as.folder->n - folder->as.folder->n_gone;
+}
+
+bool ftx_item_is_root(const struct ftx_item *item)
+{
+    return !item->link || (item->parent && !item->parent->link);
+}
+
+unsigned ftx_item_depth(const struct ftx_item *item)
+{
+    unsigned depth = 0;
+    for (; item && !ftx_item_is_root(item); item = item->parent)
+        depth++;
+    return depth;
+}
+
+bool ftx_item_below(const struct ftx_item *item, const struct ftx_item *folder)
+{
+    while (item && item != folder)
+        item = item->parent;
+    return item == folder;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What stands in memory for each file, folder and symlink of the mount: the index answers every
+ * question of FUSE from these, the database is written behind them. All fields belong to the
+ * store's lock, but for what says otherwise.
+ */
+#ifndef FTX_STORE_ITEM_H
+#define FTX_STORE_ITEM_H
+
+#include "fs/store/segments.h"
+#include "transport/session/scheduler.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <xxhash.h>
+
+struct ftx_link;
+
+enum ftx_box { FTX_OUTBOX = 0, FTX_INBOX = 1 };
+
+enum ftx_kind { FTX_FILE = 1, FTX_FOLDER, FTX_SYMLINK };
+
+/* On disk: values are never reused. */
+enum ftx_item_state {
+    FTX_ITEM_WRITING = 1, /* outbox: written since the last close */
+    FTX_ITEM_CLOSED = 2,  /* outbox: sealed here, not yet delivered (shown as queued or sending) */
+    FTX_ITEM_DELIVERED = 3,
+    FTX_ITEM_ARRIVING = 4,
+    FTX_ITEM_COMPLETE = 5,
+    FTX_ITEM_INTERRUPTED = 6, /* outbox: was open when the daemon was killed */
+    FTX_ITEM_REFUSED = 7,     /* outbox: the peer does not take it; `error` is the wire's reason */
+    FTX_ITEM_FAILED = 8,      /* its bytes cannot be read or written here */
+};
+
+/* State of a pending segment of an outbox file. */
+enum ftx_pending_state {
+    FTX_PENDING_OPEN = 1, /* the writer may still be adding to it */
+    FTX_PENDING_DUE,
+    FTX_PENDING_FLYING,   /* in record `tag` */
+    FTX_PENDING_RECEIVED, /* the peer has it, not yet durably */
+};
+
+/* Children of a folder in the order they came: a cookie is never reused, so readdir is stable while
+ * entries come and go. */
+struct ftx_folder {
+    struct ftx_folder_entry {
+        uint64_t cookie;
+        struct ftx_item *item; /* NULL: gone */
+    } * entries;
+    size_t n, capacity, n_gone;
+    uint64_t next_cookie;
+    uint32_t n_folders;
+};
+
+/* An outbox file that the peer does not have entirely. Exists while the item is WRITING or CLOSED
+ * or has pending bytes. */
+struct ftx_sending {
+    struct ftx_stream stream; /* loop thread */
+    struct ftx_list all;      /* link->sendings */
+    struct ftx_list due;      /* link->due: the loop must look at it */
+    struct ftx_list
+        tail; /* store->tails: an OPEN segment, or a seal that waits for the writer to go */
+    struct ftx_item *item;
+    struct ftx_segments pending; /* not known durable at the peer; what is not in it, is */
+    struct ftx_segments flying;  /* in flight: nothing that overlaps may be sent */
+    uint64_t scan;               /* no due segment ends at or before this offset */
+    uint64_t open_at;            /* offset of the OPEN segment, if has_open */
+    uint64_t seal_send;          /* the record that carries the seal of `version` */
+    int64_t touched_ms;          /* last write or flush, monotonic */
+    bool has_open;
+    bool sealed;             /* the SEAL of the item's version was sent in this session */
+    bool sent;               /* something of it left in this session */
+    bool blocked;            /* a due segment waits for one in flight */
+    bool dropped;            /* the item is gone: the loop frees this */
+    XXH3_state_t *tail_hash; /* of the OPEN segment */
+};
+
+/* An inbox file that is not complete, or the next version of one that is. */
+struct ftx_arriving {
+    struct ftx_segments have; /* written to the object */
+    struct ftx_list node;     /* link->arriving */
+    struct ftx_item *item;
+    struct ftx_item *base; /* the complete version that this one will replace; NULL: none */
+    int64_t progress_ms;   /* when bytes last came, monotonic */
+    uint32_t n_writing;    /* extents on their way to the disk */
+    uint64_t settled;      /* journal entry of the last change of `have` */
+    bool sealed;           /* the final size is known: nothing more comes for this version */
+};
+
+/* Descriptor and counts of an item that programs have open. */
+struct ftx_opened {
+    int fd; /* of the object; -1 until it exists */
+    uint32_t n_handles, n_writers;
+};
+
+struct ftx_item {
+    uint64_t id;     /* inode number; in the outbox also the stream's */
+    uint64_t remote; /* inbox: the sender's number */
+    uint64_t size;
+    uint64_t object; /* 0: no bytes yet */
+    uint64_t cookie; /* in its folder */
+    int64_t mtime_ns, ctime_ns;
+    uint64_t op; /* outbox: the operation that told of it last */
+    struct ftx_item *
+        parent; /* NULL: a box, or orphaned (removed, but still known to the kernel), or a shadow */
+    struct ftx_item *next_id, *next_name, *next_remote; /* hash chains */
+    struct ftx_link *link;                              /* NULL: a box */
+    char *name;                                         /* NUL-ended, name_size bytes */
+    struct ftx_opened *opened;                          /* NULL: nobody has it open */
+    struct ftx_item *shadow; /* inbox: what will replace this file once it is complete */
+    union {
+        struct ftx_folder *folder;
+        char *target; /* NUL-ended */
+        struct ftx_sending *sending;
+        struct ftx_arriving *arriving;
+    } as;
+    uint32_t n_lookup; /* the kernel's references */
+    uint32_t version;
+    uint16_t mode; /* nine permission bits */
+    uint8_t name_size;
+    uint8_t box, kind, state, error;
+    bool linked; /* stands in its parent */
+};
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing of link rows by the database thread; private to fs/store, under the lock. */
+#ifndef FTX_STORE_LINK_JOB_H
+#define FTX_STORE_LINK_JOB_H
+
+#include "fs/store/links.h"
+
+enum ftx_link_job_kind { FTX_LINK_JOB_PUT, FTX_LINK_JOB_DROP };
+
+/* Queues a durable write of the row (copied); `done` comes on the database thread, without the
+ * lock. -ENOMEM. */
+int ftx_link_job_queue(struct ftx_store *store, const struct ftx_link_row *row,
+                       ftx_link_written_fn done, void *ctx);
+
+/* The same and waits for it; lets go of the lock meanwhile. */
+int ftx_link_job_wait(struct ftx_store *store, enum ftx_link_job_kind kind,
+                      const struct ftx_link_row *row);
+
+/* Database thread, without the lock: does all queued jobs. */
+void ftx_link_jobs_run(struct ftx_store *store);
+
+#endif

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/* Links: arming and disarming codes, rows, operations waiting for their acknowledgement. */
+#include "fs/store/links.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/link_job.h"
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ftx_link *ftx_link_find(const struct ftx_store *store, uint64_t id)
+{
+    for (struct ftx_list *node = store->links.next; node != &store->links; node = node->next) {
+        struct ftx_link *link = ftx_list_of(node, struct ftx_link, node);
+        if (link->row.id == id)
+            return link;
+    }
+    return NULL;
+}
+
+struct ftx_link *ftx_link_find_name(const struct ftx_store *store, const char *name, size_t size)
+{
+    for (struct ftx_list *node = store->links.next; node != &store->links; node = node->next) {
+        struct ftx_link *link = ftx_list_of(node, struct ftx_link, node);
+        if (!link->removed && strlen(link->row.name) == size &&
+            memcmp(link->row.name, name, size) == 0)
+            return link;
+    }
+    return NULL;
+}
+
+/* Makes the link's folder in a box; its number lives only as long as the mount. */
+static int add_folder(struct ftx_store *store, struct ftx_link *link, enum ftx_box box)
+{
+    if (link->folders[box])
+        return 0;
+    struct ftx_item *folder =
+        ftx_item_new(&store->index, store->next_item++, FTX_FOLDER, box, link);
+    if (!folder)
+        return -ENOMEM;
+    folder->mode = 0755;
+    folder->mtime_ns = folder->ctime_ns = ftx_now_ns();
+    int err = ftx_item_link(&store->index, folder, store->boxes[box], link->row.name,
+                            strlen(link->row.name));
+    if (err) {
+        ftx_item_free(&store->index, folder);
+        return err;
+    }
+    store->boxes[box]->mtime_ns = store->boxes[box]->ctime_ns = folder->mtime_ns;
+    link->folders[box] = folder;
+    return 0;
+}
+
+static int add_folders(struct ftx_store *store, struct ftx_link *link)
+{
+    int err = 0;
+    if (link->row.role == FTX_ROLE_S || link->row.state == FTX_LINK_PAIRED)
+        err = add_folder(store, link, FTX_OUTBOX);
+    if (!err && (link->row.role == FTX_ROLE_R || link->row.state == FTX_LINK_PAIRED))
+        err = add_folder(store, link, FTX_INBOX);
+    return err;
+}
+
+int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
+                 struct ftx_link **out_link)
+{
+    /* guarded, locked memory: the row holds keys; rounded so that the start is aligned */
+    struct ftx_link *link = sodium_malloc((sizeof *link + 63) & ~(size_t)63);
+    if (!link)
+        return -ENOMEM;
+    memset(link, 0, sizeof *link);
+    link->row = *row;
+    link->op_first = link->op_next = 1;
+    ftx_list_init(&link->sendings);
+    ftx_list_init(&link->due);
+    ftx_list_init(&link->arriving);
+    ftx_list_init(&link->wants);
+    ftx_list_init(&link->node);
+    ftx_list_append(&store->links, &link->node);
+    int err = add_folders(store, link);
+    if (err) {
+        ftx_link_free(store, link);
+        return err;
+    }
+    *out_link = link;
+    return 0;
+}
+
+void ftx_link_free(struct ftx_store *store, struct ftx_link *link)
+{
+    (void)store;
+    for (uint64_t n = link->op_first; n < link->op_next; n++)
+        free(link->ops[n & (link->ops_capacity - 1)]);
+    free(link->ops);
+    for (struct ftx_list *node; (node = ftx_list_pop(&link->wants));)
+        free(ftx_list_of(node, struct ftx_want, node));
+    ftx_list_remove(&link->node);
+    sodium_free(link);
+}
+
+int ftx_link_push_op(struct ftx_link *link, const uint8_t *bytes, size_t size)
+{
+    if (link->op_next - link->op_first == link->ops_capacity) {
+        size_t capacity = link->ops_capacity ? 2 * link->ops_capacity : 64;
+        struct ftx_stored_op **grown = calloc(capacity, sizeof(struct ftx_stored_op *));
+        if (!grown)
+            return -ENOMEM;
+        for (uint64_t n = link->op_first; n < link->op_next; n++)
+            grown[n & (capacity - 1)] = link->ops[n & (link->ops_capacity - 1)];
+        free(link->ops);
+        link->ops = grown;
+        link->ops_capacity = capacity;
+    }
+    struct ftx_stored_op *op = malloc(sizeof *op + size);
+    if (!op)
+        return -ENOMEM;
+    op->size = (uint16_t)size;
+    memcpy(op->bytes, bytes, size);
+    link->ops[link->op_next++ & (link->ops_capacity - 1)] = op;
+    return 0;
+}
+
+void ftx_link_drop_ops(struct ftx_link *link, uint64_t upto)
+{
+    for (; link->op_first <= upto && link->op_first < link->op_next; link->op_first++)
+        free(link->ops[link->op_first & (link->ops_capacity - 1)]);
+}
+
+/* Takes a link out of the mount. Its memory stays until the store is closed: orphans may still
+ * point at it. */
+static void detach(struct ftx_store *store, struct ftx_link *link)
+{
+    link->removed = true;
+    for (int box = 0; box < 2; box++) {
+        struct ftx_item *folder = link->folders[box];
+        if (!folder)
+            continue;
+        ftx_item_unlink(&store->index, folder);
+        if (folder->n_lookup == 0)
+            ftx_item_free(&store->index, folder);
+        link->folders[box] = NULL;
+    }
+}
+
+/* A link that is to be: not in the store yet, as its label takes a while. */
+static int fill_row(struct ftx_link_row *row, enum ftx_box box, const char *code, size_t size)
+{
+    memset(row, 0, sizeof *row);
+    memcpy(row->name, code, size);
+    memcpy(row->code, code, size);
+    row->role = box == FTX_OUTBOX ? FTX_ROLE_S : FTX_ROLE_R;
+    row->state = FTX_LINK_ARMED;
+    return ftx_code_label(row->code, row->label);
+}
+
+int ftx_link_arm(struct ftx_store *store, enum ftx_box box, const char *code, size_t size,
+                 uint64_t *out_folder)
+{
+    if (!ftx_code_valid(code, size))
+        return -EINVAL;
+    pthread_mutex_lock(&store->lock);
+    bool exists = ftx_link_find_name(store, code, size) != NULL;
+    pthread_mutex_unlock(&store->lock);
+    if (exists)
+        return -EEXIST;
+    struct ftx_link_row row;
+    int err = fill_row(&row, box, code, size);
+    if (err)
+        goto out;
+
+    struct ftx_link *link = NULL;
+    pthread_mutex_lock(&store->lock);
+    if (ftx_link_find_name(store, code, size)) {
+        err = -EEXIST;
+    } else {
+        row.id = store->next_link++;
+        err = ftx_link_new(store, &row, &link);
+    }
+    if (!err)
+        err = ftx_link_job_wait(store, FTX_LINK_JOB_PUT, &row);
+    if (err && link)
+        detach(store, link);
+    else if (!err)
+        *out_folder = link->folders[box]->id;
+    pthread_mutex_unlock(&store->lock);
+    if (!err)
+        store->events.wake(store->events_ctx);
+out:
+    sodium_memzero(&row, sizeof row);
+    return err;
+}
+
+int ftx_link_disarm(struct ftx_store *store, enum ftx_box box, const char *name, size_t size)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_link *link = ftx_link_find_name(store, name, size);
+    int err = 0;
+    if (!link || !link->folders[box])
+        err = -ENOENT;
+    else if (link->row.state != FTX_LINK_ARMED)
+        err = -EBUSY;
+    else if (ftx_folder_count(link->folders[box]))
+        err = -ENOTEMPTY;
+    if (!err) {
+        detach(store, link);
+        err = ftx_link_job_wait(store, FTX_LINK_JOB_DROP, &link->row);
+        sodium_memzero(&link->row.code, sizeof link->row.code);
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (!err)
+        store->events.wake(store->events_ctx);
+    return err;
+}
+
+int ftx_link_rename(struct ftx_store *store, const char *name, size_t size, const char *new_name,
+                    size_t new_size)
+{
+    if (!ftx_code_valid(new_name, new_size))
+        return -EINVAL;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_link *link = ftx_link_find_name(store, name, size);
+    int err = !link ? -ENOENT : ftx_link_find_name(store, new_name, new_size) ? -EEXIST : 0;
+    if (!err) {
+        memset(link->row.name, 0, sizeof link->row.name);
+        memcpy(link->row.name, new_name, new_size);
+        for (int box = 0; box < 2 && !err; box++) {
+            if (!link->folders[box])
+                continue;
+            ftx_item_unlink(&store->index, link->folders[box]);
+            err = ftx_item_link(&store->index, link->folders[box], store->boxes[box], new_name,
+                                new_size);
+        }
+        struct ftx_link_row row = link->row;
+        if (!err)
+            err = ftx_link_job_wait(store, FTX_LINK_JOB_PUT, &row);
+        sodium_memzero(&row, sizeof row);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+size_t ftx_link_list(struct ftx_store *store, uint64_t *out_ids, size_t capacity)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&store->lock);
+    for (struct ftx_list *node = store->links.next; node != &store->links; node = node->next) {
+        struct ftx_link *link = ftx_list_of(node, struct ftx_link, node);
+        if (link->removed)
+            continue;
+        if (n < capacity)
+            out_ids[n] = link->row.id;
+        n++;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return n;
+}
+
+int ftx_link_get(struct ftx_store *store, uint64_t id, struct ftx_link_row *out_row)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_link *link = ftx_link_find(store, id);
+    if (link && !link->removed)
+        *out_row = link->row;
+    else
+        link = NULL;
+    pthread_mutex_unlock(&store->lock);
+    return link ? 0 : -ENOENT;
+}
+
+int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_link_written_fn done,
+                 void *ctx)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_link *link = ftx_link_find(store, row->id);
+    int err = link && !link->removed ? 0 : -ENOENT;
+    if (!err)
+        err = ftx_link_job_queue(store, row, done, ctx);
+    if (!err) {
+        uint64_t op_seen = link->row.op_seen, op_acked = link->row.op_acked;
+        char name[sizeof link->row.name];
+        memcpy(name, link->row.name, sizeof name);
+        link->row = *row;
+        memcpy(link->row.name, name, sizeof name); /* renamed meanwhile: the newer name holds */
+        link->row.op_seen = op_seen;
+        link->row.op_acked = op_acked;
+        err = add_folders(store, link);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+void ftx_link_set_health(struct ftx_store *store, uint64_t id, enum ftx_link_health health,
+                         const char *peer_address)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_link *link = ftx_link_find(store, id);
+    if (link) {
+        link->health = health;
+        memset(link->peer_address, 0, sizeof link->peer_address);
+        if (peer_address)
+            strncpy(link->peer_address, peer_address, sizeof link->peer_address - 1);
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+bool ftx_links_measure(struct ftx_store *store)
+{
+    bool moves = false;
+    pthread_mutex_lock(&store->lock);
+    for (struct ftx_list *node = store->links.next; node != &store->links; node = node->next) {
+        struct ftx_link *link = ftx_list_of(node, struct ftx_link, node);
+        link->rate_out = link->bytes_out - link->measured_out;
+        link->rate_in = link->bytes_in - link->measured_in;
+        link->measured_out = link->bytes_out;
+        link->measured_in = link->bytes_in;
+        moves |= link->rate_out || link->rate_in;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return moves;
+}
+
+static void fill_status(const struct ftx_link *link, struct ftx_link_status *out)
+{
+    *out = (struct ftx_link_status){.state = ftx_link_state_text(link),
+                                    .bytes_out = link->bytes_out,
+                                    .bytes_in = link->bytes_in,
+                                    .rate_out = link->rate_out,
+                                    .rate_in = link->rate_in,
+                                    .queue_ops = link->op_next - link->op_first};
+    memcpy(out->name, link->row.name, sizeof out->name);
+    memcpy(out->peer, link->peer_address, sizeof out->peer);
+    for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {
+        const struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
+        if (sending->item->state != FTX_ITEM_WRITING && sending->item->state != FTX_ITEM_CLOSED)
+            continue;
+        out->queue_files++;
+        out->queue_bytes += sending->pending.bytes;
+    }
+    for (struct ftx_list *node = link->arriving.next; node != &link->arriving; node = node->next) {
+        const struct ftx_arriving *arriving = ftx_list_of(node, struct ftx_arriving, node);
+        out->arriving_files++;
+        if (arriving->item->size > arriving->have.bytes)
+            out->arriving_bytes += arriving->item->size - arriving->have.bytes;
+    }
+}
+
+size_t ftx_links_status(struct ftx_store *store, struct ftx_link_status *out, size_t capacity)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&store->lock);
+    for (struct ftx_list *node = store->links.next; node != &store->links; node = node->next) {
+        const struct ftx_link *link = ftx_list_of(node, struct ftx_link, node);
+        if (link->removed)
+            continue;
+        if (n < capacity)
+            fill_status(link, &out[n]);
+        n++;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return n;
+}
+
+const char *ftx_link_state_text(const struct ftx_link *link)
+{
+    bool paired = link->row.state == FTX_LINK_PAIRED;
+    if (!paired && link->row.guesses >= FTX_GUESSES_MAX)
+        return "locked";
+    switch (link->health) {
+    case FTX_HEALTH_CONNECTED:
+        return "connected";
+    case FTX_HEALTH_PAIRING:
+        return "pairing";
+    case FTX_HEALTH_SAME_ROLE:
+        return link->row.role == FTX_ROLE_S ? "both-senders" : "both-receivers";
+    case FTX_HEALTH_LOST:
+        return "lost";
+    default:
+        return paired ? "offline" : "waiting";
+    }
+}

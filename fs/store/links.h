@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* Links as the store knows them: name, keys, operations not yet acknowledged, what is to be sent.
+ */
+#ifndef FTX_STORE_LINKS_H
+#define FTX_STORE_LINKS_H
+
+#include "fs/store/store.h"
+#include "transport/crypto/identity.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* On disk in ftx_link_row.state. */
+enum ftx_link_state {
+    FTX_LINK_ARMED = 1,    /* the code waits for its peer */
+    FTX_LINK_ENROLLED = 2, /* keys are written; the code still holds until the first good RESUME */
+    FTX_LINK_PAIRED = 3,   /* the code is burned */
+};
+
+/* What the connection says; not on disk. */
+enum ftx_link_health {
+    FTX_HEALTH_OFFLINE,
+    FTX_HEALTH_PAIRING,
+    FTX_HEALTH_CONNECTED,
+    FTX_HEALTH_SAME_ROLE, /* both ends armed the code in the same role */
+    FTX_HEALTH_LOST,      /* the peer lost the state that ours builds on */
+};
+
+struct ftx_stored_op {
+    uint16_t size;
+    uint8_t bytes[];
+};
+
+/* Fields belong to the store's lock. */
+struct ftx_link {
+    struct ftx_list node; /* store->links */
+    struct ftx_link_row row;
+    struct ftx_item *folders[2]; /* in outbox, in inbox; NULL: not there (yet) */
+    struct ftx_stored_op **ops;  /* ring of not acknowledged operations: op_first .. op_next - 1 */
+    size_t ops_capacity;         /* a power of two, or 0 */
+    uint64_t op_first, op_next;
+    struct ftx_list sendings; /* ftx_sending.all */
+    struct ftx_list due;      /* ftx_sending.due */
+    struct ftx_list arriving; /* ftx_arriving.node */
+    struct ftx_list wants;    /* struct ftx_want: ranges that readers wait for */
+    enum ftx_link_health health;
+    char peer_address[64]; /* empty: not connected */
+    bool ops_due;
+    bool removed;                       /* unpaired: the loop lets go of it */
+    uint64_t bytes_out, bytes_in;       /* content bytes moved since the mount */
+    uint64_t measured_out, measured_in; /* the same, a second ago */
+    uint64_t rate_out, rate_in;         /* bytes per second */
+};
+
+/* A range of an inbox file that a reader waits for. */
+struct ftx_want {
+    struct ftx_list node;
+    uint64_t remote, offset, length;
+};
+
+/*
+ * mkdir in a box: arms a code (FTX_ROLE_S for the outbox, FTX_ROLE_R for the inbox), or -EEXIST.
+ * Computes the label (slow without a `-`), writes the link durably. -EINVAL: no valid code.
+ */
+int ftx_link_arm(struct ftx_store *store, enum ftx_box box, const char *code, size_t size,
+                 uint64_t *out_folder);
+
+/* rmdir in a box: takes back a code that is not paired yet; -EBUSY for a paired link, -ENOTEMPTY.
+ */
+int ftx_link_disarm(struct ftx_store *store, enum ftx_box box, const char *name, size_t size);
+
+/* Renames a link, both its folders: -EEXIST, -EINVAL. */
+int ftx_link_rename(struct ftx_store *store, const char *name, size_t size, const char *new_name,
+                    size_t new_size);
+
+/* -- for the loop: rows are copies -- */
+
+/* Ids of all links (at most `capacity` are written); returns how many there are. */
+size_t ftx_link_list(struct ftx_store *store, uint64_t *out_ids, size_t capacity);
+/* -ENOENT. */
+int ftx_link_get(struct ftx_store *store, uint64_t id, struct ftx_link_row *out_row);
+
+/*
+ * Writes a link's row durably, then calls `done` on the database thread with 0 or an error. The row
+ * in memory changes at once; both folders appear when it is PAIRED. -ENOENT, -ENOMEM: done is not
+ * called.
+ */
+typedef void (*ftx_link_written_fn)(void *ctx, int err);
+int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_link_written_fn done,
+                 void *ctx);
+
+void ftx_link_set_health(struct ftx_store *store, uint64_t id, enum ftx_link_health health,
+                         const char *peer_address);
+
+/* Takes the rates of all links; to be called once a second. False: nothing moves. */
+bool ftx_links_measure(struct ftx_store *store);
+
+/* What .ftx/status says of one link. */
+struct ftx_link_status {
+    char name[65];
+    char peer[64];
+    const char *state; /* ftx_link_state_text */
+    uint64_t bytes_out, bytes_in, rate_out, rate_in;
+    uint64_t queue_ops;                      /* operations not acknowledged */
+    uint64_t queue_files, queue_bytes;       /* files and bytes not delivered */
+    uint64_t arriving_files, arriving_bytes; /* files not complete, bytes still missing of them */
+};
+
+/* Fills at most `capacity`; returns how many links there are. Any thread. */
+size_t ftx_links_status(struct ftx_store *store, struct ftx_link_status *out, size_t capacity);
+
+/* The word for user.ftx.state: waiting pairing connected offline locked, both-senders,
+ * both-receivers, lost. Static. */
+const char *ftx_link_state_text(const struct ftx_link *link);
+
+/* -- private to fs/store, under the lock -- */
+
+struct ftx_link *ftx_link_find(const struct ftx_store *store, uint64_t id);
+struct ftx_link *ftx_link_find_name(const struct ftx_store *store, const char *name, size_t size);
+/* Makes a link in memory from its row, with its folders. */
+int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
+                 struct ftx_link **out_link);
+void ftx_link_free(struct ftx_store *store, struct ftx_link *link);
+int ftx_link_push_op(struct ftx_link *link, const uint8_t *bytes, size_t size);
+void ftx_link_drop_ops(struct ftx_link *link, uint64_t upto);
+
+#endif

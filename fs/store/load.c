@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* Loading: rows become items, then find their folders, then get their segments. */
+#include "fs/store/load.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/inbox.h"
+#include "fs/store/links.h"
+#include "fs/store/outbox.h"
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An item whose folder or base may not be there yet. */
+struct placed {
+    struct ftx_item *item;
+    uint64_t parent, base;
+    char *name;
+    uint8_t name_size;
+};
+
+struct loading {
+    struct ftx_store *store;
+    struct placed *placed;
+    size_t n, capacity;
+    bool linked;
+};
+
+static int on_link(void *ctx, const struct ftx_link_row *row)
+{
+    struct loading *loading = ctx;
+    struct ftx_link *link;
+    int err = ftx_link_new(loading->store, row, &link);
+    if (err)
+        return err;
+    link->op_first = link->op_next = row->op_acked + 1;
+    if (row->id >= loading->store->next_link)
+        loading->store->next_link = row->id + 1;
+    return 0;
+}
+
+static int remember(struct loading *loading, struct ftx_item *item, const struct ftx_item_row *row)
+{
+    if (loading->n == loading->capacity) {
+        size_t capacity = loading->capacity ? 2 * loading->capacity : 256;
+        struct placed *grown = realloc(loading->placed, capacity * sizeof *grown);
+        if (!grown)
+            return -ENOMEM;
+        loading->placed = grown;
+        loading->capacity = capacity;
+    }
+    char *name = strndup(row->name, row->name_size);
+    if (!name)
+        return -ENOMEM;
+    loading->placed[loading->n++] = (struct placed){.item = item,
+                                                    .parent = row->parent,
+                                                    .base = row->base,
+                                                    .name = name,
+                                                    .name_size = (uint8_t)row->name_size};
+    return 0;
+}
+
+static int dress(struct loading *loading, struct ftx_item *item, const struct ftx_item_row *row)
+{
+    struct ftx_store *store = loading->store;
+    if (item->kind == FTX_SYMLINK) {
+        item->as.target = strndup(row->target, row->target_size);
+        return item->as.target ? 0 : -ENOMEM;
+    }
+    if (item->kind != FTX_FILE)
+        return 0;
+    if (item->box == FTX_OUTBOX)
+        return item->state == FTX_ITEM_DELIVERED || ftx_sending_get(item) ? 0 : -ENOMEM;
+    return item->state == FTX_ITEM_COMPLETE || ftx_arriving_get(store, item) ? 0 : -ENOMEM;
+}
+
+static int on_item(void *ctx, const struct ftx_item_row *row)
+{
+    struct loading *loading = ctx;
+    struct ftx_store *store = loading->store;
+    struct ftx_link *link = ftx_link_find(store, row->link);
+    if (!link)
+        return 0; /* its link was removed */
+    if (row->kind < FTX_FILE || row->kind > FTX_SYMLINK || row->box > FTX_INBOX ||
+        row->name_size > 255 || ftx_item_find(&store->index, row->id))
+        return FTX_ECORRUPT;
+    struct ftx_item *item = ftx_item_new(&store->index, row->id, row->kind, row->box, link);
+    if (!item)
+        return -ENOMEM;
+    item->size = row->size;
+    item->object = row->object;
+    item->mtime_ns = row->mtime_ns;
+    item->ctime_ns = row->ctime_ns;
+    item->mode = (uint16_t)row->mode;
+    item->version = row->version;
+    item->state = row->state;
+    item->error = row->error;
+    if (row->box == FTX_INBOX)
+        ftx_item_set_remote(&store->index, item, row->remote);
+    int err = dress(loading, item, row);
+    return err ? err : remember(loading, item, row);
+}
+
+/* True if going up from the folder ends at its link's root: no row may make a ring. */
+static bool reaches_root(const struct loading *loading, const struct ftx_item *folder)
+{
+    for (size_t steps = 0; folder && steps <= loading->n; steps++, folder = folder->parent)
+        if (ftx_item_is_root(folder))
+            return true;
+    return false;
+}
+
+static int place(struct loading *loading, struct placed *placed)
+{
+    struct ftx_store *store = loading->store;
+    struct ftx_item *item = placed->item;
+    if (placed->base) { /* a shadow: not in the tree */
+        struct ftx_item *base = ftx_item_find(&store->index, placed->base);
+        if (!base || !item->as.arriving || item->box != FTX_INBOX || item->kind != FTX_FILE)
+            return FTX_ECORRUPT;
+        item->as.arriving->base = base;
+        base->shadow = item;
+        if (base->remote == item->remote) { /* the shadow is found first */
+            ftx_item_set_remote(&store->index, item, item->remote);
+        }
+        return 0;
+    }
+    struct ftx_item *parent = placed->parent ? ftx_item_find(&store->index, placed->parent)
+                                             : item->link->folders[item->box];
+    if (!parent || parent->kind != FTX_FOLDER || parent->link != item->link ||
+        parent->box != item->box ||
+        ftx_item_lookup(&store->index, parent, placed->name, placed->name_size))
+        return FTX_ECORRUPT;
+    return ftx_item_link(&store->index, item, parent, placed->name, placed->name_size);
+}
+
+static int place_all(struct loading *loading)
+{
+    loading->linked = true;
+    int err = 0;
+    for (size_t i = 0; i < loading->n && !err; i++)
+        err = place(loading, &loading->placed[i]);
+    for (size_t i = 0; i < loading->n && !err; i++)
+        if (!loading->placed[i].base && !reaches_root(loading, loading->placed[i].item->parent))
+            err = FTX_ECORRUPT;
+    return err;
+}
+
+static int on_segment(void *ctx, uint64_t id, const struct ftx_segment *segment)
+{
+    struct loading *loading = ctx;
+    struct ftx_item *item = ftx_item_find(&loading->store->index, id);
+    if (!item || item->kind != FTX_FILE)
+        return 0;
+    struct ftx_segment copy = *segment;
+    if (item->box == FTX_OUTBOX && item->as.sending) {
+        copy.state = FTX_PENDING_DUE;
+        return ftx_segments_put(&item->as.sending->pending, &copy);
+    }
+    if (item->box == FTX_INBOX && item->as.arriving)
+        return ftx_segments_put(&item->as.arriving->have, &copy);
+    return 0;
+}
+
+static int on_op(void *ctx, uint64_t link_id, uint64_t number, const uint8_t *bytes, size_t size)
+{
+    struct loading *loading = ctx;
+    struct ftx_link *link = ftx_link_find(loading->store, link_id);
+    if (!link)
+        return 0;
+    if (number != link->op_next)
+        return FTX_ECORRUPT;
+    link->ops_due = true;
+    return ftx_link_push_op(link, bytes, size);
+}
+
+static int on_trash(void *ctx, uint64_t object)
+{
+    struct loading *loading = ctx;
+    struct ftx_trash *trash = malloc(sizeof *trash);
+    if (!trash)
+        return -ENOMEM;
+    trash->object = object;
+    ftx_list_init(&trash->node);
+    ftx_list_append(&loading->store->trash, &trash->node);
+    return 0;
+}
+
+int ftx_store_load(struct ftx_store *store)
+{
+    struct loading loading = {.store = store};
+    static const struct ftx_database_visitor first = {.link = on_link, .item = on_item};
+    static const struct ftx_database_visitor second = {
+        .segment = on_segment, .op = on_op, .trash = on_trash};
+    int err = ftx_database_load(store->db, &first, &loading);
+    if (!err)
+        err = place_all(&loading);
+    if (!err)
+        err = ftx_database_load(store->db, &second, &loading);
+    for (size_t i = 0; i < loading.n; i++)
+        free(loading.placed[i].name);
+    free(loading.placed);
+    return err;
+}

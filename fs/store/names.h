@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Which names and link targets are allowed (docs/protocol.md 8): the one place that says so, for
+ * local programs and for peers. Pure, fuzzed. */
+#ifndef FTX_STORE_NAMES_H
+#define FTX_STORE_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * 0 if `name` may stand in a folder; `at_root`: of a link. -ENAMETOOLONG over 255 bytes; -EINVAL
+ * for an empty name, `.`, `..`, a `/`, NUL or control byte, or the reserved
+ * `.ftx` at the root.
+ */
+int ftx_name_check(const char *name, size_t size, bool at_root);
+
+/* 0 if `target` may be a symlink's: 1..4095 bytes without NUL. -EINVAL, -ENAMETOOLONG. */
+int ftx_target_check(const char *target, size_t size);
+
+/* True if a symlink that stands `depth` folders below its link's root stays inside with this
+ * target: relative, and never above the root on its way. */
+bool ftx_target_inside(const char *target, size_t size, unsigned depth);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* File contents under random ids: STORE/.ftx/objects/ab/cdef0123456789. No name from outside is
+ * ever a path here. Any thread. */
+#ifndef FTX_STORE_OBJECTS_H
+#define FTX_STORE_OBJECTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct ftx_objects {
+    int dir_fd;
+};
+
+/* Opens (making it and its 256 folders, mode 0700, if missing) `objects` in `state_dir_fd`. -errno.
+ */
+int ftx_objects_open(struct ftx_objects *objects, int state_dir_fd);
+void ftx_objects_close(struct ftx_objects *objects);
+
+/* Opens an object, O_NOFOLLOW|O_CLOEXEC added to `flags`, mode 0600; returns the descriptor or
+ * -errno. */
+int ftx_object_open(const struct ftx_objects *objects, uint64_t id, int flags);
+
+/* Removes it; it need not exist. -errno. */
+int ftx_object_remove(const struct ftx_objects *objects, uint64_t id);
+
+/* Whole reads and writes: all `size` bytes or an error; -ENODATA where a read meets the end. EINTR
+ * and short counts are handled. */
+int ftx_object_read(int fd, void *out, size_t size, uint64_t offset);
+int ftx_object_write(int fd, const void *bytes, size_t size, uint64_t offset);
+
+/* Makes a range read as zeros, giving its blocks back where the filesystem can; never changes the
+ * size. -errno. */
+int ftx_object_punch(int fd, uint64_t offset, uint64_t length);
+
+/* Copies a range between objects, sharing blocks where the filesystem can (reflink,
+ * copy_file_range, else read and write); holes may stay holes. -errno. */
+int ftx_object_copy(int from_fd, int to_fd, uint64_t offset, uint64_t length);
+
+/* Makes everything written so far durable: syncfs. -errno. */
+int ftx_objects_sync(const struct ftx_objects *objects);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on a link's tree as bytes (docs/protocol.md 7). Pure, fuzzed. */
+#ifndef FTX_STORE_OPS_H
+#define FTX_STORE_OPS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * MAKE u8 1, u64 item, u64 parent, u8 what, u16 mode, i64 mtime, i64 when, u8 name_length, name,
+ * target MOVE u8 2, u64 item, u64 parent, i64 when, u8 name_length, name ATTR u8 3, u64 item, u16
+ * mode, i64 mtime DROP u8 4, u64 item, i64 when HALT u8 5, u64 item
+ */
+enum ftx_op_kind { FTX_OP_MAKE = 1, FTX_OP_MOVE, FTX_OP_ATTR, FTX_OP_DROP, FTX_OP_HALT };
+
+struct ftx_op {
+    enum ftx_op_kind kind;
+    uint64_t item;
+    uint64_t parent;  /* MAKE, MOVE; 0: the link's root */
+    int64_t mtime_ns; /* MAKE, ATTR */
+    int64_t when_ns;  /* MAKE, MOVE, DROP */
+    uint16_t mode;    /* MAKE, ATTR: nine permission bits */
+    uint8_t what;     /* MAKE: enum ftx_kind */
+    const char *name; /* MAKE, MOVE: borrowed, not NUL-ended */
+    size_t name_size;
+    const char *target; /* MAKE of a symlink */
+    size_t target_size;
+};
+
+enum { FTX_OP_ENCODED_MAX = 1 + 8 + 8 + 1 + 2 + 8 + 8 + 1 + 255 + 4095 };
+
+/* Writes an operation (its fields valid) to `out`, FTX_OP_ENCODED_MAX bytes of room; returns its
+ * size. */
+size_t ftx_op_encode(const struct ftx_op *op, uint8_t *out);
+
+/* Reads one; names and targets are checked as docs/protocol.md 8 says, but for what depends on the
+ * place. FTX_EPROTO. */
+int ftx_op_decode(const uint8_t *bytes, size_t size, struct ftx_op *out);
+
+/* The attributes of a SEAL: u16 mode, i64 mtime. Returns the size; decode: FTX_EPROTO. */
+size_t ftx_seal_attr_encode(uint16_t mode, int64_t mtime_ns, uint8_t *out);
+int ftx_seal_attr_decode(const uint8_t *bytes, size_t size, uint16_t *out_mode,
+                         int64_t *out_mtime_ns);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/* The outbox's tree: make, remove, rename, attributes. Contents are in outbox_file.c. */
+#include "fs/store/outbox.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/links.h"
+#include "fs/store/names.h"
+#include "transport/wire/limits.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An outbox folder that may take children, or NULL. */
+static struct ftx_item *folder_of(struct ftx_store *store, uint64_t id)
+{
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    return item && item->link && item->box == FTX_OUTBOX && item->kind == FTX_FOLDER && item->linked
+               ? item
+               : NULL;
+}
+
+static struct ftx_item *item_of(struct ftx_store *store, uint64_t id)
+{
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    return item && item->link && item->box == FTX_OUTBOX ? item : NULL;
+}
+
+static uint64_t wire_id(const struct ftx_item *folder)
+{
+    return ftx_item_is_root(folder) ? 0 : folder->id;
+}
+
+static void touch(struct ftx_log *log, struct ftx_item *folder, int64_t now_ns)
+{
+    folder->mtime_ns = folder->ctime_ns = now_ns;
+    ftx_log_item(log, folder);
+}
+
+/* Does the path of a new child of `parent` with this name stay within the limits? */
+static int check_place(const struct ftx_item *parent, const char *name, size_t size)
+{
+    int err = ftx_name_check(name, size, ftx_item_is_root(parent));
+    if (err)
+        return err;
+    size_t path = size;
+    for (const struct ftx_item *up = parent; !ftx_item_is_root(up); up = up->parent)
+        path += 1u + up->name_size;
+    if (path > FTX_PATH_MAX)
+        return -ENAMETOOLONG;
+    return ftx_item_depth(parent) + 1 > FTX_DEPTH_MAX ? -ELOOP : 0;
+}
+
+static int log_make(struct ftx_log *log, struct ftx_item *item)
+{
+    struct ftx_op op = {.kind = FTX_OP_MAKE,
+                        .item = item->id,
+                        .parent = wire_id(item->parent),
+                        .what = item->kind,
+                        .mode = item->mode,
+                        .mtime_ns = item->mtime_ns,
+                        .when_ns = item->mtime_ns,
+                        .name = item->name,
+                        .name_size = item->name_size};
+    if (item->kind == FTX_SYMLINK) {
+        op.target = item->as.target;
+        op.target_size = item->size;
+    }
+    int err = ftx_log_op(log, item->link, &op);
+    if (!err)
+        item->op = item->link->op_next - 1;
+    return err;
+}
+
+/* Fills what is special to the kind. */
+static int dress(struct ftx_item *item, const char *target, bool open)
+{
+    if (item->kind == FTX_SYMLINK) {
+        item->as.target = strdup(target);
+        item->size = strlen(target);
+        return item->as.target ? 0 : -ENOMEM;
+    }
+    if (item->kind == FTX_FILE) {
+        item->state = FTX_ITEM_WRITING;
+        item->version = 1;
+        if (!ftx_sending_get(item))
+            return -ENOMEM;
+        if (open) {
+            item->opened = calloc(1, sizeof *item->opened);
+            if (!item->opened)
+                return -ENOMEM;
+            *item->opened = (struct ftx_opened){.fd = -1, .n_handles = 1, .n_writers = 1};
+        }
+    }
+    return 0;
+}
+
+int ftx_outbox_make(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
+                    enum ftx_kind kind, uint16_t mode, const char *target, bool open,
+                    uint64_t *out_id)
+{
+    struct ftx_log log;
+    int err = kind == FTX_SYMLINK ? ftx_target_check(target, strlen(target)) : 0;
+    if (!err)
+        err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *parent = folder_of(store, parent_id);
+    struct ftx_item *item = NULL;
+    err = parent ? check_place(parent, name, size) : -ENOENT;
+    if (!err && ftx_item_lookup(&store->index, parent, name, size))
+        err = -EEXIST;
+    if (!err) {
+        item = ftx_item_new(&store->index, ftx_log_next_item(&log), kind, FTX_OUTBOX, parent->link);
+        err = item ? 0 : -ENOMEM;
+    }
+    if (!err) {
+        item->mode = mode & 0777;
+        item->mtime_ns = item->ctime_ns = ftx_now_ns();
+        err = dress(item, target, open);
+    }
+    if (!err)
+        err = ftx_item_link(&store->index, item, parent, name, size);
+    if (!err) {
+        err = log_make(&log, item);
+        if (err)
+            ftx_item_unlink(&store->index, item);
+    }
+    if (!err) {
+        if (item->kind == FTX_FILE)
+            item->as.sending->stream.op = item->op;
+        touch(&log, parent, item->mtime_ns);
+        ftx_log_item(&log, item);
+        *out_id = item->id;
+    } else if (item) {
+        ftx_item_free(&store->index, item);
+    }
+    ftx_log_commit(&log);
+    return err;
+}
+
+/* Out of the tree; what was not delivered is cancelled. */
+static void drop_item(struct ftx_log *log, struct ftx_item *item)
+{
+    ftx_item_unlink(&log->store->index, item);
+    if (item->kind == FTX_FILE && item->as.sending) {
+        item->as.sending->dropped = true;
+        ftx_sending_due(log, item->as.sending);
+    }
+    ftx_log_orphan(log, item);
+}
+
+int ftx_outbox_remove(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
+                      bool folder)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *parent = folder_of(store, parent_id);
+    struct ftx_item *item = parent ? ftx_item_lookup(&store->index, parent, name, size) : NULL;
+    if (!item)
+        err = -ENOENT;
+    else if (folder && item->kind != FTX_FOLDER)
+        err = -ENOTDIR;
+    else if (!folder && item->kind == FTX_FOLDER)
+        err = -EISDIR;
+    else if (folder && ftx_folder_count(item))
+        err = -ENOTEMPTY;
+    if (!err) {
+        int64_t now_ns = ftx_now_ns();
+        struct ftx_op op = {.kind = FTX_OP_DROP, .item = item->id, .when_ns = now_ns};
+        err = ftx_log_op(&log, item->link, &op);
+        if (!err) {
+            touch(&log, parent, now_ns);
+            drop_item(&log, item);
+        }
+    }
+    ftx_log_commit(&log);
+    return err;
+}
+
+/* How deep the tree below a folder is: 0 for anything without children. */
+static unsigned height(const struct ftx_item *item)
+{
+    unsigned most = 0;
+    if (item->kind != FTX_FOLDER)
+        return 0;
+    for (struct ftx_item *child = ftx_folder_after(item, 0); child;
+         child = ftx_folder_after(item, child->cookie)) {
+        unsigned below = 1 + height(child);
+        most = below > most ? below : most;
+    }
+    return most;
+}
+
+/* May `item` take the place of `there`? */
+static int check_replace(const struct ftx_item *item, const struct ftx_item *there, unsigned flags)
+{
+    if (!there || there == item)
+        return 0;
+    if (flags & FTX_RENAME_NOREPLACE)
+        return -EEXIST;
+    if (there->kind == FTX_FOLDER && item->kind != FTX_FOLDER)
+        return -EISDIR;
+    if (there->kind != FTX_FOLDER && item->kind == FTX_FOLDER)
+        return -ENOTDIR;
+    return there->kind == FTX_FOLDER && ftx_folder_count(there) ? -ENOTEMPTY : 0;
+}
+
+static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *parent,
+                const char *name, size_t size, struct ftx_item *there)
+{
+    struct ftx_store *store = log->store;
+    struct ftx_item *from = item->parent;
+    int64_t now_ns = ftx_now_ns();
+    struct ftx_op op = {.kind = FTX_OP_MOVE,
+                        .item = item->id,
+                        .parent = wire_id(parent),
+                        .when_ns = now_ns,
+                        .name = name,
+                        .name_size = size};
+    char *copy;
+    int err = ftx_item_prepare(parent, name, size, &copy);
+    if (err)
+        return err;
+    err = ftx_log_op(log, item->link, &op);
+    if (err) {
+        free(copy);
+        return err;
+    }
+    item->op = item->link->op_next - 1;
+    if (there)
+        drop_item(log, there);
+    ftx_item_unlink(&store->index, item);
+    ftx_item_place(&store->index, item, parent, copy, size);
+    item->ctime_ns = now_ns;
+    touch(log, from, now_ns);
+    if (parent != from)
+        touch(log, parent, now_ns);
+    ftx_log_item(log, item);
+    return 0;
+}
+
+int ftx_outbox_rename(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
+                      uint64_t new_parent_id, const char *new_name, size_t new_size, unsigned flags)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *parent = folder_of(store, parent_id);
+    struct ftx_item *new_parent = folder_of(store, new_parent_id);
+    struct ftx_item *item = parent ? ftx_item_lookup(&store->index, parent, name, size) : NULL;
+    struct ftx_item *there = NULL;
+    if (!item || !new_parent)
+        err = -ENOENT;
+    else if (new_parent->link != item->link)
+        err = -EXDEV;
+    else if (ftx_item_below(new_parent, item))
+        err = -EINVAL;
+    if (!err)
+        err = check_place(new_parent, new_name, new_size);
+    if (!err && item->kind == FTX_FOLDER &&
+        ftx_item_depth(new_parent) + 1 + height(item) > FTX_DEPTH_MAX)
+        err = -ELOOP;
+    if (!err) {
+        there = ftx_item_lookup(&store->index, new_parent, new_name, new_size);
+        err = check_replace(item, there, flags);
+    }
+    if (!err && there != item)
+        err = move(&log, item, new_parent, new_name, new_size, there);
+    ftx_log_commit(&log);
+    return err;
+}
+
+int ftx_outbox_set_attr(struct ftx_store *store, uint64_t id, const uint16_t *mode,
+                        const int64_t *mtime_ns)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = item_of(store, id);
+    if (!item) {
+        err = -ENOENT;
+    } else if (!ftx_item_is_root(item) && item->linked) {
+        struct ftx_op op = {.kind = FTX_OP_ATTR,
+                            .item = item->id,
+                            .mode = mode ? *mode & 0777 : item->mode,
+                            .mtime_ns = mtime_ns ? *mtime_ns : item->mtime_ns};
+        err = ftx_log_op(&log, item->link, &op);
+        if (!err)
+            item->op = item->link->op_next - 1;
+    }
+    if (!err) {
+        if (mode)
+            item->mode = *mode & 0777;
+        if (mtime_ns)
+            item->mtime_ns = *mtime_ns;
+        item->ctime_ns = ftx_now_ns();
+        if (item->linked)
+            ftx_log_item(&log, item);
+    }
+    ftx_log_commit(&log);
+    return err;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What local programs do in an outbox. Each function is one answered operation: done in the index
+ * and in the journal when it returns. Any thread; waits neither for the network nor for other
+ * writers' disk accesses. Ids are inode numbers; -ENOENT when one is not (any more) an outbox item.
+ */
+#ifndef FTX_STORE_OUTBOX_H
+#define FTX_STORE_OUTBOX_H
+
+#include "fs/store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A new file, folder or symlink. `open`: with a writing handle on it. -EEXIST, -EINVAL (name),
+ * -ENAMETOOLONG, -ELOOP (too deep), -ENOMEM. */
+int ftx_outbox_make(struct ftx_store *store, uint64_t parent, const char *name, size_t size,
+                    enum ftx_kind kind, uint16_t mode, const char *target, bool open,
+                    uint64_t *out_id);
+
+/* unlink (folder false: -EISDIR for a folder) or rmdir (-ENOTDIR, -ENOTEMPTY). */
+int ftx_outbox_remove(struct ftx_store *store, uint64_t parent, const char *name, size_t size,
+                      bool folder);
+
+enum { FTX_RENAME_NOREPLACE = 1 };
+
+/* rename within one link (-EXDEV else); replaces what is there as POSIX says. */
+int ftx_outbox_rename(struct ftx_store *store, uint64_t parent, const char *name, size_t size,
+                      uint64_t new_parent, const char *new_name, size_t new_size, unsigned flags);
+
+/* chmod, utimens; NULL: leave. */
+int ftx_outbox_set_attr(struct ftx_store *store, uint64_t id, const uint16_t *mode,
+                        const int64_t *mtime_ns);
+
+/* Sets a file's size. Without an open writer this also closes (seals) it. */
+int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size);
+
+int ftx_outbox_open(struct ftx_store *store, uint64_t id, bool writer, bool truncate);
+/* Whole write at any offset: -EFBIG, or what the disk said. */
+int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, size_t size,
+                     uint64_t offset);
+/* At most `size` bytes; returns how many (0: end) or an error. */
+ssize_t ftx_outbox_read(struct ftx_store *store, uint64_t id, void *out, size_t size,
+                        uint64_t offset);
+/* close(2): what was written is sealed. */
+int ftx_outbox_flush(struct ftx_store *store, uint64_t id);
+int ftx_outbox_fsync(struct ftx_store *store, uint64_t id);
+void ftx_outbox_release(struct ftx_store *store, uint64_t id, bool writer);
+
+/* Segments whose writer paused become due. Returns when to call again (ftx_now_ms clock),
+ * INT64_MAX: never. Loop. */
+int64_t ftx_outbox_settle(struct ftx_store *store, int64_t now_ms);
+
+/* At start: files that were open when the daemon was killed become INTERRUPTED. */
+int ftx_outbox_interrupt(struct ftx_store *store);
+
+/* -- private to fs/store, under the lock -- */
+
+struct ftx_log;
+
+/* The item's sending, made if it has none. NULL: no memory. */
+struct ftx_sending *ftx_sending_get(struct ftx_item *item);
+/* The loop must look at it. */
+void ftx_sending_due(struct ftx_log *log, struct ftx_sending *sending);
+
+#endif

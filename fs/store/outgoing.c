@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/* Pending segments on their way: due -> flying -> received -> forgotten, and back to due when a
+ * session ends. */
+#include "fs/store/outgoing.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/outbox.h"
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    SMALL_BYTES = 128 << 10, /* a file with no more than this to send goes before large ones */
+    QUIET_MS = 50,           /* closed by one handle while another is open: sealed when it pauses */
+};
+
+static bool lock(struct ftx_log *log, struct ftx_store *store)
+{
+    return ftx_log_begin(log, store) == 0;
+}
+
+static struct ftx_item *stream_of(struct ftx_store *store, const struct ftx_link *link,
+                                  uint64_t stream)
+{
+    struct ftx_item *item = ftx_item_find(&store->index, stream);
+    return item && item->link == link && item->box == FTX_OUTBOX && item->linked &&
+                   item->kind == FTX_FILE
+               ? item
+               : NULL;
+}
+
+int ftx_outgoing_start(struct ftx_store *store, struct ftx_link *link, uint64_t durable)
+{
+    pthread_mutex_lock(&store->lock);
+    bool possible = durable + 1 >= link->op_first && durable < link->op_next;
+    pthread_mutex_unlock(&store->lock);
+    if (!possible)
+        return FTX_ELOST;
+    ftx_outgoing_ops_durable(store, link, durable);
+    return 0;
+}
+
+size_t ftx_outgoing_op(struct ftx_store *store, struct ftx_link *link, uint64_t number,
+                       uint8_t *out)
+{
+    size_t size = 0;
+    pthread_mutex_lock(&store->lock);
+    if (number >= link->op_first && number < link->op_next) {
+        const struct ftx_stored_op *op = link->ops[number & (link->ops_capacity - 1)];
+        size = op->size;
+        memcpy(out, op->bytes, size);
+    }
+    link->ops_due = number + 1 < link->op_next;
+    pthread_mutex_unlock(&store->lock);
+    return size;
+}
+
+void ftx_outgoing_ops_durable(struct ftx_store *store, struct ftx_link *link, uint64_t number)
+{
+    struct ftx_log log;
+    if (!lock(&log, store))
+        return;
+    if (number >= link->op_first) {
+        ftx_link_drop_ops(link, number);
+        ftx_log_ops_gone(&log, link, number);
+    }
+    ftx_log_commit(&log);
+}
+
+/* Its item needs no sending any more. */
+static bool finished(const struct ftx_sending *sending)
+{
+    return sending->dropped || sending->item->state == FTX_ITEM_DELIVERED;
+}
+
+struct ftx_sending *ftx_outgoing_due(struct ftx_store *store, struct ftx_link *link,
+                                     bool *out_finished)
+{
+    struct ftx_sending *sending = NULL;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_list *node = ftx_list_pop(&link->due);
+    if (node) {
+        sending = ftx_list_of(node, struct ftx_sending, due);
+        sending->stream.small = sending->pending.bytes <= SMALL_BYTES;
+        *out_finished = finished(sending);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return sending;
+}
+
+void ftx_outgoing_forget(struct ftx_store *store, struct ftx_sending *sending)
+{
+    struct ftx_log log;
+    if (!lock(&log, store))
+        return;
+    struct ftx_item *item = sending->item;
+    if (finished(sending)) {
+        ftx_list_remove(&sending->all);
+        ftx_list_remove(&sending->due);
+        ftx_list_remove(&sending->tail);
+        ftx_sending_free(sending);
+        item->as.sending = NULL;
+        ftx_item_reap(&log, item);
+    } else { /* written to again meanwhile */
+        ftx_sending_due(&log, sending);
+    }
+    ftx_log_commit(&log);
+}
+
+/* Nothing is in flight any more: what was, is due. */
+static void restart(struct ftx_sending *sending)
+{
+    ftx_segments_close(&sending->flying);
+    ftx_segments_init(&sending->flying);
+    for (struct ftx_segment *segment = ftx_segments_at(&sending->pending, 0); segment;
+         segment = ftx_segments_at(&sending->pending, segment->offset + segment->length)) {
+        if (segment->state == FTX_PENDING_FLYING || segment->state == FTX_PENDING_RECEIVED)
+            segment->state = FTX_PENDING_DUE;
+        segment->tag = 0;
+    }
+    sending->scan = 0;
+    sending->seal_send = 0;
+    sending->sent = false;
+    sending->blocked = false;
+    sending->stream.announced = false;
+    sending->stream.control_only = false;
+    sending->stream.urgent = false;
+    sending->sealed = false;
+}
+
+void ftx_outgoing_restart(struct ftx_store *store, struct ftx_link *link)
+{
+    struct ftx_log log;
+    if (!lock(&log, store))
+        return;
+    for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {
+        struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
+        restart(sending);
+        ftx_sending_due(&log, sending);
+    }
+    log.wake = false;
+    ftx_log_commit(&log);
+}
+
+/* The first due segment that nothing in flight overlaps, or NULL; moves `scan`. */
+static struct ftx_segment *next_due(struct ftx_sending *sending)
+{
+    uint64_t blocked = UINT64_MAX;
+    struct ftx_segment *segment = ftx_segments_at(&sending->pending, sending->scan);
+    for (; segment;
+         segment = ftx_segments_at(&sending->pending, segment->offset + segment->length)) {
+        if (segment->state != FTX_PENDING_DUE)
+            continue;
+        struct ftx_segment *flying = ftx_segments_at(&sending->flying, segment->offset);
+        if (!flying || flying->offset >= segment->offset + segment->length)
+            break;
+        if (blocked == UINT64_MAX)
+            blocked = segment->offset;
+    }
+    sending->blocked = blocked != UINT64_MAX;
+    if (sending->blocked)
+        sending->scan = blocked;
+    else if (segment)
+        sending->scan = segment->offset;
+    else
+        sending->scan = FTX_OFFSET_MAX;
+    return segment;
+}
+
+static void fill_source(const struct ftx_item *item, const struct ftx_segment *segment,
+                        struct ftx_source *out)
+{
+    *out = (struct ftx_source){.object = item->object, .hashed = segment->hashed};
+    out->extent = (struct ftx_extent){.stream = item->id,
+                                      .offset = segment->offset,
+                                      .length = segment->length,
+                                      .size_now = item->size,
+                                      .version = item->version,
+                                      .kind = segment->kind};
+    if (segment->hashed)
+        memcpy(out->extent.hash, segment->hash, sizeof segment->hash);
+}
+
+/* May bytes of the item leave? Not of one that the peer refused, or whose writer was killed. */
+static bool may_send(const struct ftx_sending *sending)
+{
+    return !sending->dropped &&
+           (sending->item->state == FTX_ITEM_WRITING || sending->item->state == FTX_ITEM_CLOSED);
+}
+
+int ftx_outgoing_extent(struct ftx_store *store, struct ftx_sending *sending, size_t room,
+                        uint64_t send, struct ftx_source *out)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_segment *segment = may_send(sending) ? next_due(sending) : NULL;
+    int err = 0;
+    if (!segment)
+        err = -EAGAIN;
+    else if (segment->kind == FTX_SEGMENT_DATA && segment->length > room)
+        err = -EMSGSIZE;
+    if (!err) {
+        struct ftx_segment flying = {.offset = segment->offset,
+                                     .length = segment->length,
+                                     .tag = send,
+                                     .kind = segment->kind};
+        err = ftx_segments_put(&sending->flying, &flying);
+    }
+    if (!err) {
+        segment->state = FTX_PENDING_FLYING;
+        segment->tag = send;
+        sending->sent = true;
+        sending->scan = sending->blocked ? sending->scan : segment->offset + segment->length;
+        fill_source(sending->item, segment, out);
+        if (segment->kind == FTX_SEGMENT_DATA)
+            sending->item->link->bytes_out += segment->length;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+void ftx_outgoing_size(struct ftx_store *store, struct ftx_sending *sending, struct ftx_extent *out)
+{
+    pthread_mutex_lock(&store->lock);
+    *out = (struct ftx_extent){.stream = sending->item->id,
+                               .version = sending->item->version,
+                               .size_now = sending->item->size};
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* Is everything at the peer, or in record `send`, which carries the seal? */
+static bool all_there(const struct ftx_sending *sending, uint64_t send)
+{
+    for (struct ftx_segment *segment = ftx_segments_at(&sending->flying, 0); segment;
+         segment = ftx_segments_at(&sending->flying, segment->offset + segment->length))
+        if (segment->tag != send)
+            return false;
+    for (struct ftx_segment *segment = ftx_segments_at(&sending->pending, 0); segment;
+         segment = ftx_segments_at(&sending->pending, segment->offset + segment->length))
+        if (segment->state != FTX_PENDING_RECEIVED &&
+            (segment->state != FTX_PENDING_FLYING || segment->tag != send))
+            return false;
+    return true;
+}
+
+bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uint64_t send,
+                       struct ftx_plan_seal *out)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = sending->item;
+    bool writers = item->opened && item->opened->n_writers > 0;
+    bool quiet = !writers || ftx_now_ms() >= sending->touched_ms + QUIET_MS;
+    bool may = may_send(sending) && item->state == FTX_ITEM_CLOSED && !sending->sealed && quiet &&
+               all_there(sending, send);
+    if (may) {
+        sending->sealed = true;
+        sending->sent = true;
+        sending->seal_send = send;
+        out->stream = item->id;
+        out->version = item->version;
+        out->size = item->size;
+        out->attributes_size = ftx_seal_attr_encode(item->mode, item->mtime_ns, out->attributes);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return may;
+}
+
+/* Pending segments of exactly this record within the extent: calls for each; 'cut' takes it out. */
+static void settle_extent(struct ftx_log *log, struct ftx_sending *sending,
+                          const struct ftx_extent *extent, uint64_t send, uint8_t state, bool cut)
+{
+    uint64_t end = extent->offset + extent->length;
+    struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
+    while (segment && segment->offset < end) {
+        uint64_t next = segment->offset + segment->length;
+        bool ours = segment->tag == send && (segment->state == FTX_PENDING_FLYING ||
+                                             segment->state == FTX_PENDING_RECEIVED);
+        if (ours && cut) {
+            struct ftx_range range = {segment->offset, segment->length};
+            if (ftx_segments_cut(&sending->pending, range.offset, range.length) == 0)
+                ftx_log_cut(log, sending->item->id, range.offset, range.length);
+        } else if (ours) {
+            segment->state = state;
+        }
+        segment = ftx_segments_at(&sending->pending, next);
+    }
+}
+
+void ftx_outgoing_held(struct ftx_store *store, struct ftx_link *link,
+                       const struct ftx_extent *extent)
+{
+    struct ftx_log log;
+    if (!lock(&log, store))
+        return;
+    struct ftx_item *item = stream_of(store, link, extent->stream);
+    struct ftx_sending *sending = item ? item->as.sending : NULL;
+    struct ftx_segment *segment =
+        sending ? ftx_segments_at(&sending->pending, extent->offset) : NULL;
+    bool same = segment && segment->offset == extent->offset && segment->length == extent->length &&
+                segment->kind == extent->kind && segment->state == FTX_PENDING_DUE &&
+                (segment->kind == FTX_SEGMENT_HOLE ||
+                 (segment->hashed && memcmp(segment->hash, extent->hash, FTX_HASH_SIZE) == 0));
+    if (same && ftx_segments_cut(&sending->pending, extent->offset, extent->length) == 0)
+        ftx_log_cut(&log, item->id, extent->offset, extent->length);
+    ftx_log_commit(&log);
+}
+
+void ftx_outgoing_received(struct ftx_store *store, struct ftx_link *link,
+                           const struct ftx_extent *extent, uint64_t send)
+{
+    struct ftx_log log;
+    if (!lock(&log, store))
+        return;
+    struct ftx_item *item = stream_of(store, link, extent->stream);
+    struct ftx_sending *sending = item ? item->as.sending : NULL;
+    if (sending) {
+        (void)ftx_segments_cut(&sending->flying, extent->offset, extent->length);
+        settle_extent(&log, sending, extent, send, FTX_PENDING_RECEIVED, false);
+        if (sending->blocked || sending->flying.count == 0)
+            ftx_sending_due(&log, sending);
+    }
+    ftx_log_commit(&log);
+}
+
+void ftx_outgoing_durable(struct ftx_store *store, struct ftx_link *link,
+                          const struct ftx_extent *extent, uint64_t send)
+{
+    struct ftx_log log;
+    if (!lock(&log, store))
+        return;
+    struct ftx_item *item = stream_of(store, link, extent->stream);
+    if (item && item->as.sending)
+        settle_extent(&log, item->as.sending, extent, send, 0, true);
+    ftx_log_commit(&log);
+}
+
+/* Was the segment replaced since, or is this damage on our disk? */
+static bool still_there(const struct ftx_sending *sending, const struct ftx_extent *extent,
+                        uint64_t send)
+{
+    struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
+    return segment && segment->offset == extent->offset && segment->length == extent->length &&
+           segment->tag == send && segment->state == FTX_PENDING_FLYING && segment->hashed;
+}
+
+void ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
+                         const struct ftx_extent *extent, uint64_t send, int err)
+{
+    struct ftx_log log;
+    if (!lock(&log, store))
+        return;
+    struct ftx_item *item = stream_of(store, link, extent->stream);
+    struct ftx_sending *sending = item ? item->as.sending : NULL;
+    if (sending) {
+        (void)ftx_segments_cut(&sending->flying, extent->offset, extent->length);
+        if (err == -EIO || (err == FTX_ECHANGED && still_there(sending, extent, send))) {
+            item->state = FTX_ITEM_FAILED;
+            ftx_log_item(&log, item);
+        }
+        settle_extent(&log, sending, extent, send, FTX_PENDING_DUE, false);
+        if (extent->offset < sending->scan)
+            sending->scan = extent->offset;
+        ftx_sending_due(&log, sending);
+    }
+    ftx_log_commit(&log);
+}
+
+void ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                            uint32_t version)
+{
+    struct ftx_log log;
+    if (!lock(&log, store))
+        return;
+    struct ftx_item *item = stream_of(store, link, stream);
+    struct ftx_sending *sending = item ? item->as.sending : NULL;
+    if (sending && item->version == version && item->state == FTX_ITEM_CLOSED && sending->sealed &&
+        sending->pending.count == 0) {
+        item->state = FTX_ITEM_DELIVERED;
+        ftx_log_item(&log, item);
+        ftx_sending_due(&log, sending);
+    }
+    ftx_log_commit(&log);
+}
+
+void ftx_outgoing_unsealed(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                           uint32_t version)
+{
+    struct ftx_log log;
+    if (!lock(&log, store))
+        return;
+    struct ftx_item *item = stream_of(store, link, stream);
+    struct ftx_sending *sending = item ? item->as.sending : NULL;
+    if (sending && item->version == version && item->state == FTX_ITEM_CLOSED) {
+        sending->sealed = false;
+        ftx_sending_due(&log, sending);
+    }
+    ftx_log_commit(&log);
+}
+
+void ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                          const struct ftx_range *range)
+{
+    struct ftx_log log;
+    if (!lock(&log, store))
+        return;
+    struct ftx_item *item = stream_of(store, link, stream);
+    bool have = item && (item->state == FTX_ITEM_CLOSED || item->state == FTX_ITEM_DELIVERED);
+    struct ftx_sending *sending = have ? ftx_sending_get(item) : NULL;
+    uint64_t end = sending && range->offset < item->size
+                       ? (range->length < item->size - range->offset ? range->offset + range->length
+                                                                     : item->size)
+                       : 0;
+    for (uint64_t at = range->offset; sending && at < end;) {
+        uint64_t cell = (at / FTX_EXTENT_MAX + 1) * FTX_EXTENT_MAX;
+        struct ftx_segment segment = {.offset = at,
+                                      .length = (cell < end ? cell : end) - at,
+                                      .kind = FTX_SEGMENT_DATA,
+                                      .state = FTX_PENDING_DUE};
+        if (ftx_segments_put(&sending->pending, &segment))
+            break;
+        ftx_log_segment(&log, item->id, &segment);
+        at += segment.length;
+    }
+    if (sending) {
+        item->state = FTX_ITEM_CLOSED;
+        sending->sealed = false;
+        sending->scan = 0;
+        ftx_log_item(&log, item);
+        ftx_sending_due(&log, sending);
+    }
+    ftx_log_commit(&log);
+}
+
+void ftx_outgoing_refused(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                          uint8_t reason)
+{
+    struct ftx_log log;
+    if (!lock(&log, store))
+        return;
+    struct ftx_item *item = ftx_item_find(&store->index, stream);
+    if (item && item->link == link && item->box == FTX_OUTBOX && item->linked &&
+        !ftx_item_is_root(item)) {
+        item->state = FTX_ITEM_REFUSED;
+        item->error = reason;
+        ftx_log_item(&log, item);
+        if (item->kind == FTX_FILE && item->as.sending)
+            ftx_sending_due(&log, item->as.sending);
+    }
+    ftx_log_commit(&log);
+}
+
+struct ftx_sending *ftx_outgoing_find(struct ftx_store *store, struct ftx_link *link,
+                                      uint64_t stream)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = stream_of(store, link, stream);
+    struct ftx_sending *sending = item ? item->as.sending : NULL;
+    if (sending && sending->dropped)
+        sending = NULL;
+    pthread_mutex_unlock(&store->lock);
+    return sending; /* only the loop frees it, and the loop asks */
+}
+
+void ftx_outgoing_wanted(struct ftx_store *store, struct ftx_sending *sending,
+                         const struct ftx_range *range)
+{
+    pthread_mutex_lock(&store->lock);
+    sending->scan = range->offset;
+    pthread_mutex_unlock(&store->lock);
+}
+
+int ftx_outgoing_read(void *ctx, struct ftx_source *source, uint8_t *out)
+{
+    struct ftx_store *store = ctx;
+    int fd = ftx_object_open(&store->objects, source->object, O_RDONLY);
+    if (fd < 0)
+        return fd == -ENOENT ? FTX_ECHANGED : fd;
+    size_t size = (size_t)source->extent.length;
+    int err = ftx_object_read(fd, out, size, source->extent.offset);
+    close(fd);
+    if (err)
+        return err == -ENODATA ? FTX_ECHANGED : err;
+    XXH128_canonical_t hash;
+    XXH128_canonicalFromHash(&hash, XXH3_128bits(out, size));
+    if (source->hashed && memcmp(hash.digest, source->extent.hash, FTX_HASH_SIZE) != 0)
+        return FTX_ECHANGED;
+    memcpy(source->extent.hash, hash.digest, FTX_HASH_SIZE);
+    return 0;
+}

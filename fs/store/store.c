@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening and closing of a store. Start: lock, database, journal entries that it does not hold yet,
+ * index; cost grows with the items, contents are not read.
+ */
+#include "fs/store/store.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/commit.h"
+#include "fs/store/links.h"
+#include "fs/store/load.h"
+#include "fs/store/outbox.h"
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { JOURNAL_HALF = 4 << 20 };
+
+static int fail(char *room, size_t size, int err, const char *what, const char *advice)
+{
+    snprintf(room, size, "%s: %s%s%s", what, ftx_err_text(err), advice ? "; " : "",
+             advice ? advice : "");
+    return err;
+}
+
+/* Makes the folder if it is missing; it must be a folder, ours, and closed to others. */
+static int check_folder(const char *path, char *room, size_t size)
+{
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return fail(room, size, -errno, path, NULL);
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return fail(room, size, -errno, path, NULL);
+    if (!S_ISDIR(st.st_mode))
+        return fail(room, size, -ENOTDIR, path, "name a folder with --store");
+    if (st.st_uid != geteuid())
+        return fail(room, size, -EPERM, path, "the store belongs to another user");
+    if ((st.st_mode & 0077) && chmod(path, 0700) < 0)
+        return fail(room, size, -errno, path, NULL);
+    return 0;
+}
+
+static int take_lock(struct ftx_store *store, const char *path, char *room, size_t size)
+{
+    char file[4096];
+    if (snprintf(file, sizeof file, "%s/.ftx", path) >= (int)sizeof file)
+        return fail(room, size, -ENAMETOOLONG, path, NULL);
+    int err = check_folder(file, room, size);
+    if (err)
+        return err;
+    store->state_fd = open(file, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (store->state_fd < 0)
+        return fail(room, size, -errno, file, NULL);
+    store->lock_fd =
+        openat(store->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (store->lock_fd < 0)
+        return fail(room, size, -errno, file, NULL);
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        char pid[32] = "";
+        ssize_t n = pread(store->lock_fd, pid, sizeof pid - 1, 0);
+        pid[n > 0 ? n : 0] = '\0';
+        snprintf(room, size,
+                 "%s: the store is in use by ftxfs (pid %s); unmount that, or name another --store",
+                 path, pid[0] ? pid : "unknown");
+        return -EBUSY;
+    }
+    char pid[32];
+    int n = snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    if (ftruncate(store->lock_fd, 0) < 0 || pwrite(store->lock_fd, pid, (size_t)n, 0) != n)
+        return fail(room, size, errno ? -errno : -EIO, file, NULL);
+    return 0;
+}
+
+static int make_boxes(struct ftx_store *store)
+{
+    for (int box = 0; box < 2; box++) {
+        struct ftx_item *item = ftx_item_new(
+            &store->index, box == FTX_OUTBOX ? FTX_ID_OUTBOX : FTX_ID_INBOX, FTX_FOLDER, box, NULL);
+        if (!item)
+            return -ENOMEM;
+        item->mode = 0755;
+        item->mtime_ns = item->ctime_ns = ftx_now_ns();
+        store->boxes[box] = item;
+    }
+    return 0;
+}
+
+static int replay_entry(void *ctx, uint64_t number, const void *body, size_t size)
+{
+    struct ftx_store *store = ctx;
+    (void)number;
+    return ftx_database_apply(store->db, body, size);
+}
+
+static int open_state(struct ftx_store *store, const char *path, char *room, size_t size)
+{
+    char file[4096];
+    snprintf(file, sizeof file, "%s/.ftx/state.db", path);
+    uint64_t journal_last, next_item;
+    const char *message = NULL;
+    int err = ftx_database_open(file, &store->db, &journal_last, &next_item, &message);
+    if (err)
+        return snprintf(room, size, "%s: %s", file, message), err;
+    err = ftx_journal_open(store->state_fd, "journal", JOURNAL_HALF, &store->journal);
+    if (err)
+        return fail(room, size, err, path, err == -ENOSPC ? "the disk is full" : NULL);
+    uint64_t last = journal_last;
+    err = ftx_journal_replay(store->journal, journal_last, replay_entry, store, &last);
+    if (!err && last > journal_last)
+        err = ftx_database_commit(store->db, last, true);
+    if (err)
+        return fail(room, size, err, file, "the journal could not be moved into the database");
+    ftx_journal_reset(store->journal, last);
+    store->committed = store->appended = last;
+    err = ftx_objects_open(&store->objects, store->state_fd);
+    if (err)
+        return fail(room, size, err, path, NULL);
+    store->next_item = next_item > FTX_ID_FIRST ? next_item : FTX_ID_FIRST;
+    err = ftx_store_load(store);
+    if (err)
+        return fail(room, size, err, file, "its content could not be read");
+    return 0;
+}
+
+static struct ftx_store *store_new(void)
+{
+    struct ftx_store *store = calloc(1, sizeof *store);
+    if (!store)
+        return NULL;
+    store->state_fd = store->lock_fd = store->objects.dir_fd = -1;
+    ftx_list_init(&store->links);
+    ftx_list_init(&store->tails);
+    ftx_list_init(&store->jobs);
+    ftx_list_init(&store->trash);
+    store->next_link = 1;
+    pthread_mutex_init(&store->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->work, &monotonic);
+    pthread_cond_init(&store->drained, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return store;
+}
+
+/* Frees whatever was opened so far; the thread does not run (any more). */
+static void store_free(struct ftx_store *store)
+{
+    ftx_journal_close(store->journal);
+    if (store->db)
+        ftx_database_close(store->db);
+    ftx_index_close(&store->index);
+    for (struct ftx_list *node; !ftx_list_empty(&store->links);) {
+        node = store->links.next;
+        ftx_link_free(store, ftx_list_of(node, struct ftx_link, node));
+    }
+    for (struct ftx_list *node; (node = ftx_list_pop(&store->trash));)
+        free(ftx_list_of(node, struct ftx_trash, node));
+    if (store->objects.dir_fd >= 0)
+        ftx_objects_close(&store->objects);
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
+    if (store->state_fd >= 0)
+        close(store->state_fd);
+    pthread_cond_destroy(&store->drained);
+    pthread_cond_destroy(&store->work);
+    pthread_mutex_destroy(&store->lock);
+    free(store->entry);
+    free(store);
+}
+
+static void tell_nobody(void *ctx)
+{
+    (void)ctx;
+}
+
+int ftx_store_open(const char *path, char *message_room, size_t room, struct ftx_store **out_store)
+{
+    if (sodium_init() < 0)
+        return fail(message_room, room, -EIO, "libsodium", "it cannot be used here");
+    struct ftx_store *store = store_new();
+    if (!store)
+        return fail(message_room, room, -ENOMEM, path, NULL);
+    store->events = (struct ftx_store_events){tell_nobody, tell_nobody, tell_nobody};
+    int err = check_folder(path, message_room, room);
+    if (!err)
+        err = take_lock(store, path, message_room, room);
+    if (!err) {
+        store->entry = malloc(FTX_JOURNAL_ENTRY_MAX);
+        err = store->entry ? ftx_index_init(&store->index) : -ENOMEM;
+        if (!err)
+            err = make_boxes(store);
+        if (err)
+            fail(message_room, room, err, path, NULL);
+    }
+    if (!err)
+        err = open_state(store, path, message_room, room);
+    if (!err) {
+        err = ftx_commit_start(store);
+        if (!err && (err = ftx_outbox_interrupt(store)) != 0)
+            ftx_commit_stop(store);
+        if (err)
+            fail(message_room, room, err, path, "the start could not be completed");
+    }
+    if (err) {
+        store_free(store);
+        return err;
+    }
+    *out_store = store;
+    return 0;
+}
+
+void ftx_store_set_events(struct ftx_store *store, const struct ftx_store_events *events, void *ctx)
+{
+    pthread_mutex_lock(&store->lock);
+    store->events = *events;
+    store->events_ctx = ctx;
+    pthread_mutex_unlock(&store->lock);
+}
+
+void ftx_store_close(struct ftx_store *store)
+{
+    ftx_commit_stop(store);
+    store_free(store);
+}
+
+uint64_t ftx_store_committed(struct ftx_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    uint64_t committed = store->committed;
+    pthread_mutex_unlock(&store->lock);
+    return committed;
+}
+
+int ftx_store_sync(struct ftx_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    uint64_t want = store->appended;
+    int err = 0;
+    if (store->committed < want || store->durable_at < want) {
+        store->durable = true;
+        store->hurry = true;
+        pthread_cond_signal(&store->work);
+        while (store->durable_at < want && !(err = store->failed) && !store->stopping)
+            pthread_cond_wait(&store->drained, &store->lock);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+void ftx_store_statfs(struct ftx_store *store, struct ftx_statfs *out)
+{
+    struct statvfs st;
+    memset(out, 0, sizeof *out);
+    if (fstatvfs(store->state_fd, &st) == 0) {
+        out->total_bytes = (uint64_t)st.f_blocks * st.f_frsize;
+        out->free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    }
+    pthread_mutex_lock(&store->lock);
+    out->items = store->index.by_id.count;
+    pthread_mutex_unlock(&store->lock);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One store: the index in memory, the journal and the database behind it, the objects. Opened once,
+ * then used by FUSE threads and the loop; every function takes the one short lock itself.
+ * docs/store.md describes what is on disk.
+ *
+ *   a change: lock, index, journal entry, unlock, answer;   database thread: journal -> SQLite, at
+ * most 100 ms later
+ */
+#ifndef FTX_STORE_STORE_H
+#define FTX_STORE_STORE_H
+
+#include "fs/store/database.h"
+#include "fs/store/index.h"
+#include "fs/store/journal.h"
+#include "fs/store/objects.h"
+#include "transport/base/list.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Inode numbers that no item has. */
+enum { FTX_ID_ROOT = 1, FTX_ID_OUTBOX = 2, FTX_ID_INBOX = 3, FTX_ID_FIRST = 1024 };
+
+/* What the store tells; called without the lock, from any thread; must be short. */
+struct ftx_store_events {
+    void (*wake)(void *ctx);      /* the loop has something to do */
+    void (*committed)(void *ctx); /* ftx_store_committed advanced (database thread) */
+    void (*arrived)(void *ctx);   /* an inbox file got bytes, its end, or went away */
+};
+
+enum {
+    FTX_SYNC_SINGLE_MAX = 16
+}; /* up to this many objects are synced one by one, more together */
+
+struct ftx_trash {
+    struct ftx_list node;
+    uint64_t object;
+};
+
+struct ftx_store {
+    pthread_mutex_t lock;
+    pthread_cond_t work;    /* the database thread has something to do */
+    pthread_cond_t drained; /* a half of the journal is free again; a commit or a job is done */
+    struct ftx_index index;
+    struct ftx_item *boxes[2];
+    struct ftx_list links;
+    struct ftx_list tails; /* ftx_sending.tail */
+    struct ftx_objects objects;
+    struct ftx_journal *journal;
+    struct ftx_database *db;
+    struct ftx_store_events events;
+    void *events_ctx;
+    int state_fd, lock_fd; /* STORE/.ftx, and its lock file */
+    uint64_t next_item, reserved_item;
+    uint64_t next_link;
+    uint64_t committed;   /* last journal entry that is in the database, durably where it must be */
+    uint64_t appended;    /* last journal entry */
+    struct ftx_list jobs; /* link rows to write, for the database thread */
+    struct ftx_list trash;                 /* struct ftx_trash: objects to remove */
+    uint64_t written[FTX_SYNC_SINGLE_MAX]; /* objects written since the last commit that must be
+                                              durable with it */
+    size_t n_written;
+    bool sync_all;       /* too many: syncfs */
+    bool durable;        /* the next commit must survive a power cut */
+    bool hurry;          /* somebody waits for it */
+    uint64_t durable_at; /* entries up to this one survive a power cut */
+    bool flushing;       /* a change of many entries waits for the journal */
+    bool stopping;
+    int failed; /* what the database thread's last commit met; 0 when it goes well */
+    pthread_t thread;
+    uint8_t *entry; /* FTX_JOURNAL_ENTRY_MAX bytes: the change being collected, under the lock */
+};
+
+struct ftx_statfs {
+    uint64_t total_bytes, free_bytes;
+    uint64_t items;
+};
+
+/*
+ * Opens or makes the store in folder `path` (0700, ours), takes its lock, replays, loads, starts
+ * the database thread. On failure *out_message is a sentence for people (static or in
+ * `message_room`). -EBUSY: another daemon has it. FTX_ECORRUPT, -errno.
+ */
+int ftx_store_open(const char *path, char *message_room, size_t room, struct ftx_store **out_store);
+
+/* Sets who is told; before anything else uses the store. */
+void ftx_store_set_events(struct ftx_store *store, const struct ftx_store_events *events,
+                          void *ctx);
+
+/* Writes everything to the database and frees. Nobody may use the store any more. */
+void ftx_store_close(struct ftx_store *store);
+
+/* The last journal entry that is committed. */
+uint64_t ftx_store_committed(struct ftx_store *store);
+
+/* Waits until everything appended so far survives a power cut. -EIO and the like. */
+int ftx_store_sync(struct ftx_store *store);
+
+void ftx_store_statfs(struct ftx_store *store, struct ftx_statfs *out);
+
+#endif

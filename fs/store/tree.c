@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* Questions about the tree, answered from the index. */
+#include "fs/store/tree.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/links.h"
+#include "fs/store/names.h"
+#include "transport/wire/message.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static enum ftx_place place_of(const struct ftx_item *item)
+{
+    if (!item->link)
+        return FTX_PLACE_BOX;
+    return ftx_item_is_root(item) ? FTX_PLACE_LINK : FTX_PLACE_ITEM;
+}
+
+static void fill_attr(const struct ftx_item *item, struct ftx_attr *out)
+{
+    bool arriving = item->box == FTX_INBOX && item->kind == FTX_FILE && item->as.arriving;
+    *out = (struct ftx_attr){.id = item->id,
+                             .size = item->size,
+                             .bytes_here = item->size,
+                             .mtime_ns = item->mtime_ns,
+                             .ctime_ns = item->ctime_ns,
+                             .n_links = 1,
+                             .mode = item->mode,
+                             .kind = item->kind,
+                             .box = item->box,
+                             .place = place_of(item),
+                             .settled = item->box == FTX_OUTBOX};
+    if (item->kind == FTX_FOLDER)
+        out->n_links = 2 + item->as.folder->n_folders;
+    if (arriving)
+        out->bytes_here = item->as.arriving->have.bytes;
+    if (!item->linked && item->kind != FTX_FOLDER && item->link)
+        out->n_links = 0;
+}
+
+int ftx_tree_lookup(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
+                    struct ftx_attr *out)
+{
+    int err = -ENOENT;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *parent = ftx_item_find(&store->index, parent_id);
+    struct ftx_item *item = parent && parent->kind == FTX_FOLDER
+                                ? ftx_item_lookup(&store->index, parent, name, size)
+                                : NULL;
+    if (item) {
+        item->n_lookup++;
+        fill_attr(item, out);
+        err = 0;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+int ftx_tree_attr(struct ftx_store *store, uint64_t id, struct ftx_attr *out)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (item)
+        fill_attr(item, out);
+    pthread_mutex_unlock(&store->lock);
+    return item ? 0 : -ENOENT;
+}
+
+void ftx_tree_ref(struct ftx_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (item)
+        item->n_lookup++;
+    pthread_mutex_unlock(&store->lock);
+}
+
+void ftx_tree_forget(struct ftx_store *store, uint64_t id, uint64_t n)
+{
+    struct ftx_log log;
+    bool logged = ftx_log_begin(&log, store) == 0;
+    if (!logged)
+        pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (item) {
+        item->n_lookup = n < item->n_lookup ? item->n_lookup - (uint32_t)n : 0;
+        if (logged)
+            ftx_item_reap(&log, item);
+    }
+    if (logged)
+        ftx_log_commit(&log);
+    else
+        pthread_mutex_unlock(&store->lock);
+}
+
+int ftx_tree_list(struct ftx_store *store, uint64_t id, uint64_t cookie, ftx_tree_entry_fn entry,
+                  void *ctx)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *folder = ftx_item_find(&store->index, id);
+    int err = !folder ? -ENOENT : folder->kind != FTX_FOLDER ? -ENOTDIR : 0;
+    bool more = true;
+    for (struct ftx_item *item = err ? NULL : ftx_folder_after(folder, cookie); item && more;
+         item = ftx_folder_after(folder, item->cookie)) {
+        struct ftx_attr attr;
+        fill_attr(item, &attr);
+        more = entry(ctx, item->name, item->cookie, &attr);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+int ftx_tree_readlink(struct ftx_store *store, uint64_t id, bool any_target, char *out, size_t size)
+{
+    int err = 0;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (!item)
+        err = -ENOENT;
+    else if (item->kind != FTX_SYMLINK || item->size >= size)
+        err = -EINVAL;
+    else if (item->box == FTX_INBOX && !any_target && item->linked &&
+             !ftx_target_inside(item->as.target, item->size, ftx_item_depth(item) - 1))
+        err = -EPERM; /* its folder was moved up since it came */
+    else
+        memcpy(out, item->as.target, item->size + 1);
+    pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+static const char *outbox_state(const struct ftx_item *item)
+{
+    bool told = item->op < item->link->op_first;
+    switch (item->state) {
+    case FTX_ITEM_WRITING:
+        return "writing";
+    case FTX_ITEM_CLOSED:
+        return item->as.sending && item->as.sending->sent ? "sending" : "queued";
+    case FTX_ITEM_INTERRUPTED:
+        return "interrupted";
+    case FTX_ITEM_REFUSED:
+        return "refused";
+    case FTX_ITEM_FAILED:
+        return "failed";
+    default:
+        return told ? "delivered" : "queued";
+    }
+}
+
+static const char *inbox_state(const struct ftx_item *item)
+{
+    switch (item->state) {
+    case FTX_ITEM_ARRIVING:
+        return "arriving";
+    case FTX_ITEM_INTERRUPTED:
+        return "interrupted";
+    case FTX_ITEM_FAILED:
+        return "failed";
+    default:
+        return "complete";
+    }
+}
+
+static int state_text(const struct ftx_item *item, char *out, size_t size)
+{
+    const char *text = place_of(item) == FTX_PLACE_LINK ? ftx_link_state_text(item->link)
+                       : item->box == FTX_OUTBOX        ? outbox_state(item)
+                                                        : inbox_state(item);
+    return snprintf(out, size, "%s", text);
+}
+
+static int progress_text(const struct ftx_item *item, char *out, size_t size)
+{
+    if (place_of(item) != FTX_PLACE_ITEM || item->kind != FTX_FILE)
+        return -ENODATA;
+    uint64_t done = item->size;
+    if (item->box == FTX_OUTBOX && item->as.sending)
+        done -= item->as.sending->pending.bytes < done ? item->as.sending->pending.bytes : done;
+    else if (item->box == FTX_INBOX && item->as.arriving)
+        done = item->as.arriving->have.bytes;
+    return snprintf(out, size, "%" PRIu64 "/%" PRIu64, done, item->size);
+}
+
+static const char *refusal_text(uint8_t reason)
+{
+    switch (reason) {
+    case FTX_REFUSED_NAME:
+        return "the peer cannot use this name there";
+    case FTX_REFUSED_KIND:
+        return "the peer does not take this kind of item; for links that point out of the folder "
+               "it "
+               "needs -o links=all";
+    case FTX_REFUSED_SIZE:
+        return "the peer does not take a file of this size";
+    case FTX_REFUSED_SPACE:
+        return "the peer's disk is full";
+    case FTX_REFUSED_DELETED:
+        return "it was removed at the peer";
+    case FTX_REFUSED_POLICY:
+        return "the peer does not accept it";
+    default:
+        return "the peer could not store it";
+    }
+}
+
+static int error_text(const struct ftx_item *item, char *out, size_t size)
+{
+    const char *text = NULL;
+    if (place_of(item) == FTX_PLACE_LINK)
+        text = item->link->health == FTX_HEALTH_SAME_ROLE
+                   ? "both ends made the same folder: one makes outbox/CODE, the other inbox/CODE"
+               : item->link->health == FTX_HEALTH_LOST
+                   ? "the two ends no longer agree on what was sent: one of them lost its state"
+                   : NULL;
+    else if (item->state == FTX_ITEM_REFUSED)
+        text = refusal_text(item->error);
+    else if (item->state == FTX_ITEM_INTERRUPTED)
+        text = "the writer was cut off; write it again";
+    else if (item->state == FTX_ITEM_FAILED)
+        text = "its bytes cannot be read from the store; write it again";
+    return text ? snprintf(out, size, "%s", text) : -ENODATA;
+}
+
+int ftx_tree_xattr(struct ftx_store *store, uint64_t id, const char *name, char *out, size_t size)
+{
+    int n = -ENODATA;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (!item)
+        n = -ENOENT;
+    else if (place_of(item) == FTX_PLACE_BOX)
+        n = -ENODATA;
+    else if (strcmp(name, "state") == 0)
+        n = state_text(item, out, size);
+    else if (strcmp(name, "progress") == 0)
+        n = progress_text(item, out, size);
+    else if (strcmp(name, "error") == 0)
+        n = error_text(item, out, size);
+    else if (strcmp(name, "peer") == 0 && place_of(item) == FTX_PLACE_LINK &&
+             item->link->peer_address[0])
+        n = snprintf(out, size, "%s", item->link->peer_address);
+    pthread_mutex_unlock(&store->lock);
+    return n < 0 ? n : (size_t)n >= size ? -ERANGE : n;
+}

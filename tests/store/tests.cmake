@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+# What stands on the disk: ranges, objects, the journal, changes, the database. Calls that must fail on command are wrapped.
+ftx_test(store segments ftx_store)
+target_link_options(test_segments PRIVATE
+  -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
+
+ftx_test(store objects ftx_store)
+target_link_options(test_objects PRIVATE
+  -Wl,--wrap=fallocate64 -Wl,--wrap=copy_file_range -Wl,--wrap=lseek64)
+
+ftx_test(store journal ftx_store)
+target_link_options(test_journal PRIVATE -Wl,--wrap=fallocate64)
+
+ftx_test(store change ftx_store)
+
+ftx_test(store database ftx_store)
+target_link_options(test_database PRIVATE -Wl,--wrap=calloc -Wl,--wrap=realloc)
+
+ftx_test(store recovery ftx_store)
