@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* The sending half of a transfer: the engine asks, the store answers; acknowledgements go back to
+ * the store. */
+#include "fs/xfer/transfer.h"
+
+#include "transport/base/err.h"
+
+static struct ftx_sending *sending_of(struct ftx_stream *stream)
+{
+    return ftx_list_of(stream, struct ftx_sending, stream);
+}
+
+bool ftx_transfer_send_due(struct ftx_transfer *t)
+{
+    bool any = false, finished;
+    for (struct ftx_sending *sending; (sending = ftx_outgoing_due(t->store, t->link, &finished));) {
+        any = true;
+        if (finished) {
+            if (t->engine)
+                ftx_engine_gone(t->engine, &sending->stream);
+            ftx_outgoing_forget(t->store, sending);
+        } else if (t->engine) {
+            ftx_engine_due(t->engine, &sending->stream);
+        }
+    }
+    uint64_t remote;
+    struct ftx_range range;
+    while (ftx_inbox_want(t->store, t->link, &remote, &range)) {
+        any = true;
+        if (t->engine)
+            (void)ftx_engine_want(t->engine, remote,
+                                  &range); /* too many wait: the reader asks again */
+    }
+    return any;
+}
+
+int ftx_send_start(void *ctx, uint64_t durable)
+{
+    struct ftx_transfer *t = ctx;
+    return ftx_outgoing_start(t->store, t->link, durable);
+}
+
+size_t ftx_send_op(void *ctx, uint64_t number, const uint8_t **out_bytes)
+{
+    struct ftx_transfer *t = ctx;
+    *out_bytes = t->op;
+    return ftx_outgoing_op(t->store, t->link, number, t->op);
+}
+
+void ftx_send_held(void *ctx, const struct ftx_extent *extent)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_outgoing_held(t->store, t->link, extent);
+}
+
+int ftx_send_extent(void *ctx, struct ftx_stream *stream, size_t room, uint64_t send,
+                    struct ftx_source *out)
+{
+    struct ftx_transfer *t = ctx;
+    return ftx_outgoing_extent(t->store, sending_of(stream), room, send, out);
+}
+
+void ftx_send_size(void *ctx, struct ftx_stream *stream, struct ftx_extent *out)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_outgoing_size(t->store, sending_of(stream), out);
+}
+
+bool ftx_send_seal(void *ctx, struct ftx_stream *stream, uint64_t send, struct ftx_plan_seal *out)
+{
+    struct ftx_transfer *t = ctx;
+    return ftx_outgoing_seal(t->store, sending_of(stream), send, out);
+}
+
+void ftx_send_received(void *ctx, const struct ftx_extent *extent, uint64_t send)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_outgoing_received(t->store, t->link, extent, send);
+}
+
+void ftx_send_durable(void *ctx, const struct ftx_extent *extent, uint64_t send)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_outgoing_durable(t->store, t->link, extent, send);
+}
+
+void ftx_send_failed(void *ctx, const struct ftx_extent *extent, uint64_t send, int err)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_outgoing_failed(t->store, t->link, extent, send, err);
+}
+
+void ftx_send_ops_durable(void *ctx, uint64_t number)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_outgoing_ops_durable(t->store, t->link, number);
+}
+
+void ftx_send_delivered(void *ctx, uint64_t stream, uint32_t version)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_outgoing_delivered(t->store, t->link, stream, version);
+}
+
+void ftx_send_unsealed(void *ctx, uint64_t stream, uint32_t version)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_outgoing_unsealed(t->store, t->link, stream, version);
+}
+
+void ftx_send_missing(void *ctx, uint64_t stream, uint32_t version, const struct ftx_range *range)
+{
+    struct ftx_transfer *t = ctx;
+    (void)version; /* what the peer lacks, it lacks of any version */
+    ftx_outgoing_missing(t->store, t->link, stream, range);
+}
+
+void ftx_send_refused(void *ctx, uint64_t stream, enum ftx_refusal reason)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_outgoing_refused(t->store, t->link, stream, (uint8_t)reason);
+}
+
+void ftx_send_wanted(void *ctx, uint64_t stream, const struct ftx_range *range)
+{
+    struct ftx_transfer *t = ctx;
+    struct ftx_sending *sending = ftx_outgoing_find(t->store, t->link, stream);
+    if (!sending)
+        return;
+    ftx_outgoing_wanted(t->store, sending, range);
+    ftx_engine_urgent(t->engine, &sending->stream);
+}

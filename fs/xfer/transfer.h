@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* One link's transfer; private to fs/xfer. */
+#ifndef FTX_XFER_TRANSFER_H
+#define FTX_XFER_TRANSFER_H
+
+#include "fs/store/inbox.h"
+#include "fs/store/links.h"
+#include "fs/store/outgoing.h"
+#include "fs/xfer/xfer.h"
+#include "transport/peer/peer.h"
+
+struct ftx_inbound_record;
+
+struct ftx_transfer {
+    struct ftx_list node; /* xfer->transfers */
+    struct ftx_xfer *xfer;
+    struct ftx_store *store;
+    struct ftx_link *link; /* the store's; lives as long as it */
+    struct ftx_peer *peer;
+    struct ftx_engine *engine; /* NULL: no session */
+    unsigned n_saving;         /* identities on their way to the database */
+    uint8_t op[FTX_OP_MAX];    /* what the engine's `op` gave last */
+
+    /* receive.c */
+    struct ftx_inbound_record *record; /* being taken in */
+    struct ftx_list records;           /* records that are not durable yet, oldest first */
+    unsigned n_working;                /* jobs at workers */
+    uint64_t generation;    /* counts sessions: answers of workers to an old one are dropped */
+    bool preparing;         /* a session waits until all is written and committed ... */
+    uint64_t prepare_entry; /* ... up to this journal entry */
+    uint64_t *unfinished;   /* items whose holdings are being told */
+    size_t n_unfinished, at_unfinished;
+    uint64_t held_offset;
+    struct ftx_extent *held; /* FTX_HAVE_MAX of room while telling */
+};
+
+extern const struct ftx_engine_app ftx_transfer_app;
+
+enum ftx_links_policy ftx_xfer_links(const struct ftx_xfer *xfer);
+uv_loop_t *ftx_xfer_loop(const struct ftx_xfer *xfer);
+/* A transfer without peer and without work may be freed. */
+void ftx_xfer_reap(struct ftx_transfer *transfer);
+
+/* send.c: takes what the store has due for the link to the engine. True if there was something. */
+bool ftx_transfer_send_due(struct ftx_transfer *transfer);
+
+/* receive.c */
+void ftx_transfer_receive_begin(struct ftx_transfer *transfer);
+void ftx_transfer_receive_end(struct ftx_transfer *transfer);
+/* The store committed more, or a worker is back: completes, acknowledges, answers `prepare`. */
+void ftx_transfer_receive_advance(struct ftx_transfer *transfer);
+
+/* The engine's calls; send.c and receive.c. */
+int ftx_send_start(void *ctx, uint64_t durable);
+size_t ftx_send_op(void *ctx, uint64_t number, const uint8_t **out_bytes);
+void ftx_send_held(void *ctx, const struct ftx_extent *extent);
+int ftx_send_extent(void *ctx, struct ftx_stream *stream, size_t room, uint64_t send,
+                    struct ftx_source *out);
+void ftx_send_size(void *ctx, struct ftx_stream *stream, struct ftx_extent *out);
+bool ftx_send_seal(void *ctx, struct ftx_stream *stream, uint64_t send, struct ftx_plan_seal *out);
+void ftx_send_received(void *ctx, const struct ftx_extent *extent, uint64_t send);
+void ftx_send_durable(void *ctx, const struct ftx_extent *extent, uint64_t send);
+void ftx_send_failed(void *ctx, const struct ftx_extent *extent, uint64_t send, int err);
+void ftx_send_ops_durable(void *ctx, uint64_t number);
+void ftx_send_delivered(void *ctx, uint64_t stream, uint32_t version);
+void ftx_send_unsealed(void *ctx, uint64_t stream, uint32_t version);
+void ftx_send_missing(void *ctx, uint64_t stream, uint32_t version, const struct ftx_range *range);
+void ftx_send_refused(void *ctx, uint64_t stream, enum ftx_refusal reason);
+void ftx_send_wanted(void *ctx, uint64_t stream, const struct ftx_range *range);
+
+bool ftx_receive_have(void *ctx, const struct ftx_extent **out_extents, size_t *out_n);
+int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size);
+int ftx_receive_arrived(void *ctx, const struct ftx_extent *extent, const uint8_t *data);
+int ftx_receive_resized(void *ctx, const struct ftx_extent *size);
+int ftx_receive_sealed(void *ctx, const struct ftx_plan_seal *seal);
+void ftx_receive_record(void *ctx, struct ftx_record_ref record, void *whole);
+
+#endif

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/* Links of the store and their peers on the network: one transfer each, made and let go as links
+ * come and go. */
+#include "fs/xfer/xfer.h"
+
+#include "fs/store/outbox.h"
+#include "fs/store/change_log.h"
+#include "fs/xfer/transfer.h"
+#include "transport/base/err.h"
+#include "transport/base/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RATE_MS = 1000 };
+
+struct ftx_xfer {
+    uv_loop_t *loop;
+    struct ftx_store *store;
+    struct ftx_node *node;
+    enum ftx_links_policy links;
+    uv_async_t wake;
+    uv_timer_t settle; /* tails of files that nobody writes to for a while */
+    uv_timer_t rate;   /* bytes per second, while something moves */
+    struct ftx_list transfers;
+    pthread_mutex_t lock;  /* of the next two */
+    bool open;             /* `wake` may be used */
+    struct ftx_list saved; /* struct save: written, to be told to their peers */
+    bool stopping;
+};
+
+/* An identity on its way to the database and back. */
+struct save {
+    struct ftx_list node;
+    struct ftx_transfer *transfer;
+    uint64_t token;
+    int err;
+};
+
+/* The peer layer keeps the number. */
+static void session_number(void *ctx, uint64_t session)
+{
+    (void)ctx;
+    (void)session;
+}
+
+const struct ftx_engine_app ftx_transfer_app = {
+    .session = session_number,
+    .start = ftx_send_start,
+    .op = ftx_send_op,
+    .held = ftx_send_held,
+    .extent = ftx_send_extent,
+    .size = ftx_send_size,
+    .seal = ftx_send_seal,
+    .received = ftx_send_received,
+    .durable = ftx_send_durable,
+    .failed = ftx_send_failed,
+    .ops_durable = ftx_send_ops_durable,
+    .delivered = ftx_send_delivered,
+    .unsealed = ftx_send_unsealed,
+    .missing = ftx_send_missing,
+    .refused = ftx_send_refused,
+    .wanted = ftx_send_wanted,
+    .have = ftx_receive_have,
+    .apply = ftx_receive_apply,
+    .arrived = ftx_receive_arrived,
+    .resized = ftx_receive_resized,
+    .sealed = ftx_receive_sealed,
+    .record = ftx_receive_record,
+};
+
+enum ftx_links_policy ftx_xfer_links(const struct ftx_xfer *xfer)
+{
+    return xfer->links;
+}
+
+uv_loop_t *ftx_xfer_loop(const struct ftx_xfer *xfer)
+{
+    return xfer->loop;
+}
+
+void ftx_xfer_wake(void *ctx)
+{
+    struct ftx_xfer *xfer = ctx;
+    pthread_mutex_lock(&xfer->lock);
+    if (xfer->open)
+        uv_async_send(&xfer->wake);
+    pthread_mutex_unlock(&xfer->lock);
+}
+
+/* -- what a peer asks of its link -- */
+
+static void on_row_written(void *ctx, int err)
+{
+    struct save *save = ctx;
+    struct ftx_xfer *xfer = save->transfer->xfer;
+    save->err = err;
+    pthread_mutex_lock(&xfer->lock);
+    ftx_list_append(&xfer->saved, &save->node);
+    pthread_mutex_unlock(&xfer->lock);
+    ftx_xfer_wake(xfer);
+}
+
+static void save_identity(void *ctx, const struct ftx_peer_identity *identity, uint64_t token)
+{
+    struct ftx_transfer *t = ctx;
+    struct ftx_link_row row;
+    struct save *save = calloc(1, sizeof *save);
+    int err = save ? ftx_link_get(t->store, t->link->row.id, &row) : -ENOMEM;
+    if (!err) {
+        *save = (struct save){.transfer = t, .token = token};
+        ftx_list_init(&save->node);
+        row.state = (uint8_t)identity->stage;
+        row.guesses = identity->guesses;
+        row.enrolled = identity->stage != FTX_PEER_ARMED;
+        memcpy(row.code, identity->code, sizeof row.code);
+        memcpy(row.label, identity->label, sizeof row.label);
+        memcpy(row.static_secret, identity->keys.static_secret, 32);
+        memcpy(row.static_public, identity->keys.static_public, 32);
+        memcpy(row.peer_public, identity->keys.peer_public, 32);
+        memcpy(row.link_secret, identity->keys.link_secret, 32);
+        row.session = identity->session;
+        err = ftx_link_put(t->store, &row, on_row_written, save);
+        t->n_saving += !err;
+    }
+    sodium_memzero(&row, sizeof row);
+    if (err) {
+        ftx_log(FTX_LOG_ERROR, "a link's keys cannot be written: %s", ftx_err_text(err));
+        free(save);
+    }
+}
+
+static void prepare(void *ctx)
+{
+    struct ftx_transfer *t = ctx;
+    t->preparing = true;
+    t->prepare_entry = 0;
+    ftx_xfer_wake(t->xfer); /* the answer comes from there, not from inside this call */
+}
+
+static void begin(void *ctx, struct ftx_engine *engine)
+{
+    struct ftx_transfer *t = ctx;
+    t->engine = engine;
+    ftx_transfer_receive_begin(t);
+    ftx_outgoing_restart(t->store, t->link);
+    (void)ftx_transfer_send_due(t);
+}
+
+static void end(void *ctx, int reason)
+{
+    struct ftx_transfer *t = ctx;
+    t->engine = NULL;
+    t->preparing = false;
+    ftx_transfer_receive_end(t);
+    ftx_log(FTX_LOG_INFO, "link %s: session ended: %s", t->link->row.name, ftx_err_text(reason));
+}
+
+static void health(void *ctx, enum ftx_peer_health health, const char *address)
+{
+    static const enum ftx_link_health meaning[] = {
+        [FTX_PEER_OFFLINE] = FTX_HEALTH_OFFLINE,     [FTX_PEER_PAIRING] = FTX_HEALTH_PAIRING,
+        [FTX_PEER_CONNECTED] = FTX_HEALTH_CONNECTED, [FTX_PEER_SAME_ROLE] = FTX_HEALTH_SAME_ROLE,
+        [FTX_PEER_LOST] = FTX_HEALTH_LOST,
+    };
+    struct ftx_transfer *t = ctx;
+    ftx_link_set_health(t->store, t->link->row.id, meaning[health], address);
+}
+
+static int read_extent(void *ctx, struct ftx_source *source, uint8_t *out)
+{
+    struct ftx_transfer *t = ctx;
+    return ftx_outgoing_read(t->store, source, out);
+}
+
+static const struct ftx_peer_host host = {
+    .app = &ftx_transfer_app,
+    .read = read_extent,
+    .save = save_identity,
+    .prepare = prepare,
+    .begin = begin,
+    .end = end,
+    .health = health,
+};
+
+/* -- transfers come and go with links -- */
+
+static struct ftx_transfer *transfer_of(const struct ftx_xfer *xfer, uint64_t link)
+{
+    for (struct ftx_list *node = xfer->transfers.next; node != &xfer->transfers;
+         node = node->next) {
+        struct ftx_transfer *t = ftx_list_of(node, struct ftx_transfer, node);
+        if (t->link->row.id == link)
+            return t;
+    }
+    return NULL;
+}
+
+static void fill_identity(const struct ftx_link_row *row, struct ftx_peer_identity *out)
+{
+    memset(out, 0, sizeof *out);
+    out->role = row->role;
+    out->stage = row->state;
+    out->guesses = row->guesses;
+    memcpy(out->code, row->code, sizeof out->code);
+    memcpy(out->label, row->label, sizeof out->label);
+    memcpy(out->keys.static_secret, row->static_secret, 32);
+    memcpy(out->keys.static_public, row->static_public, 32);
+    memcpy(out->keys.peer_public, row->peer_public, 32);
+    memcpy(out->keys.link_secret, row->link_secret, 32);
+    out->session = row->session;
+}
+
+static int add_transfer(struct ftx_xfer *xfer, uint64_t id)
+{
+    struct ftx_link_row row;
+    int err = ftx_link_get(xfer->store, id, &row);
+    if (err)
+        return err;
+    struct ftx_transfer *t = calloc(1, sizeof *t);
+    struct ftx_peer_identity identity;
+    fill_identity(&row, &identity);
+    sodium_memzero(&row, sizeof row);
+    err = t ? 0 : -ENOMEM;
+    if (!err) {
+        t->xfer = xfer;
+        t->store = xfer->store;
+        pthread_mutex_lock(&xfer->store->lock);
+        t->link = ftx_link_find(xfer->store, id);
+        pthread_mutex_unlock(&xfer->store->lock);
+        ftx_list_init(&t->node);
+        ftx_list_init(&t->records);
+        ftx_list_append(&xfer->transfers, &t->node);
+        err = ftx_peer_new(xfer->node, &identity, &host, t, &t->peer);
+    }
+    if (err && t) {
+        ftx_list_remove(&t->node);
+        free(t);
+    }
+    sodium_memzero(&identity, sizeof identity);
+    return err;
+}
+
+void ftx_xfer_reap(struct ftx_transfer *t)
+{
+    if (t->peer || t->n_working || t->n_saving)
+        return;
+    ftx_list_remove(&t->node);
+    free(t);
+}
+
+static void let_go(struct ftx_transfer *t)
+{
+    if (!t->peer)
+        return;
+    struct ftx_peer *peer = t->peer;
+    t->peer = NULL;
+    ftx_peer_remove(peer);
+    ftx_xfer_reap(t);
+}
+
+/* New links get a transfer, removed ones lose theirs. */
+static void match_links(struct ftx_xfer *xfer)
+{
+    size_t n = ftx_link_list(xfer->store, NULL, 0), capacity = n + 16;
+    uint64_t *ids = malloc(capacity * sizeof *ids);
+    if (!ids)
+        return;
+    n = ftx_link_list(xfer->store, ids, capacity);
+    for (size_t i = 0; i < n && i < capacity; i++)
+        if (!transfer_of(xfer, ids[i]) && add_transfer(xfer, ids[i]))
+            ftx_log(FTX_LOG_ERROR, "a link could not be started: out of memory");
+    free(ids);
+    for (struct ftx_list *node = xfer->transfers.next, *next; node != &xfer->transfers;
+         node = next) {
+        next = node->next;
+        struct ftx_transfer *t = ftx_list_of(node, struct ftx_transfer, node);
+        pthread_mutex_lock(&xfer->store->lock);
+        bool removed = t->link->removed;
+        pthread_mutex_unlock(&xfer->store->lock);
+        if (removed)
+            let_go(t);
+    }
+}
+
+/* -- the loop's turn -- */
+
+static void tell_saved(struct ftx_xfer *xfer)
+{
+    struct ftx_list saved;
+    ftx_list_init(&saved);
+    pthread_mutex_lock(&xfer->lock);
+    ftx_list_splice(&saved, &xfer->saved);
+    pthread_mutex_unlock(&xfer->lock);
+    for (struct ftx_list *node; (node = ftx_list_pop(&saved));) {
+        struct save *save = ftx_list_of(node, struct save, node);
+        struct ftx_transfer *t = save->transfer;
+        t->n_saving--;
+        if (t->peer)
+            ftx_peer_saved(t->peer, save->token, save->err);
+        else
+            ftx_xfer_reap(t);
+        free(save);
+    }
+}
+
+static void on_settle(uv_timer_t *timer);
+
+static void settle(struct ftx_xfer *xfer)
+{
+    int64_t now_ms = ftx_now_ms();
+    int64_t next_ms = ftx_outbox_settle(xfer->store, now_ms);
+    if (next_ms != INT64_MAX)
+        uv_timer_start(&xfer->settle, on_settle, (uint64_t)(next_ms - now_ms), 0);
+}
+
+static void on_rate(uv_timer_t *timer)
+{
+    struct ftx_xfer *xfer = timer->data;
+    if (!ftx_links_measure(xfer->store))
+        uv_timer_stop(timer);
+}
+
+static void turn(struct ftx_xfer *xfer)
+{
+    tell_saved(xfer);
+    if (xfer->stopping)
+        return;
+    match_links(xfer);
+    settle(xfer);
+    for (struct ftx_list *node = xfer->transfers.next, *next; node != &xfer->transfers;
+         node = next) {
+        next = node->next;
+        struct ftx_transfer *t = ftx_list_of(node, struct ftx_transfer, node);
+        bool any = ftx_transfer_send_due(t);
+        pthread_mutex_lock(&xfer->store->lock);
+        any |= t->link->ops_due;
+        t->link->ops_due = false;
+        pthread_mutex_unlock(&xfer->store->lock);
+        if (any && t->peer) {
+            ftx_peer_kick(t->peer);
+            if (!uv_is_active((uv_handle_t *)&xfer->rate))
+                uv_timer_start(&xfer->rate, on_rate, RATE_MS, RATE_MS);
+        }
+        ftx_transfer_receive_advance(t);
+    }
+}
+
+static void on_wake(uv_async_t *async)
+{
+    turn(async->data);
+}
+
+static void on_settle(uv_timer_t *timer)
+{
+    turn(timer->data);
+}
+
+int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xfer_config *config,
+                   struct ftx_xfer **out_xfer)
+{
+    struct ftx_xfer *xfer = calloc(1, sizeof *xfer);
+    if (!xfer)
+        return -ENOMEM;
+    xfer->loop = loop;
+    xfer->store = store;
+    xfer->links = config->links;
+    ftx_list_init(&xfer->transfers);
+    ftx_list_init(&xfer->saved);
+    pthread_mutex_init(&xfer->lock, NULL);
+    int err = ftx_node_new(loop, config->listen, config->dial, config->n_dial, &xfer->node);
+    if (!err)
+        err = uv_async_init(loop, &xfer->wake, on_wake);
+    if (err) {
+        pthread_mutex_destroy(&xfer->lock);
+        free(xfer);
+        return err;
+    }
+    uv_timer_init(loop, &xfer->settle);
+    uv_timer_init(loop, &xfer->rate);
+    xfer->open = true;
+    xfer->wake.data = xfer->settle.data = xfer->rate.data = xfer;
+    ftx_xfer_wake(xfer);
+    *out_xfer = xfer;
+    return 0;
+}
+
+uint16_t ftx_xfer_port(const struct ftx_xfer *xfer)
+{
+    return ftx_node_port(xfer->node);
+}
+
+static void on_node_closed(void *ctx)
+{
+    struct ftx_xfer *xfer = ctx;
+    pthread_mutex_lock(&xfer->lock);
+    xfer->open = false;
+    pthread_mutex_unlock(&xfer->lock);
+    uv_close((uv_handle_t *)&xfer->wake, NULL);
+    uv_close((uv_handle_t *)&xfer->settle, NULL);
+    uv_close((uv_handle_t *)&xfer->rate, NULL);
+}
+
+void ftx_xfer_stop(struct ftx_xfer *xfer)
+{
+    xfer->stopping = true;
+    ftx_node_stop(xfer->node, on_node_closed, xfer);
+}
+
+void ftx_xfer_free(struct ftx_xfer *xfer)
+{
+    for (struct ftx_list *node; (node = ftx_list_pop(&xfer->transfers));)
+        free(ftx_list_of(node, struct ftx_transfer, node));
+    for (struct ftx_list *node; (node = ftx_list_pop(&xfer->saved));)
+        free(ftx_list_of(node, struct save, node));
+    pthread_mutex_destroy(&xfer->lock);
+    free(xfer);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between the store and the network: one transfer per link moves what the outbox has due into the
+ * link's sessions and what comes into the inbox. Everything runs on the loop thread but the
+ * functions that say otherwise.
+ */
+#ifndef FTX_XFER_XFER_H
+#define FTX_XFER_XFER_H
+
+#include "fs/store/inbox.h"
+#include "fs/store/store.h"
+#include "transport/net/tcp.h"
+
+#include <uv.h>
+
+struct ftx_xfer;
+
+struct ftx_xfer_config {
+    const struct ftx_address *listen; /* NULL: does not listen */
+    const struct ftx_address *dial;   /* n_dial of them */
+    size_t n_dial;
+    enum ftx_links_policy links;
+};
+
+/* Begins: links of the store are dialled and answered. Takes over the store's `wake` and
+ * `committed` events (ftx_xfer_wake, any thread). -EADDRINUSE and the like. */
+int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xfer_config *config,
+                   struct ftx_xfer **out_xfer);
+
+/* The port it listens on; 0: none. */
+uint16_t ftx_xfer_port(const struct ftx_xfer *xfer);
+
+/* Something changed in the store: looked at soon. Any thread. */
+void ftx_xfer_wake(void *xfer);
+
+/* Ends sessions, closes all handles, waits for workers; the loop then runs out. `ftx_xfer_free`
+ * after the loop has ended. */
+void ftx_xfer_stop(struct ftx_xfer *xfer);
+void ftx_xfer_free(struct ftx_xfer *xfer);
+
+#endif
