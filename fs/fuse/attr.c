@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* Attributes: lookup, getattr, setattr, forget, statfs, xattrs. */
+#include "fs/fuse/session.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/outbox.h"
+#include "transport/base/err.h"
+#include "transport/wire/limits.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+
+enum { BLOCK = 512, IO_SIZE = 1 << 20 /* what cp should write at once */ };
+
+/* Only the kernel's own operations change an outbox; an inbox changes under it. */
+enum { OUTBOX_TIMEOUT_S = 3600 };
+
+void ftx_reply_err(fuse_req_t req, int err)
+{
+    fuse_reply_err(req, ftx_err_errno(err));
+}
+
+static struct timespec to_timespec(int64_t ns)
+{
+    int64_t seconds = ns / 1000000000, rest = ns % 1000000000;
+    if (rest < 0) {
+        seconds--;
+        rest += 1000000000;
+    }
+    return (struct timespec){.tv_sec = seconds, .tv_nsec = rest};
+}
+
+/* Times beyond the years 1677..2262 are kept at the edge. */
+static int64_t from_timespec(struct timespec at)
+{
+    int64_t ns;
+    if (__builtin_mul_overflow((int64_t)at.tv_sec, INT64_C(1000000000), &ns) ||
+        __builtin_add_overflow(ns, (int64_t)at.tv_nsec, &ns))
+        return at.tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    return ns;
+}
+
+void ftx_stat_fill(const struct ftx_mount *mount, const struct ftx_attr *attr, struct stat *out)
+{
+    static const mode_t type[] = {
+        [FTX_FILE] = S_IFREG, [FTX_FOLDER] = S_IFDIR, [FTX_SYMLINK] = S_IFLNK};
+    memset(out, 0, sizeof *out);
+    out->st_ino = attr->id;
+    out->st_mode = type[attr->kind] | (attr->kind == FTX_SYMLINK ? 0777u : attr->mode);
+    out->st_nlink = attr->n_links;
+    out->st_uid = mount->uid;
+    out->st_gid = mount->gid;
+    out->st_size = (off_t)attr->size;
+    out->st_blocks = (blkcnt_t)((attr->bytes_here + BLOCK - 1) / BLOCK);
+    out->st_blksize = IO_SIZE;
+    out->st_mtim = to_timespec(attr->mtime_ns);
+    out->st_ctim = to_timespec(attr->ctime_ns);
+    out->st_atim = out->st_mtim;
+}
+
+double ftx_attr_timeout(const struct ftx_attr *attr)
+{
+    return attr->settled && attr->place == FTX_PLACE_ITEM ? OUTBOX_TIMEOUT_S : 0;
+}
+
+static void fixed_stat(const struct ftx_mount *mount, fuse_ino_t ino, struct stat *out)
+{
+    memset(out, 0, sizeof *out);
+    out->st_ino = ino;
+    out->st_mode = ino == FTX_ID_STATUS    ? S_IFREG | 0400
+                   : ino == FTX_ID_CONTROL ? S_IFDIR | 0500
+                                           : S_IFDIR | 0555;
+    out->st_nlink = ino == FTX_ID_STATUS ? 1 : ino == FTX_ID_ROOT ? 5 : 2;
+    out->st_uid = mount->uid;
+    out->st_gid = mount->gid;
+    out->st_mtim = out->st_ctim = out->st_atim = mount->started;
+}
+
+int ftx_stat_of(const struct ftx_mount *mount, fuse_ino_t ino, struct stat *out,
+                double *out_timeout)
+{
+    struct ftx_attr attr;
+    *out_timeout = 0;
+    if (ino == FTX_ID_ROOT || ino == FTX_ID_CONTROL || ino == FTX_ID_STATUS) {
+        fixed_stat(mount, ino, out);
+        return 0;
+    }
+    int err = ftx_tree_attr(mount->store, ino, &attr);
+    if (err)
+        return err;
+    ftx_stat_fill(mount, &attr, out);
+    *out_timeout = ftx_attr_timeout(&attr);
+    return 0;
+}
+
+void ftx_reply_entry(fuse_req_t req, const struct ftx_attr *attr)
+{
+    struct ftx_mount *mount = ftx_mount_of(req);
+    struct fuse_entry_param entry = {.ino = attr->id,
+                                     .attr_timeout = ftx_attr_timeout(attr),
+                                     .entry_timeout = ftx_attr_timeout(attr)};
+    ftx_stat_fill(mount, attr, &entry.attr);
+    if (fuse_reply_entry(req, &entry) == -ENOENT) /* interrupted: the kernel does not know it */
+        ftx_tree_forget(mount->store, attr->id, 1);
+}
+
+static void reply_fixed(fuse_req_t req, fuse_ino_t ino)
+{
+    struct fuse_entry_param entry = {.ino = ino};
+    fixed_stat(ftx_mount_of(req), ino, &entry.attr);
+    fuse_reply_entry(req, &entry);
+}
+
+static void lookup_in_root(fuse_req_t req, const char *name)
+{
+    struct ftx_mount *mount = ftx_mount_of(req);
+    struct ftx_attr attr;
+    uint64_t id = strcmp(name, "outbox") == 0  ? FTX_ID_OUTBOX
+                  : strcmp(name, "inbox") == 0 ? FTX_ID_INBOX
+                                               : 0;
+    if (strcmp(name, ".ftx") == 0)
+        reply_fixed(req, FTX_ID_CONTROL);
+    else if (id && ftx_tree_attr(mount->store, id, &attr) == 0) {
+        ftx_tree_ref(mount->store, id);
+        ftx_reply_entry(req, &attr);
+    } else
+        fuse_reply_err(req, ENOENT);
+}
+
+void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct ftx_attr attr;
+    if (parent == FTX_ID_ROOT) {
+        lookup_in_root(req, name);
+        return;
+    }
+    if (parent == FTX_ID_CONTROL) {
+        if (strcmp(name, "status") == 0)
+            reply_fixed(req, FTX_ID_STATUS);
+        else
+            fuse_reply_err(req, ENOENT);
+        return;
+    }
+    size_t size = strlen(name);
+    int err = size > FTX_NAME_MAX
+                  ? -ENAMETOOLONG
+                  : ftx_tree_lookup(ftx_mount_of(req)->store, parent, name, size, &attr);
+    if (err)
+        ftx_reply_err(req, err);
+    else
+        ftx_reply_entry(req, &attr);
+}
+
+void ftx_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
+{
+    if (ino >= FTX_ID_FIRST)
+        ftx_tree_forget(ftx_mount_of(req)->store, ino, n);
+    fuse_reply_none(req);
+}
+
+void ftx_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+    for (size_t i = 0; i < count; i++)
+        if (forgets[i].ino >= FTX_ID_FIRST)
+            ftx_tree_forget(ftx_mount_of(req)->store, forgets[i].ino, forgets[i].nlookup);
+    fuse_reply_none(req);
+}
+
+static void reply_stat(fuse_req_t req, fuse_ino_t ino)
+{
+    struct stat st;
+    double timeout;
+    int err = ftx_stat_of(ftx_mount_of(req), ino, &st, &timeout);
+    if (err)
+        ftx_reply_err(req, err);
+    else
+        fuse_reply_attr(req, &st, timeout);
+}
+
+void ftx_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)fi;
+    reply_stat(req, ino);
+}
+
+static int set_outbox(struct ftx_store *store, fuse_ino_t ino, const struct stat *attr, int to_set)
+{
+    int err = 0;
+    if (to_set & FUSE_SET_ATTR_SIZE)
+        err = ftx_outbox_truncate(store, ino, (uint64_t)attr->st_size);
+    uint16_t mode = attr->st_mode & 0777;
+    int64_t mtime_ns =
+        to_set & FUSE_SET_ATTR_MTIME_NOW ? ftx_now_ns() : from_timespec(attr->st_mtim);
+    bool set_mode = (to_set & FUSE_SET_ATTR_MODE) != 0;
+    bool set_mtime = (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) != 0;
+    if (!err && (set_mode || set_mtime))
+        err =
+            ftx_outbox_set_attr(store, ino, set_mode ? &mode : NULL, set_mtime ? &mtime_ns : NULL);
+    return err; /* an owner or an access time is taken and ignored */
+}
+
+void ftx_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                    struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct ftx_mount *mount = ftx_mount_of(req);
+    struct ftx_attr now;
+    int err = ftx_tree_attr(mount->store, ino, &now);
+    int changes = to_set & (FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_MTIME |
+                            FUSE_SET_ATTR_MTIME_NOW);
+    if (err)
+        err = ino < FTX_ID_FIRST ? -EPERM : err;
+    else if (changes && (now.place != FTX_PLACE_ITEM || now.box != FTX_OUTBOX))
+        err = now.place == FTX_PLACE_LINK && !(changes & FUSE_SET_ATTR_SIZE) ? 0 : -EPERM;
+    else
+        err = set_outbox(mount->store, ino, attr, changes);
+    if (err)
+        ftx_reply_err(req, err);
+    else
+        reply_stat(req, ino);
+}
+
+void ftx_op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    (void)ino;
+    enum { UNIT = 4096 };
+    struct ftx_statfs now;
+    ftx_store_statfs(ftx_mount_of(req)->store, &now);
+    struct statvfs st = {.f_bsize = UNIT,
+                         .f_frsize = UNIT,
+                         .f_blocks = now.total_bytes / UNIT,
+                         .f_bfree = now.free_bytes / UNIT,
+                         .f_bavail = now.free_bytes / UNIT,
+                         .f_files = now.items + (UINT64_C(1) << 32),
+                         .f_ffree = UINT64_C(1) << 32,
+                         .f_favail = UINT64_C(1) << 32,
+                         .f_namemax = FTX_NAME_MAX};
+    fuse_reply_statfs(req, &st);
+}
+
+void ftx_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    static const char prefix[] = "user.ftx.";
+    if (strncmp(name, prefix, sizeof prefix - 1) !=
+        0) { /* asked before each write: answered first */
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
+    char text[512];
+    int n =
+        ftx_tree_xattr(ftx_mount_of(req)->store, ino, name + sizeof prefix - 1, text, sizeof text);
+    if (n < 0)
+        fuse_reply_err(req, ino < FTX_ID_FIRST ? ENODATA : ftx_err_errno(n));
+    else if (size == 0)
+        fuse_reply_xattr(req, (size_t)n);
+    else if (size < (size_t)n)
+        fuse_reply_err(req, ERANGE);
+    else
+        fuse_reply_buf(req, text, (size_t)n);
+}
+
+void ftx_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+                     size_t size, int flags)
+{
+    (void)ino;
+    (void)value;
+    (void)size;
+    (void)flags;
+    fuse_reply_err(req, strncmp(name, "user.ftx.", 9) == 0 ? EPERM : ENOTSUP);
+}
+
+void ftx_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    (void)ino; /* ours are not listed: cp -a and rsync -X would carry them away */
+    if (size == 0)
+        fuse_reply_xattr(req, 0);
+    else
+        fuse_reply_buf(req, NULL, 0);
+}

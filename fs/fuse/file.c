@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on open files. fi->fh: true for a writing handle of the outbox; for .ftx/status its
+ * text. */
+#include "fs/fuse/session.h"
+
+#include "fs/store/inbox.h"
+#include "fs/store/outbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The text of a control file as it was when it was opened. */
+struct text {
+    size_t size;
+    char *bytes;
+};
+
+static void open_status(fuse_req_t req, struct fuse_file_info *fi)
+{
+    struct text *text = malloc(sizeof *text);
+    if (text)
+        text->bytes = ftx_status_text(ftx_mount_of(req), &text->size);
+    if (!text || !text->bytes) {
+        free(text);
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    fi->fh = (uint64_t)(uintptr_t)text;
+    fi->direct_io = 1;
+    if (fuse_reply_open(req, fi) == -ENOENT) {
+        free(text->bytes);
+        free(text);
+    }
+}
+
+static int open_outbox(struct ftx_store *store, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    bool writer = (fi->flags & O_ACCMODE) != O_RDONLY;
+    fi->fh = writer;
+    fi->keep_cache = 1;
+    return ftx_outbox_open(store, ino, writer, writer && (fi->flags & O_TRUNC));
+}
+
+static int open_inbox(struct ftx_store *store, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC))
+        return -EPERM;
+    bool complete;
+    int err = ftx_inbox_open(store, ino, &complete);
+    if (err)
+        return err;
+    fi->fh = false;
+    fi->keep_cache = complete; /* its bytes never change: an update is another inode */
+    fi->direct_io = !complete; /* the page cache must not keep what is not there yet */
+    return 0;
+}
+
+void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct ftx_store *store = ftx_mount_of(req)->store;
+    struct ftx_attr attr;
+    if (ino == FTX_ID_STATUS) {
+        if ((fi->flags & O_ACCMODE) == O_RDONLY)
+            open_status(req, fi);
+        else
+            fuse_reply_err(req, EPERM);
+        return;
+    }
+    int err = ftx_tree_attr(store, ino, &attr);
+    if (!err)
+        err = attr.box == FTX_OUTBOX ? open_outbox(store, ino, fi) : open_inbox(store, ino, fi);
+    if (err) {
+        ftx_reply_err(req, err);
+        return;
+    }
+    if (fuse_reply_open(req, fi) == -ENOENT) {
+        if (attr.box == FTX_OUTBOX)
+            ftx_outbox_release(store, ino, fi->fh);
+        else
+            ftx_inbox_release(store, ino);
+    }
+}
+
+void ftx_reply_object(fuse_req_t req, int fd, size_t size, off_t offset)
+{
+    char *bytes = malloc(size ? size : 1);
+    if (!bytes) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    size_t done = 0;
+    int err = 0;
+    while (fd >= 0 && done < size) {
+        ssize_t n = pread(fd, bytes + done, size - done, offset + (off_t)done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            err = errno;
+        if (n <= 0)
+            break; /* a hole up to the end */
+        done += (size_t)n;
+    }
+    memset(bytes + done, 0, size - done);
+    if (err)
+        fuse_reply_err(req, err);
+    else
+        fuse_reply_buf(req, bytes, size);
+    free(bytes);
+}
+
+static void read_status(fuse_req_t req, size_t size, off_t offset, const struct fuse_file_info *fi)
+{
+    const struct text *text = (const struct text *)(uintptr_t)fi->fh;
+    size_t at = (size_t)offset < text->size ? (size_t)offset : text->size;
+    size_t left = text->size - at;
+    fuse_reply_buf(req, text->bytes + at, left < size ? left : size);
+}
+
+static void read_outbox(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset)
+{
+    char *bytes = malloc(size ? size : 1);
+    if (!bytes) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    ssize_t n = ftx_outbox_read(ftx_mount_of(req)->store, ino, bytes, size, (uint64_t)offset);
+    if (n < 0)
+        ftx_reply_err(req, (int)n);
+    else
+        fuse_reply_buf(req, bytes, (size_t)n);
+    free(bytes);
+}
+
+static void read_inbox(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                       const struct fuse_file_info *fi)
+{
+    struct ftx_mount *mount = ftx_mount_of(req);
+    bool wait = !(fi->flags & O_NONBLOCK);
+    size_t ready;
+    int fd;
+    int err = ftx_inbox_read(mount->store, ino, size, (uint64_t)offset, wait, &fd, &ready);
+    if (err == -EAGAIN && wait)
+        ftx_park_read(mount->park, req, ino, size, offset);
+    else if (err)
+        ftx_reply_err(req, err);
+    else
+        ftx_reply_object(req, fd, ready, offset);
+}
+
+void ftx_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                 struct fuse_file_info *fi)
+{
+    struct ftx_attr attr;
+    if (ino == FTX_ID_STATUS) {
+        read_status(req, size, offset, fi);
+        return;
+    }
+    int err = ftx_tree_attr(ftx_mount_of(req)->store, ino, &attr);
+    if (err)
+        ftx_reply_err(req, err);
+    else if (attr.box == FTX_OUTBOX)
+        read_outbox(req, ino, size, offset);
+    else
+        read_inbox(req, ino, size, offset, fi);
+}
+
+void ftx_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
+                  struct fuse_file_info *fi)
+{
+    (void)fi;
+    int err = ftx_outbox_write(ftx_mount_of(req)->store, ino, bytes, size, (uint64_t)offset);
+    if (err)
+        ftx_reply_err(req, err);
+    else
+        fuse_reply_write(req, size);
+}
+
+void ftx_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    if (ino != FTX_ID_STATUS && fi->fh)
+        ftx_reply_err(req, ftx_outbox_flush(ftx_mount_of(req)->store, ino));
+    else
+        fuse_reply_err(req, 0);
+}
+
+void ftx_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct ftx_store *store = ftx_mount_of(req)->store;
+    struct ftx_attr attr;
+    if (ino == FTX_ID_STATUS) {
+        struct text *text = (struct text *)(uintptr_t)fi->fh;
+        free(text->bytes);
+        free(text);
+    } else if (ftx_tree_attr(store, ino, &attr) == 0) {
+        if (attr.box == FTX_OUTBOX)
+            ftx_outbox_release(store, ino, fi->fh);
+        else
+            ftx_inbox_release(store, ino);
+    }
+    fuse_reply_err(req, 0);
+}
+
+void ftx_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    (void)datasync;
+    if (ino != FTX_ID_STATUS && fi->fh)
+        ftx_reply_err(req, ftx_outbox_fsync(ftx_mount_of(req)->store, ino));
+    else
+        fuse_reply_err(req, 0);
+}
+
+void ftx_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    (void)ino;
+    (void)datasync;
+    (void)fi;
+    ftx_reply_err(req, ftx_store_sync(ftx_mount_of(req)->store));
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of the FUSE session, and what may be a mount point. */
+#include "fs/fuse/mount.h"
+
+#include "fs/fuse/session.h"
+#include "transport/base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WRITE_MAX = 1 << 20, THREADS_MAX = 10, THREADS_IDLE = 4 };
+
+static void on_init(void *userdata, struct fuse_conn_info *conn)
+{
+    (void)userdata;
+    conn->max_write = WRITE_MAX;
+    conn->max_readahead = WRITE_MAX;
+    conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS);
+    /* it freezes sizes and times in the kernel, for the whole mount */
+    conn->want &= ~(unsigned)FUSE_CAP_WRITEBACK_CACHE;
+}
+
+static const struct fuse_lowlevel_ops operations = {
+    .init = on_init,
+    .lookup = ftx_op_lookup,
+    .forget = ftx_op_forget,
+    .forget_multi = ftx_op_forget_multi,
+    .getattr = ftx_op_getattr,
+    .setattr = ftx_op_setattr,
+    .readlink = ftx_op_readlink,
+    .mknod = ftx_op_mknod,
+    .mkdir = ftx_op_mkdir,
+    .unlink = ftx_op_unlink,
+    .rmdir = ftx_op_rmdir,
+    .symlink = ftx_op_symlink,
+    .rename = ftx_op_rename,
+    .link = ftx_op_link,
+    .opendir = ftx_op_opendir,
+    .readdir = ftx_op_readdir,
+    .create = ftx_op_create,
+    .open = ftx_op_open,
+    .read = ftx_op_read,
+    .write = ftx_op_write,
+    .flush = ftx_op_flush,
+    .release = ftx_op_release,
+    .fsync = ftx_op_fsync,
+    .fsyncdir = ftx_op_fsyncdir,
+    .statfs = ftx_op_statfs,
+    .getxattr = ftx_op_getxattr,
+    .setxattr = ftx_op_setxattr,
+    .listxattr = ftx_op_listxattr,
+};
+
+/* -- the mount point -- */
+
+/* True if `path` is mounted by ftxfs, as the kernel's table says (it can be asked even when the
+ * mount is dead). */
+static bool is_ours(const char *path)
+{
+    FILE *table = setmntent("/proc/self/mounts", "r");
+    bool ours = false;
+    if (!table)
+        return false;
+    for (struct mntent *entry; (entry = getmntent(table));)
+        if (strcmp(entry->mnt_dir, path) == 0)
+            ours = strcmp(entry->mnt_type, "fuse.ftxfs") == 0; /* the last one lies on top */
+    endmntent(table);
+    return ours;
+}
+
+static int detach(const char *path)
+{
+    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+        return 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", path, (char *)NULL);
+        _exit(127);
+    }
+    int status;
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        return -errno;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
+}
+
+static int check_empty(const char *path, char *message, size_t room)
+{
+    DIR *dir = opendir(path);
+    if (!dir) {
+        int err = -errno;
+        snprintf(message, room, "%s: %s; name an empty folder to mount on", path, strerror(-err));
+        return err;
+    }
+    bool empty = true;
+    for (struct dirent *entry; empty && (entry = readdir(dir));)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(dir);
+    if (empty)
+        return 0;
+    snprintf(message, room, "%s: the folder is not empty; mount on an empty one", path);
+    return -ENOTEMPTY;
+}
+
+int ftx_mount_check(const char *path, char *message, size_t room)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 && errno == ENOTCONN && is_ours(path)) {
+        if (detach(path)) {
+            snprintf(message, room,
+                     "%s: a dead mount is in the way; remove it with fusermount3 -uz %s", path,
+                     path);
+            return -EBUSY;
+        }
+        ftx_log(FTX_LOG_WARNING, "%s: detached the mount of an ftxfs that was killed", path);
+    }
+    if (is_ours(path)) {
+        snprintf(message, room, "%s: already mounted by ftxfs; unmount with fusermount3 -u %s",
+                 path, path);
+        return -EBUSY;
+    }
+    int err = check_empty(path, message, room);
+    if (err)
+        return err;
+    if (geteuid() != 0 && access(path, W_OK) < 0) {
+        snprintf(message, room, "%s: not writable by you; mount on a folder of your own", path);
+        return -EACCES;
+    }
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        err = -errno;
+        snprintf(message, room, "/dev/fuse: %s; %s", strerror(-err),
+                 err == -EACCES ? "ordinary users need mode 0666 there, as Debian's fuse3 sets it"
+                                : "load the kernel module with modprobe fuse");
+        return err;
+    }
+    close(fd);
+    return 0;
+}
+
+/* -- the session -- */
+
+static void on_fuse_log(enum fuse_log_level level, const char *format, va_list args)
+{
+    char line[512];
+    int n = vsnprintf(line, sizeof line, format, args);
+    while (n > 0 && (size_t)n < sizeof line && line[n - 1] == '\n')
+        line[--n] = '\0';
+    ftx_log(level >= FUSE_LOG_DEBUG ? FTX_LOG_DEBUG : FTX_LOG_INFO, "%s", line);
+}
+
+static struct fuse_session *new_session(struct ftx_mount *mount,
+                                        const struct ftx_mount_options *options)
+{
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+    bool ok = fuse_opt_add_arg(&args, "ftxfs") == 0 &&
+              fuse_opt_add_arg(&args, "-ofsname=ftxfs,subtype=ftxfs,default_permissions") == 0;
+    if (ok && options->debug)
+        ok = fuse_opt_add_arg(&args, "-d") == 0;
+    if (ok && options->fuse_options && options->fuse_options[0])
+        ok = fuse_opt_add_arg(&args, "-o") == 0 &&
+             fuse_opt_add_arg(&args, options->fuse_options) == 0;
+    struct fuse_session *session =
+        ok ? fuse_session_new(&args, &operations, sizeof operations, mount) : NULL;
+    fuse_opt_free_args(&args);
+    return session;
+}
+
+int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *options, char *message,
+                   size_t room, struct ftx_mount **out_mount)
+{
+    struct ftx_mount *mount = calloc(1, sizeof *mount);
+    int err = -ENOMEM;
+    fuse_set_log_func(on_fuse_log);
+    if (mount) {
+        mount->store = store;
+        mount->any_target = options->any_target;
+        mount->uid = getuid();
+        mount->gid = getgid();
+        clock_gettime(CLOCK_REALTIME, &mount->started);
+        mount->park = ftx_park_new(store, options->read_timeout_ms);
+        mount->session = new_session(mount, options);
+        err = mount->park && mount->session ? 0 : -EINVAL;
+    }
+    if (err) {
+        snprintf(message, room, "%s: FUSE takes none of these options: %s", options->path,
+                 options->fuse_options ? options->fuse_options : "");
+    } else if (fuse_set_signal_handlers(mount->session) != 0) {
+        err = -EIO;
+        snprintf(message, room, "%s: signal handlers cannot be set", options->path);
+    } else {
+        mount->handlers = true;
+        if (fuse_session_mount(mount->session, options->path) != 0) {
+            err = -EPERM;
+            snprintf(message, room, "%s: cannot be mounted; see man fusermount3", options->path);
+        } else {
+            mount->mounted = true;
+        }
+    }
+    if (err && mount) {
+        ftx_mount_close(mount);
+        return err;
+    }
+    *out_mount = mount;
+    return err;
+}
+
+void ftx_mount_run(struct ftx_mount *mount)
+{
+    struct fuse_loop_config *config = fuse_loop_cfg_create();
+    if (config) {
+        fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
+        fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE);
+    }
+    fuse_session_loop_mt(mount->session, config);
+    if (config)
+        fuse_loop_cfg_destroy(config);
+}
+
+void ftx_mount_arrived(void *ctx)
+{
+    struct ftx_mount *mount = ctx;
+    ftx_park_arrived(mount->park);
+}
+
+void ftx_mount_close(struct ftx_mount *mount)
+{
+    ftx_park_free(mount->park);
+    if (mount->mounted)
+        fuse_session_unmount(mount->session);
+    if (mount->handlers)
+        fuse_remove_signal_handlers(mount->session);
+    if (mount->session)
+        fuse_session_destroy(mount->session);
+    free(mount);
+}

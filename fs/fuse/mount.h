@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The mount: a FUSE session whose operations are answered from a store. */
+#ifndef FTX_FUSE_MOUNT_H
+#define FTX_FUSE_MOUNT_H
+
+#include "fs/store/store.h"
+
+#include <stdbool.h>
+
+struct ftx_mount;
+
+struct ftx_mount_options {
+    const char *path;         /* the mount point: absolute */
+    const char *fuse_options; /* comma list for libfuse ("allow_other,..."), or NULL */
+    unsigned read_timeout_ms; /* a read of missing bytes ends after this long without progress */
+    bool any_target;          /* readlink answers targets outside the link */
+    bool debug;               /* libfuse prints every request */
+};
+
+/*
+ * Mounts; operations are answered once ftx_mount_run is called (the kernel queues them until then).
+ * Takes over the store's `arrived` event: ftx_mount_arrived. -errno, with a sentence for people in
+ * `message`.
+ */
+int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *options, char *message,
+                   size_t room, struct ftx_mount **out_mount);
+
+/* Serves until it is unmounted or SIGTERM, SIGINT or SIGHUP comes. Main thread. */
+void ftx_mount_run(struct ftx_mount *mount);
+
+/* An inbox file got bytes, its end, or went away: parked reads are looked at. Any thread. */
+void ftx_mount_arrived(void *mount);
+
+/* Unmounts, answers what is parked, frees. */
+void ftx_mount_close(struct ftx_mount *mount);
+
+/*
+ * Before anything is opened: is `path` an empty folder to mount on? A mount that a killed ftxfs
+ * left there is detached. -errno with a sentence in `message`.
+ */
+int ftx_mount_check(const char *path, char *message, size_t room);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Parked reads: requests for bytes that have not come yet wait here, not in a FUSE thread. One
+ * thread looks at them whenever something arrived, a signal came or a deadline passed, and answers
+ * those whose time has come.
+ */
+#include "fs/fuse/session.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/inbox.h"
+#include "transport/base/list.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { ASK_AGAIN_MS = 1000 }; /* the wish may have been lost with a connection */
+
+struct ftx_park {
+    struct ftx_store *store;
+    unsigned timeout_ms;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread;
+    struct ftx_list parked;
+    bool look, stopping;
+};
+
+struct parked {
+    struct ftx_list node;
+    struct ftx_park *park;
+    fuse_req_t req;
+    fuse_ino_t ino;
+    size_t size;
+    off_t offset;
+    int64_t since_ms, asked_ms;
+    bool interrupted; /* under park->lock */
+};
+
+static void look(struct ftx_park *park)
+{
+    park->look = true;
+    pthread_cond_signal(&park->changed);
+}
+
+/* libfuse calls this with the request's lock held, so it only leaves a mark. */
+static void on_interrupt(fuse_req_t req, void *data)
+{
+    struct parked *parked = data;
+    (void)req;
+    pthread_mutex_lock(&parked->park->lock);
+    parked->interrupted = true;
+    look(parked->park);
+    pthread_mutex_unlock(&parked->park->lock);
+}
+
+void ftx_park_read(struct ftx_park *park, fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset)
+{
+    struct parked *parked = calloc(1, sizeof *parked);
+    if (!parked) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    *parked = (struct parked){.park = park, .req = req, .ino = ino, .size = size, .offset = offset};
+    parked->since_ms = parked->asked_ms = ftx_now_ms();
+    ftx_list_init(&parked->node);
+    fuse_req_interrupt_func(req, on_interrupt, parked);
+    pthread_mutex_lock(&park->lock);
+    ftx_list_append(&park->parked, &parked->node);
+    look(park); /* the bytes may have come in between */
+    pthread_mutex_unlock(&park->lock);
+}
+
+void ftx_park_arrived(struct ftx_park *park)
+{
+    pthread_mutex_lock(&park->lock);
+    if (!ftx_list_empty(&park->parked))
+        look(park);
+    pthread_mutex_unlock(&park->lock);
+}
+
+/* Waits for nothing any more: out of the list; no interrupt can reach it after this. Not under the
+ * lock. */
+static void take_out(struct parked *parked)
+{
+    pthread_mutex_lock(&parked->park->lock);
+    ftx_list_remove(&parked->node);
+    pthread_mutex_unlock(&parked->park->lock);
+    fuse_req_interrupt_func(parked->req, NULL, NULL);
+}
+
+static void answer_err(struct parked *parked, int err)
+{
+    take_out(parked);
+    ftx_reply_err(parked->req, err);
+    free(parked);
+}
+
+/* Answers if it can; else returns when to look again. */
+static int64_t try_answer(struct ftx_park *park, struct parked *parked, bool interrupted,
+                          int64_t now_ms)
+{
+    bool ask = now_ms >= parked->asked_ms + ASK_AGAIN_MS;
+    size_t ready;
+    int fd;
+    if (interrupted || park->stopping) {
+        answer_err(parked, interrupted ? -EINTR : -EIO);
+        return INT64_MAX;
+    }
+    int err = ftx_inbox_read(park->store, parked->ino, parked->size, (uint64_t)parked->offset, ask,
+                             &fd, &ready);
+    if (!err) {
+        take_out(parked);
+        ftx_reply_object(parked->req, fd, ready, parked->offset);
+        free(parked);
+        return INT64_MAX;
+    }
+    if (err != -EAGAIN) {
+        answer_err(parked, err);
+        return INT64_MAX;
+    }
+    if (ask)
+        parked->asked_ms = now_ms;
+    int64_t progress_ms = ftx_inbox_progress(park->store, parked->ino);
+    int64_t from_ms = progress_ms > parked->since_ms ? progress_ms : parked->since_ms;
+    int64_t deadline_ms = from_ms + park->timeout_ms;
+    if (now_ms >= deadline_ms) {
+        answer_err(parked, -ETIMEDOUT);
+        return INT64_MAX;
+    }
+    int64_t ask_ms = parked->asked_ms + ASK_AGAIN_MS;
+    return deadline_ms < ask_ms ? deadline_ms : ask_ms;
+}
+
+/* One look at all of them. This thread alone takes nodes out, so `next` stays good without the
+ * lock. */
+static int64_t look_at_all(struct ftx_park *park)
+{
+    int64_t next_ms = INT64_MAX, now_ms = ftx_now_ms();
+    pthread_mutex_lock(&park->lock);
+    for (struct ftx_list *node = park->parked.next; node != &park->parked;) {
+        struct parked *parked = ftx_list_of(node, struct parked, node);
+        struct ftx_list *last = park->parked.prev;
+        bool interrupted = parked->interrupted, at_end = node == last;
+        node = node->next;
+        pthread_mutex_unlock(&park->lock);
+        int64_t at_ms = try_answer(park, parked, interrupted, now_ms);
+        next_ms = at_ms < next_ms ? at_ms : next_ms;
+        pthread_mutex_lock(&park->lock);
+        if (at_end)
+            break; /* what was added behind it has asked for its own look */
+    }
+    pthread_mutex_unlock(&park->lock);
+    return next_ms;
+}
+
+static void *run(void *arg)
+{
+    struct ftx_park *park = arg;
+    int64_t next_ms = INT64_MAX;
+    for (;;) {
+        pthread_mutex_lock(&park->lock);
+        while (!park->look && !park->stopping && ftx_now_ms() < next_ms) {
+            if (next_ms == INT64_MAX) {
+                pthread_cond_wait(&park->changed, &park->lock);
+            } else {
+                struct timespec until = {.tv_sec = next_ms / 1000,
+                                         .tv_nsec = next_ms % 1000 * 1000000};
+                pthread_cond_timedwait(&park->changed, &park->lock, &until);
+            }
+        }
+        park->look = false;
+        bool last = park->stopping && ftx_list_empty(&park->parked);
+        pthread_mutex_unlock(&park->lock);
+        if (last)
+            return NULL;
+        next_ms = look_at_all(park);
+    }
+}
+
+struct ftx_park *ftx_park_new(struct ftx_store *store, unsigned timeout_ms)
+{
+    struct ftx_park *park = calloc(1, sizeof *park);
+    if (!park)
+        return NULL;
+    park->store = store;
+    park->timeout_ms = timeout_ms;
+    ftx_list_init(&park->parked);
+    pthread_mutex_init(&park->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&park->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&park->thread, NULL, run, park)) {
+        pthread_cond_destroy(&park->changed);
+        pthread_mutex_destroy(&park->lock);
+        free(park);
+        return NULL;
+    }
+    return park;
+}
+
+void ftx_park_free(struct ftx_park *park)
+{
+    if (!park)
+        return;
+    pthread_mutex_lock(&park->lock);
+    park->stopping = true;
+    pthread_cond_signal(&park->changed);
+    pthread_mutex_unlock(&park->lock);
+    pthread_join(park->thread, NULL);
+    pthread_cond_destroy(&park->changed);
+    pthread_mutex_destroy(&park->lock);
+    free(park);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* What the operations share; private to fs/fuse. Each operation: context, validate, call the store,
+ * reply once. */
+#ifndef FTX_FUSE_SESSION_H
+#define FTX_FUSE_SESSION_H
+
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+
+#include "fs/fuse/mount.h"
+#include "fs/store/tree.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Inodes that stand in no store. */
+enum { FTX_ID_CONTROL = 4, FTX_ID_STATUS = 5 };
+
+struct ftx_park;
+
+struct ftx_mount {
+    struct ftx_store *store;
+    struct fuse_session *session;
+    struct ftx_park *park;
+    bool any_target;
+    bool handlers; /* signal handlers are set */
+    bool mounted;
+    uid_t uid;
+    gid_t gid;
+    struct timespec started;
+};
+
+static inline struct ftx_mount *ftx_mount_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+/* Answers with the errno of an error of ours (0: success). */
+void ftx_reply_err(fuse_req_t req, int err);
+
+/* attr of the store as stat(2) shows it, and how long the kernel may keep it, seconds. */
+void ftx_stat_fill(const struct ftx_mount *mount, const struct ftx_attr *attr, struct stat *out);
+double ftx_attr_timeout(const struct ftx_attr *attr);
+
+/* attr.c: of any inode, also those of the control files. -ENOENT. */
+int ftx_stat_of(const struct ftx_mount *mount, fuse_ino_t ino, struct stat *out,
+                double *out_timeout);
+/* Answers lookup, mkdir, symlink with the entry of an item; its reference is counted already. */
+void ftx_reply_entry(fuse_req_t req, const struct ftx_attr *attr);
+
+/* control.c: the text of .ftx/status, to be freed; NULL: no memory. */
+char *ftx_status_text(struct ftx_mount *mount, size_t *out_size);
+
+/* park.c: reads that wait for bytes. */
+struct ftx_park *ftx_park_new(struct ftx_store *store, unsigned timeout_ms);
+void ftx_park_free(struct ftx_park *park); /* answers all of them */
+/* Takes over the request: answered when the bytes are here, with EINTR on a signal, ETIMEDOUT
+ * without progress. */
+void ftx_park_read(struct ftx_park *park, fuse_req_t req, fuse_ino_t ino, size_t size,
+                   off_t offset);
+void ftx_park_arrived(struct ftx_park *park);
+/* Answers with bytes of an inbox object, zeros where it has none. */
+void ftx_reply_object(fuse_req_t req, int fd, size_t size, off_t offset);
+
+/* The operations, by theme. */
+void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ftx_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);
+void ftx_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void ftx_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ftx_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                    struct fuse_file_info *fi);
+void ftx_op_readlink(fuse_req_t req, fuse_ino_t ino);
+void ftx_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void ftx_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void ftx_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ftx_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ftx_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void ftx_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                   const char *new_name, unsigned flags);
+void ftx_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name);
+void ftx_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ftx_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                    struct fuse_file_info *fi);
+void ftx_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                   struct fuse_file_info *fi);
+void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ftx_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                 struct fuse_file_info *fi);
+void ftx_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
+                  struct fuse_file_info *fi);
+void ftx_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ftx_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ftx_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void ftx_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void ftx_op_statfs(fuse_req_t req, fuse_ino_t ino);
+void ftx_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void ftx_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+                     size_t size, int flags);
+void ftx_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+
+#endif

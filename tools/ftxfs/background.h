@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Going to the background once the mount is usable. */
+#ifndef FTX_TOOLS_BACKGROUND_H
+#define FTX_TOOLS_BACKGROUND_H
+
+/*
+ * Forks; the child returns and goes on in a session of its own, the parent waits until the child
+ * has called ftx_background_ready (it exits 0) or has ended (with the child's status). -errno in
+ * the one process there is.
+ */
+int ftx_background_fork(void);
+
+/* The child is usable: lets go of the terminal and of the parent. Harmless without a fork. */
+void ftx_background_ready(void);
+
+#endif

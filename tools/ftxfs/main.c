@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* ftxfs: opens the store, listens, mounts, serves; everything ends in the reverse order. */
+#include "fs/fuse/mount.h"
+#include "fs/xfer/xfer.h"
+#include "tools/ftxfs/background.h"
+#include "tools/ftxfs/options.h"
+#include "transport/base/err.h"
+#include "transport/base/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { MESSAGE_MAX = 4608 };
+
+/* All that runs. */
+struct daemon {
+    struct ftx_store *store;
+    struct ftx_xfer *xfer;
+    struct ftx_mount *mount;
+    uv_loop_t loop;
+    uv_async_t stop;
+    pthread_t thread;
+    bool loop_open;
+};
+
+static int fail(const char *message)
+{
+    fprintf(stderr, "ftxfs: %s\n", message);
+    return 1;
+}
+
+/* -- the store's place -- */
+
+/* $XDG_DATA_HOME/ftxfs or ~/.local/share/ftxfs; makes the folders above it. NULL: there is no home.
+ */
+static char *default_store(void)
+{
+    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    char *path = NULL;
+    int n = data && data[0] == '/' ? asprintf(&path, "%s/ftxfs", data)
+            : home && home[0]      ? asprintf(&path, "%s/.local/share/ftxfs", home)
+                                   : -1;
+    if (n < 0)
+        return NULL;
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(path, 0700); /* what is missing shows when the store is opened */
+        *slash = '/';
+    }
+    return path;
+}
+
+/* True if `path` is `folder` or below it; both absolute. */
+static bool inside(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* Absolute path of something that need not exist yet below an existing folder. */
+static char *absolute(const char *path)
+{
+    char *real = realpath(path, NULL);
+    if (real || errno != ENOENT)
+        return real;
+    char *copy = strdup(path);
+    char *slash = copy ? strrchr(copy, '/') : NULL;
+    char *folder = NULL, *joined = NULL;
+    if (slash)
+        *slash = '\0';
+    if (copy)
+        folder = realpath(slash ? (*copy ? copy : "/") : ".", NULL);
+    if (folder && asprintf(&joined, "%s/%s", folder, slash ? slash + 1 : path) < 0)
+        joined = NULL;
+    free(folder);
+    free(copy);
+    return joined;
+}
+
+/* -- events of the store -- */
+
+static void on_wake(void *ctx)
+{
+    ftx_xfer_wake(((struct daemon *)ctx)->xfer);
+}
+
+static void on_arrived(void *ctx)
+{
+    struct daemon *d = ctx;
+    if (d->mount)
+        ftx_mount_arrived(d->mount);
+}
+
+static const struct ftx_store_events events = {
+    .wake = on_wake, .committed = on_wake, .arrived = on_arrived};
+
+/* -- the loop's thread -- */
+
+static void on_stop(uv_async_t *async)
+{
+    struct daemon *d = async->data;
+    uv_close((uv_handle_t *)async, NULL);
+    if (d->xfer)
+        ftx_xfer_stop(d->xfer);
+}
+
+static void *run_loop(void *arg)
+{
+    struct daemon *d = arg;
+    sigset_t theirs; /* signals that end the mount are the main thread's */
+    sigemptyset(&theirs);
+    sigaddset(&theirs, SIGTERM);
+    sigaddset(&theirs, SIGINT);
+    sigaddset(&theirs, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &theirs, NULL);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+static int open_network(struct daemon *d, const struct ftx_options *o, char *message)
+{
+    struct ftx_xfer_config config = {.listen = o->listen_none ? NULL : &o->listen,
+                                     .dial = o->dial,
+                                     .n_dial = o->n_dial,
+                                     .links = o->links};
+    int err = uv_loop_init(&d->loop);
+    if (!err) {
+        d->loop_open = true;
+        err = uv_async_init(&d->loop, &d->stop, on_stop);
+        d->stop.data = d;
+    }
+    if (!err) {
+        err = ftx_xfer_start(&d->loop, d->store, &config, &d->xfer);
+    }
+    if (err == -EADDRINUSE)
+        snprintf(message, MESSAGE_MAX,
+                 "%s:%u: the port is in use; end what listens there, or choose another --listen",
+                 o->listen.host[0] ? o->listen.host : "port", (unsigned)o->listen.port);
+    else if (err)
+        snprintf(message, MESSAGE_MAX, "%s:%u: cannot listen: %s", o->listen.host,
+                 (unsigned)o->listen.port, ftx_err_text(err));
+    return err;
+}
+
+static void close_network(struct daemon *d)
+{
+    if (!d->loop_open)
+        return;
+    while (uv_run(&d->loop, UV_RUN_DEFAULT) || uv_loop_close(&d->loop) == UV_EBUSY)
+        ;
+}
+
+/* Everything is open: serve until unmounted. */
+static int serve(struct daemon *d, char *message)
+{
+    int err = pthread_create(&d->thread, NULL, run_loop, d);
+    if (err) {
+        snprintf(message, MESSAGE_MAX, "no thread could be started: %s", strerror(err));
+        return -err;
+    }
+    ftx_background_ready();
+    ftx_mount_run(d->mount);
+    uv_async_send(&d->stop);
+    pthread_join(d->thread, NULL);
+    return 0;
+}
+
+static int open_mount(struct daemon *d, const struct ftx_options *o, const char *path,
+                      char *message)
+{
+    struct ftx_mount_options options = {.path = path,
+                                        .fuse_options = o->fuse_options,
+                                        .read_timeout_ms = o->read_timeout_s * 1000,
+                                        .any_target = o->links == FTX_LINKS_ALL,
+                                        .debug = o->debug};
+    return ftx_mount_open(d->store, &options, message, MESSAGE_MAX, &d->mount);
+}
+
+static int run(const struct ftx_options *o, const char *path, const char *store)
+{
+    char message[MESSAGE_MAX] = "";
+    struct daemon d = {0};
+    if (ftx_mount_check(path, message, sizeof message))
+        return fail(message);
+    if (ftx_store_open(store, message, sizeof message, &d.store))
+        return fail(message);
+    int err = open_network(&d, o, message);
+    if (!err) {
+        ftx_store_set_events(d.store, &events, &d);
+        err = open_mount(&d, o, path, message);
+    }
+    if (!err)
+        err = serve(&d, message);
+    else if (d.loop_open)
+        on_stop(&d.stop);
+    close_network(&d);
+    if (d.mount)
+        ftx_mount_close(d.mount);
+    ftx_store_close(d.store);
+    if (d.xfer)
+        ftx_xfer_free(d.xfer); /* the store's thread may wake it to the end */
+    return err ? fail(message) : 0;
+}
+
+static int start(const struct ftx_options *o)
+{
+    umask(077);
+    signal(SIGPIPE, SIG_IGN);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* no keys in core files */
+    char *path = absolute(o->mount_point);
+    char *store = o->store ? absolute(o->store) : default_store();
+    int status;
+    if (!store)
+        status = fail("no folder for the store: name one with --store DIR");
+    else if (path && inside(store, path))
+        status = fail("the store lies inside the mount point; name another --store");
+    else
+        status = run(o, path ? path : o->mount_point, store);
+    free(path);
+    free(store);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct ftx_options options;
+    int status = 2;
+    if (ftx_options_parse(argc, argv, &options) == 0) {
+        if (options.help) {
+            ftx_options_help();
+            status = 0;
+        } else if (options.version) {
+            printf("ftxfs %s\n", FTX_VERSION_TEXT);
+            status = 0;
+        } else {
+            ftx_log_open("ftxfs", !options.foreground,
+                         options.debug ? FTX_LOG_DEBUG : FTX_LOG_INFO);
+            int err = options.foreground ? 0 : ftx_background_fork();
+            status = err ? fail(ftx_err_text(err)) : start(&options);
+        }
+    }
+    ftx_options_free(&options);
+    return status;
+}

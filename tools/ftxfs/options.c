@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/* Options: one table; each stands as --name VALUE, --name=VALUE, or in -o name=value. What -o has
+ * that is not ours goes to FUSE, which knows its own. */
+#include "tools/ftxfs/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int bad(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static int bad(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("ftxfs: ", stderr);
+    vfprintf(stderr, format, args);
+    fputs(" (see ftxfs --help)\n", stderr);
+    va_end(args);
+    return -EINVAL;
+}
+
+static int set_store(struct ftx_options *o, const char *value)
+{
+    if (!*value)
+        return bad("--store needs a folder");
+    free(o->store);
+    o->store = strdup(value);
+    return o->store ? 0 : -ENOMEM;
+}
+
+static int set_listen(struct ftx_options *o, const char *value)
+{
+    o->listen_none = strcmp(value, "none") == 0;
+    if (!o->listen_none && ftx_address_parse(value, &o->listen))
+        return bad("--listen: '%s' is neither HOST:PORT nor none", value);
+    return 0;
+}
+
+static int add_peer(struct ftx_options *o, const char *value)
+{
+    if (o->n_dial == FTX_DIAL_MAX)
+        return bad("--peer: at most %d addresses", FTX_DIAL_MAX);
+    struct ftx_address address;
+    if (ftx_address_parse(value, &address) || !address.host[0] || !address.port)
+        return bad("--peer: '%s' is not HOST:PORT", value);
+    o->dial[o->n_dial++] = address;
+    return 0;
+}
+
+static int set_read_timeout(struct ftx_options *o, const char *value)
+{
+    char *end;
+    errno = 0;
+    unsigned long seconds = strtoul(value, &end, 10);
+    if (errno || end == value || *end || value[0] == '-' || seconds < 1 || seconds > 86400)
+        return bad("--read_timeout: '%s' is not 1 to 86400 seconds", value);
+    o->read_timeout_s = (unsigned)seconds;
+    return 0;
+}
+
+static int set_links(struct ftx_options *o, const char *value)
+{
+    static const char *const names[] = {
+        [FTX_LINKS_NONE] = "none", [FTX_LINKS_SAFE] = "safe", [FTX_LINKS_ALL] = "all"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            o->links = (enum ftx_links_policy)i;
+            return 0;
+        }
+    }
+    return bad("--links: '%s' is none of none, safe, all", value);
+}
+
+static const struct {
+    const char *name, *value, *help;
+    int (*set)(struct ftx_options *options, const char *value);
+} table[] = {
+    {"store", "DIR", "where state and contents are kept (default: $XDG_DATA_HOME/ftxfs)",
+     set_store},
+    {"listen", "HOST:PORT|none", "where peers may connect (default: all addresses, port 15820)",
+     set_listen},
+    {"peer", "HOST:PORT", "where to connect to; may be given more than once", add_peer},
+    {"read_timeout", "SECONDS",
+     "a read of missing bytes ends after this long without progress (30)", set_read_timeout},
+    {"links", "none|safe|all",
+     "symlinks taken from a peer: none, those that stay inside, or all (safe)", set_links},
+};
+
+enum { N_OPTIONS = sizeof table / sizeof *table };
+
+void ftx_options_help(void)
+{
+    printf("usage: ftxfs [options] MOUNTPOINT\n\n"
+           "Mounts a folder: what is copied into outbox/CODE streams, encrypted, to the peer that "
+           "made\n"
+           "inbox/CODE. State is kept; the next mount goes on where this one ended.\n\n");
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        char left[40];
+        snprintf(left, sizeof left, "--%s %s", table[i].name, table[i].value);
+        printf("  %-28s %s\n", left, table[i].help);
+    }
+    printf("  %-28s %s\n", "-f, --foreground", "stay in the foreground, log to stderr");
+    printf("  %-28s %s\n", "-d", "the same, with every FUSE request");
+    printf("  %-28s %s\n", "-o NAME=VALUE,...",
+           "the options above, and FUSE's own (allow_other, ...)");
+    printf("  %-28s %s\n", "--help, --version", "");
+    printf("\nEnd with: fusermount3 -u MOUNTPOINT\n");
+}
+
+/* Adds one of FUSE's own options to those that are passed on. */
+static int pass_on(struct ftx_options *o, const char *option)
+{
+    static const char *const known[] = {
+        "allow_other", "allow_root", "auto_unmount", "default_permissions",
+        "ro",          "rw",         "nosuid",       "suid",
+        "nodev",       "dev",        "noexec",       "exec",
+        "atime",       "noatime",    "nodiratime",   "sync",
+        "async",       "dirsync",    "fsname=",      "subtype=",
+        "max_read=",   "context=",
+    };
+    bool fine = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known && !fine; i++) {
+        size_t n = strlen(known[i]);
+        fine = known[i][n - 1] == '=' ? strncmp(option, known[i], n) == 0
+                                      : strcmp(option, known[i]) == 0;
+    }
+    if (!fine)
+        return bad("-o: '%s' is no option of ftxfs or FUSE", option);
+    char *joined = NULL;
+    if (asprintf(&joined, "%s%s%s", o->fuse_options ? o->fuse_options : "",
+                 o->fuse_options ? "," : "", option) < 0)
+        return -ENOMEM;
+    free(o->fuse_options);
+    o->fuse_options = joined;
+    return 0;
+}
+
+/* One element of -o. */
+static int set_one(struct ftx_options *o, char *option)
+{
+    char *equals = strchr(option, '=');
+    size_t n = equals ? (size_t)(equals - option) : strlen(option);
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        if (strlen(table[i].name) != n || strncmp(option, table[i].name, n) != 0)
+            continue;
+        if (!equals)
+            return bad("-o: %s needs a value", table[i].name);
+        return table[i].set(o, equals + 1);
+    }
+    if (strcmp(option, "foreground") == 0) {
+        o->foreground = true;
+        return 0;
+    }
+    return pass_on(o, option);
+}
+
+static int set_list(struct ftx_options *o, const char *list)
+{
+    char *copy = strdup(list);
+    int err = copy ? 0 : -ENOMEM;
+    for (char *rest = copy, *option; !err && (option = strsep(&rest, ","));)
+        if (*option)
+            err = set_one(o, option);
+    free(copy);
+    return err;
+}
+
+/* What getopt_long finds: a letter, or one of these, or FIRST + index in the table. */
+enum { HELP = 256, VERSION, FIRST };
+
+static int take_option(struct ftx_options *o, int found, char **argv)
+{
+    switch (found) {
+    case 'f':
+        o->foreground = true;
+        return 0;
+    case 'd':
+        o->foreground = o->debug = true;
+        return 0;
+    case 'o':
+        return set_list(o, optarg);
+    case HELP:
+        o->help = true;
+        return 0;
+    case VERSION:
+        o->version = true;
+        return 0;
+    case ':':
+        return bad("%s needs a value", argv[optind - 1]);
+    case '?':
+        return bad("%s: no such option", argv[optind - 1]);
+    default:
+        return table[found - FIRST].set(o, optarg);
+    }
+}
+
+int ftx_options_parse(int argc, char **argv, struct ftx_options *out)
+{
+    struct option options[N_OPTIONS + 4] = {
+        {"help", no_argument, NULL, HELP},
+        {"version", no_argument, NULL, VERSION},
+        {"foreground", no_argument, NULL, 'f'},
+    };
+    for (int i = 0; i < N_OPTIONS; i++)
+        options[3 + i] = (struct option){table[i].name, required_argument, NULL, FIRST + i};
+    *out = (struct ftx_options){
+        .listen = {.port = FTX_DEFAULT_PORT}, .read_timeout_s = 30, .links = FTX_LINKS_SAFE};
+    opterr = 0;
+    int err = 0, found;
+    while (!err && (found = getopt_long(argc, argv, ":fdo:", options, NULL)) != -1)
+        err = take_option(out, found, argv);
+    if (err || out->help || out->version)
+        return err;
+    if (optind == argc)
+        return bad("no mount point given");
+    if (optind + 1 < argc)
+        return bad("'%s': one mount point is enough", argv[optind + 1]);
+    out->mount_point = argv[optind];
+    return 0;
+}
+
+void ftx_options_free(struct ftx_options *options)
+{
+    free(options->store);
+    free(options->fuse_options);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of ftxfs. */
+#ifndef FTX_TOOLS_OPTIONS_H
+#define FTX_TOOLS_OPTIONS_H
+
+#include "fs/store/inbox.h"
+#include "transport/net/tcp.h"
+
+#include <stdbool.h>
+
+enum { FTX_DIAL_MAX = 16 };
+
+struct ftx_options {
+    const char *mount_point;
+    char *store; /* owned; NULL: the default */
+    bool listen_none;
+    struct ftx_address listen;
+    struct ftx_address dial[FTX_DIAL_MAX];
+    size_t n_dial;
+    char *fuse_options; /* owned; comma list, or NULL */
+    unsigned read_timeout_s;
+    enum ftx_links_policy links;
+    bool foreground, debug, help, version;
+};
+
+/* 0, or -EINVAL after one line about it on stderr. */
+int ftx_options_parse(int argc, char **argv, struct ftx_options *out);
+void ftx_options_free(struct ftx_options *options);
+
+void ftx_options_help(void);
+
+#endif
