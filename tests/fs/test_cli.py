@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""The command: what it refuses and how it says so, the background start, the three ways to end it."""
+import os
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+
+import harness
+import trees
+from harness import BIN, MIB, SLOW, daemons_of, is_mounted, run, wait_until
+
+
+def ftxfs(*arguments, timeout=20, **kwargs):
+    return subprocess.run([BIN, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=timeout * SLOW, check=False, **kwargs)
+
+
+def assert_refused(done, status, *words):
+    """Ended with `status` and one line that starts with the program's name and has all the words."""
+    text = done.stderr.decode()
+    assert done.returncode == status, f"exit {done.returncode}\n{text}"
+    lines = text.splitlines()
+    assert lines and lines[0].startswith("ftxfs: "), text
+    if status == 1:
+        assert len(lines) == 1, text
+    for word in words:
+        assert word in lines[0], text
+
+
+def test_help_names_every_option():
+    done = ftxfs("--help")
+    assert done.returncode == 0 and not done.stderr
+    for word in ("--store", "--listen", "--peer", "--foreground", "-f", "-d", "-o", "--help", "--version", "15820"):
+        assert word in done.stdout.decode()
+
+
+def test_version_is_one_line():
+    done = ftxfs("--version")
+    assert done.returncode == 0 and not done.stderr
+    assert re.fullmatch(r"ftxfs \d+\.\d+\.\d+[^\n]*\n", done.stdout.decode())
+
+
+@pytest.mark.parametrize("arguments", [
+    (), ("{mount}", "{mount}"), ("--nonsense", "{mount}"), ("-o", "nonsense=1", "{mount}"), ("--store",),
+    ("--listen", "127.0.0.1:99999", "{mount}"), ("--listen", "127.0.0.1:x", "{mount}"), ("--peer", "", "{mount}"),
+    ("-o", "links=some", "{mount}"), ("-o", "read_timeout=soon", "{mount}"),
+], ids=" ".join)
+def test_usage_errors_exit_2(scratch, arguments):
+    mount = os.path.join(scratch, "mnt")
+    os.mkdir(mount)
+    store = [] if "--store" in arguments else ["--store", os.path.join(scratch, "store")]
+    done = ftxfs(*store, *(word.format(mount=mount) for word in arguments))
+    assert_refused(done, 2)
+    assert not is_mounted(mount)
+
+
+class TestBadMountPoint:
+    def refused(self, scratch, mount, *words):
+        done = ftxfs("--store", os.path.join(scratch, "store"), "--listen", "none", mount)
+        assert_refused(done, 1, mount, *words)
+        assert not is_mounted(mount)
+
+    def test_missing(self, scratch):
+        self.refused(scratch, os.path.join(scratch, "nowhere"))
+
+    def test_file(self, scratch):
+        path = os.path.join(scratch, "file")
+        with open(path, "w", encoding="ascii"):
+            pass
+        self.refused(scratch, path)
+
+    def test_not_empty(self, scratch):
+        os.mkdir(os.path.join(scratch, "full"))
+        os.mkdir(os.path.join(scratch, "full", "something"))
+        self.refused(scratch, os.path.join(scratch, "full"), "empty")
+
+    def test_store_inside(self, scratch):
+        mount = os.path.join(scratch, "mnt")
+        os.mkdir(mount)
+        assert_refused(ftxfs("--store", os.path.join(mount, "store"), "--listen", "none", mount), 1, "store")
+        assert not is_mounted(mount)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide /dev/fuse")
+def test_missing_dev_fuse_is_named(scratch):
+    mount = os.path.join(scratch, "mnt")
+    os.mkdir(mount)
+    script = 'mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 && exec "$@"'
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", BIN, "--store", os.path.join(scratch, "store"),
+                           "--listen", "none", mount], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=20 * SLOW, check=False)
+    assert_refused(done, 1, "/dev/fuse")
+
+
+def test_busy_store_is_refused(make_node, scratch):
+    node = make_node().start()
+    other = os.path.join(scratch, "other")
+    os.mkdir(other)
+    done = ftxfs("--store", node.store, "--listen", "none", other)
+    assert_refused(done, 1, node.store)
+    assert not is_mounted(other)
+    os.mkdir(node.outbox(harness.CODE))  # the first goes on undisturbed
+
+
+def test_mounted_mount_point_is_refused(make_node, scratch):
+    node = make_node().start()
+    done = ftxfs("--store", os.path.join(scratch, "other"), "--listen", "none", node.mount)
+    assert_refused(done, 1, node.mount)
+    assert "outbox" in os.listdir(node.mount)
+
+
+def test_port_in_use_is_refused(make_node):
+    node = make_node()
+    with socket.create_server(("127.0.0.1", node.port)):
+        done = ftxfs(*node.arguments())
+    assert_refused(done, 1, str(node.port))
+    assert not is_mounted(node.mount)
+
+
+def test_store_is_private(make_node):
+    node = make_node().start()
+    os.mkdir(node.outbox(harness.CODE))
+    node.stop()
+    assert os.stat(node.store).st_mode & 0o777 == 0o700
+    with_access = [path for path, info in trees.walk(node.store) if info.st_mode & 0o077]
+    assert not with_access
+
+
+@pytest.mark.main_path
+def test_background_start_means_usable(make_node):
+    node = make_node()
+    done = ftxfs(*node.arguments())  # returns though the daemon lives: it has let go of our pipes
+    assert done.returncode == 0 and not done.stdout, done.stderr.decode()
+    os.mkdir(node.outbox(harness.CODE))
+    assert len(daemons_of(node.store)) == 1
+    run("fusermount3", "-u", node.mount)
+    wait_until(lambda: not daemons_of(node.store), "the daemon to end", 5)
+    assert not is_mounted(node.mount)
+
+
+def test_every_long_option_works_behind_o(make_node):
+    node = make_node(listen=False)
+    options = f"store={node.store},listen=127.0.0.1:{harness.free_port()},peer=127.0.0.1:{harness.free_port()}"
+    done = ftxfs("-o", options, node.mount)
+    assert done.returncode == 0, done.stderr.decode()
+    assert os.path.isdir(os.path.join(node.store, ".ftx"))
+    run("fusermount3", "-u", node.mount)
+    wait_until(lambda: subprocess.run(["pgrep", "-f", node.store], stdout=subprocess.DEVNULL, check=False).returncode,
+               "the daemon to end", 5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_it(make_node, number):
+    node = make_node().start()
+    os.mkdir(node.outbox(harness.CODE))
+    node.terminate(number)
+
+
+def test_killed_mount_is_replaced_at_the_next_start(make_node):
+    node = make_node().start()
+    os.mkdir(node.outbox(harness.CODE))
+    node.kill9()
+    assert is_mounted(node.mount)
+    node.start()
+    assert os.listdir(node.outbox()) == [harness.CODE]
+    node.stop()
+    assert not is_mounted(node.mount)
+
+
+@pytest.mark.parametrize("way", ["SIGTERM", "SIGINT", "fusermount3"])
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_ends_in_time_during_a_transfer(make_pair, side, way):
+    pair = make_pair(through_proxy=True)
+    pair.proxy.rate(up=2 * MIB)
+    data = trees.random_bytes(16 * MIB)
+    with open(pair.sent("big"), "wb") as out:
+        out.write(data)
+    start = pair.proxy.count["up"]
+    wait_until(lambda: pair.proxy.count["up"] > start + MIB, "the transfer to be under way")
+    node = getattr(pair, side)
+    if way == "fusermount3":
+        node.stop()
+    else:
+        node.terminate(getattr(signal, way))
+    assert not is_mounted(node.mount)
+    pair.proxy.rate()
+    node.start()
+    pair.wait_complete("big")
+    with open(pair.got("big"), "rb") as file:
+        assert file.read() == data

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+# Tests on real mounts: one entry per file of tests/fs. python3 is Debian's own, which has pytest.
+if(FTX_SANITIZE)
+  set(fs_environment FTX_TEST_SLOW=4 FTX_TEST_SCALE=0.125)
+else()
+  set(fs_environment FTX_TEST_SLOW=1 FTX_TEST_SCALE=1)
+endif()
+list(APPEND fs_environment FTX_VECTORS=${PROJECT_SOURCE_DIR}/tests/vectors)
+if(TARGET ftxfs)
+  list(APPEND fs_environment FTX_BIN=$<TARGET_FILE:ftxfs>)
+endif()
+
+# ftx_mount_test(name properties...)
+function(ftx_mount_test name)
+  add_test(NAME fs/${name} COMMAND /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -rs --durations=5
+           ${PROJECT_SOURCE_DIR}/tests/fs/test_${name}.py WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+  set_tests_properties(fs/${name} PROPERTIES TIMEOUT 900 ENVIRONMENT "${fs_environment}" ${ARGN})
+endfunction()
+
+ftx_mount_test(harness)
+if(TARGET ftxfs)
+  ftx_mount_test(cli)
+  ftx_mount_test(pairing COST 150)
+  ftx_mount_test(outbox)
+  ftx_mount_test(status)
+  ftx_mount_test(bad_input)
+  ftx_mount_test(user)
+  # These move gigabytes: one at a time.
+  ftx_mount_test(transfer RESOURCE_LOCK disk COST 200)
+  ftx_mount_test(inbox RESOURCE_LOCK disk COST 100)
+  ftx_mount_test(resume RESOURCE_LOCK disk COST 300)
+endif()
