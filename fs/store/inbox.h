@@ -49,6 +49,13 @@ void ftx_inbox_wrote(struct ftx_store *store, uint64_t item, const struct ftx_ex
 void ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link,
                       const struct ftx_extent *size);
 
+/*
+ * A SEAL is met in the stream of messages: its mode and time are the file's from here on (later
+ * operations may change them before it is complete). FTX_EPROTO, -ENOMEM.
+ */
+int ftx_inbox_seal_comes(struct ftx_store *store, struct ftx_link *link,
+                         const struct ftx_plan_seal *seal);
+
 /* What ftx_inbox_seal found. */
 struct ftx_seal_check {
     uint64_t item;                /* to be passed to ftx_inbox_complete */
@@ -59,10 +66,10 @@ struct ftx_seal_check {
 };
 
 /*
- * A SEAL came. 0: everything is here; wait for `settled`, copy `ranges` from the base's object if
- * there are any (then ask again), then complete. -ENODATA: `ranges` are missing. -EALREADY: nothing
- * to do, it is complete or a later version has begun. -ENOENT: no such file. -EBUSY: writes are
- * under way. FTX_EPROTO.
+ * Judges a SEAL, after the extents of its record are written. 0: everything is here; wait for
+ * `settled`, copy `ranges` from the base's object if there are any (then ask again), then complete.
+ * -ENODATA: `ranges` are missing. -EALREADY: nothing to do, it is complete or a later version has
+ * begun. -ENOENT: no such file. -EBUSY: writes are under way. FTX_EPROTO.
  */
 int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
                    struct ftx_seal_check *out);

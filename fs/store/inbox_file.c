@@ -71,6 +71,16 @@ static struct ftx_item *begin_version(struct ftx_log *log, struct ftx_item *base
     return shadow;
 }
 
+/* The last version that is complete here, 0: none. Content of any later one counts, in whatever
+ * order it comes. */
+static uint32_t complete_version(const struct ftx_item *item)
+{
+    if (!item->as.arriving)
+        return item->version;
+    const struct ftx_item *base = item->as.arriving->base;
+    return base && base->remote == item->remote ? base->version : 0;
+}
+
 /* The item that takes content of this version; NULL with *out_err. */
 static struct ftx_item *receiver_of(struct ftx_log *log, struct ftx_link *link, uint64_t stream,
                                     uint32_t version, int *out_err)
@@ -80,18 +90,29 @@ static struct ftx_item *receiver_of(struct ftx_log *log, struct ftx_link *link, 
     if (!item || item->kind != FTX_FILE)
         return NULL;
     *out_err = -EALREADY;
-    if (version < item->version || (version == item->version && !item->as.arriving))
+    if (version <= complete_version(item))
         return NULL;
     *out_err = -ENOMEM;
     if (!item->as.arriving)
         return begin_version(log, item, version);
     if (version > item->version || item->state != FTX_ITEM_ARRIVING) {
-        item->version = version;
+        item->version = version > item->version ? version : item->version;
         item->state = FTX_ITEM_ARRIVING;
         item->as.arriving->sealed = false;
         ftx_log_item(log, item);
     }
     return item;
+}
+
+/* The same for a SEAL: one that a later version has overtaken means nothing. */
+static struct ftx_item *sealed_item(struct ftx_log *log, struct ftx_link *link,
+                                    const struct ftx_plan_seal *seal, int *out_err)
+{
+    struct ftx_item *item = receiver_of(log, link, seal->stream, seal->version, out_err);
+    if (!item || seal->version == item->version)
+        return item;
+    *out_err = -EALREADY;
+    return NULL;
 }
 
 /* Room for what comes, beyond the margin that stays free? */
@@ -207,8 +228,8 @@ static size_t missing(const struct ftx_arriving *arriving, uint64_t size, struct
     return n;
 }
 
-int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
-                   struct ftx_seal_check *out)
+int ftx_inbox_seal_comes(struct ftx_store *store, struct ftx_link *link,
+                         const struct ftx_plan_seal *seal)
 {
     uint16_t mode;
     int64_t mtime_ns;
@@ -219,8 +240,26 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
     err = ftx_log_begin(&log, store);
     if (err)
         return err;
+    struct ftx_item *item = sealed_item(&log, link, seal, &err);
+    if (item) {
+        item->mode = mode;
+        item->mtime_ns = mtime_ns;
+        ftx_log_item(&log, item);
+        err = 0;
+    }
+    ftx_log_commit(&log);
+    return err == -ENOMEM ? err : 0;
+}
+
+int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
+                   struct ftx_seal_check *out)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
     memset(out, 0, sizeof *out);
-    struct ftx_item *item = receiver_of(&log, link, seal->stream, seal->version, &err);
+    struct ftx_item *item = sealed_item(&log, link, seal, &err);
     if (item && item->as.arriving->n_writing) {
         err = -EBUSY;
     } else if (item) {
@@ -308,8 +347,6 @@ bool ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
     if (ok && arriving->base)
         ok = take_place(&log, item) == 0;
     if (ok) {
-        (void)ftx_seal_attr_decode(seal->attributes, seal->attributes_size, &item->mode,
-                                   &item->mtime_ns);
         ftx_log_cut(&log, id, 0, FTX_OFFSET_MAX);
         item->ctime_ns = ftx_now_ns();
         item->state = FTX_ITEM_COMPLETE;

@@ -65,8 +65,8 @@ struct ftx_sending {
     struct ftx_segments pending; /* not known durable at the peer; what is not in it, is */
     struct ftx_segments flying;  /* in flight: nothing that overlaps may be sent */
     uint64_t scan;               /* no due segment ends at or before this offset */
+    uint64_t want_at, want_end;  /* a reader at the peer waits for this range; empty: none */
     uint64_t open_at;            /* offset of the OPEN segment, if has_open */
-    uint64_t seal_send;          /* the record that carries the seal of `version` */
     int64_t touched_ms;          /* last write or flush, monotonic */
     bool has_open;
     bool sealed;             /* the SEAL of the item's version was sent in this session */

@@ -122,7 +122,7 @@ static void restart(struct ftx_sending *sending)
         segment->tag = 0;
     }
     sending->scan = 0;
-    sending->seal_send = 0;
+    sending->want_at = sending->want_end = 0;
     sending->sent = false;
     sending->blocked = false;
     sending->stream.announced = false;
@@ -145,35 +145,46 @@ void ftx_outgoing_restart(struct ftx_store *store, struct ftx_link *link)
     ftx_log_commit(&log);
 }
 
-/* The first due segment that nothing in flight overlaps, or NULL; moves `scan`. */
-static struct ftx_segment *next_due(struct ftx_sending *sending)
+/* The first due segment that begins in [from, to) and that nothing in flight overlaps, or NULL.
+ * *out_blocked: where the first one stands that something overlaps, or `to`. */
+static struct ftx_segment *find_due(struct ftx_sending *sending, uint64_t from, uint64_t to,
+                                    uint64_t *out_blocked)
 {
-    uint64_t blocked = UINT64_MAX;
-    struct ftx_segment *segment = ftx_segments_at(&sending->pending, sending->scan);
-    for (; segment;
+    *out_blocked = to;
+    struct ftx_segment *segment = ftx_segments_at(&sending->pending, from);
+    for (; segment && segment->offset < to;
          segment = ftx_segments_at(&sending->pending, segment->offset + segment->length)) {
         if (segment->state != FTX_PENDING_DUE)
             continue;
         struct ftx_segment *flying = ftx_segments_at(&sending->flying, segment->offset);
         if (!flying || flying->offset >= segment->offset + segment->length)
-            break;
-        if (blocked == UINT64_MAX)
-            blocked = segment->offset;
+            return segment;
+        if (*out_blocked == to)
+            *out_blocked = segment->offset;
     }
-    sending->blocked = blocked != UINT64_MAX;
-    if (sending->blocked)
-        sending->scan = blocked;
-    else if (segment)
-        sending->scan = segment->offset;
-    else
-        sending->scan = FTX_OFFSET_MAX;
+    return NULL;
+}
+
+/* What goes next: the range a reader waits for, then from front to back. */
+static struct ftx_segment *next_due(struct ftx_sending *sending)
+{
+    uint64_t blocked;
+    struct ftx_segment *segment = find_due(sending, sending->want_at, sending->want_end, &blocked);
+    if (segment)
+        return segment;
+    if (blocked == sending->want_end)
+        sending->want_at = sending->want_end = 0;
+    segment = find_due(sending, sending->scan, FTX_OFFSET_MAX, &blocked);
+    sending->blocked = blocked != FTX_OFFSET_MAX;
+    sending->scan = sending->blocked ? blocked : segment ? segment->offset : FTX_OFFSET_MAX;
     return segment;
 }
 
 static void fill_source(const struct ftx_item *item, const struct ftx_segment *segment,
                         struct ftx_source *out)
 {
-    *out = (struct ftx_source){.object = item->object, .hashed = segment->hashed};
+    *out = (struct ftx_source){
+        .object = item->object, .mark = segment->tag, .hashed = segment->hashed};
     out->extent = (struct ftx_extent){.stream = item->id,
                                       .offset = segment->offset,
                                       .length = segment->length,
@@ -212,7 +223,6 @@ int ftx_outgoing_extent(struct ftx_store *store, struct ftx_sending *sending, si
         segment->state = FTX_PENDING_FLYING;
         segment->tag = send;
         sending->sent = true;
-        sending->scan = sending->blocked ? sending->scan : segment->offset + segment->length;
         fill_source(sending->item, segment, out);
         if (segment->kind == FTX_SEGMENT_DATA)
             sending->item->link->bytes_out += segment->length;
@@ -257,7 +267,6 @@ bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uin
     if (may) {
         sending->sealed = true;
         sending->sent = true;
-        sending->seal_send = send;
         out->stream = item->id;
         out->version = item->version;
         out->size = item->size;
@@ -375,8 +384,10 @@ void ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint
         return;
     struct ftx_item *item = stream_of(store, link, stream);
     struct ftx_sending *sending = item ? item->as.sending : NULL;
-    if (sending && item->version == version && item->state == FTX_ITEM_CLOSED && sending->sealed &&
-        sending->pending.count == 0) {
+    if (sending && item->version == version && item->state == FTX_ITEM_CLOSED && sending->sealed) {
+        /* the acknowledgements of its extents may still be on their way, on other connections */
+        (void)ftx_segments_cut(&sending->pending, 0, FTX_OFFSET_MAX);
+        ftx_log_cut(&log, item->id, 0, FTX_OFFSET_MAX);
         item->state = FTX_ITEM_DELIVERED;
         ftx_log_item(&log, item);
         ftx_sending_due(&log, sending);
@@ -424,6 +435,8 @@ void ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64
         at += segment.length;
     }
     if (sending) {
+        /* a late answer to the seal that failed must not be taken for one to the next */
+        item->version += sending->sealed || item->state == FTX_ITEM_DELIVERED;
         item->state = FTX_ITEM_CLOSED;
         sending->sealed = false;
         sending->scan = 0;
@@ -467,8 +480,33 @@ void ftx_outgoing_wanted(struct ftx_store *store, struct ftx_sending *sending,
                          const struct ftx_range *range)
 {
     pthread_mutex_lock(&store->lock);
-    sending->scan = range->offset;
+    sending->want_at = range->offset;
+    sending->want_end = range->offset + range->length;
     pthread_mutex_unlock(&store->lock);
+}
+
+/* After reading: do these bytes still stand for the pending segment, or did a write begin
+ * meanwhile? (A write claims its range before it touches the object.) */
+static bool unchanged(struct ftx_store *store, const struct ftx_source *source)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_item_find(&store->index, source->extent.stream);
+    struct ftx_sending *sending =
+        item && item->kind == FTX_FILE && item->box == FTX_OUTBOX ? item->as.sending : NULL;
+    struct ftx_segment *segment =
+        sending ? ftx_segments_at(&sending->pending, source->extent.offset) : NULL;
+    bool same = segment && segment->offset == source->extent.offset &&
+                segment->length == source->extent.length && segment->tag == source->mark;
+    pthread_mutex_unlock(&store->lock);
+    return same;
+}
+
+bool ftx_outgoing_is_wanted(struct ftx_store *store, const struct ftx_sending *sending)
+{
+    pthread_mutex_lock(&store->lock);
+    bool wanted = sending->want_end > 0;
+    pthread_mutex_unlock(&store->lock);
+    return wanted;
 }
 
 int ftx_outgoing_read(void *ctx, struct ftx_source *source, uint8_t *out)
@@ -484,7 +522,9 @@ int ftx_outgoing_read(void *ctx, struct ftx_source *source, uint8_t *out)
         return err == -ENODATA ? FTX_ECHANGED : err;
     XXH128_canonical_t hash;
     XXH128_canonicalFromHash(&hash, XXH3_128bits(out, size));
-    if (source->hashed && memcmp(hash.digest, source->extent.hash, FTX_HASH_SIZE) != 0)
+    bool same = source->hashed ? memcmp(hash.digest, source->extent.hash, FTX_HASH_SIZE) == 0
+                               : unchanged(store, source);
+    if (!same)
         return FTX_ECHANGED;
     memcpy(source->extent.hash, hash.digest, FTX_HASH_SIZE);
     return 0;

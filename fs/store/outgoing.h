@@ -59,6 +59,9 @@ struct ftx_sending *ftx_outgoing_find(struct ftx_store *store, struct ftx_link *
 void ftx_outgoing_wanted(struct ftx_store *store, struct ftx_sending *sending,
                          const struct ftx_range *range);
 
+/* Something of the wanted range is still to be sent. */
+bool ftx_outgoing_is_wanted(struct ftx_store *store, const struct ftx_sending *sending);
+
 /* Reads an extent for a record (ftx_plan_read_fn, ctx: the store). Worker thread, no lock. */
 int ftx_outgoing_read(void *store, struct ftx_source *source, uint8_t *out);
 

@@ -155,6 +155,9 @@ int ftx_receive_sealed(void *ctx, const struct ftx_plan_seal *seal)
         return -ENOMEM;
     r->seals = seals;
     r->effect = true;
+    int err = ftx_inbox_seal_comes(t->store, t->link, seal);
+    if (err)
+        return err;
     struct seal *added = &r->seals[r->n_seals++];
     memset(added, 0, sizeof *added);
     added->seal = *seal;

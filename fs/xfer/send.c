@@ -57,7 +57,13 @@ int ftx_send_extent(void *ctx, struct ftx_stream *stream, size_t room, uint64_t 
                     struct ftx_source *out)
 {
     struct ftx_transfer *t = ctx;
-    return ftx_outgoing_extent(t->store, sending_of(stream), room, send, out);
+    struct ftx_sending *sending = sending_of(stream);
+    int err = ftx_outgoing_extent(t->store, sending, room, send, out);
+    if (stream->urgent && !ftx_outgoing_is_wanted(t->store, sending)) {
+        stream->urgent = false; /* the rest of the file takes its turn again */
+        ftx_engine_due(t->engine, stream);
+    }
+    return err;
 }
 
 void ftx_send_size(void *ctx, struct ftx_stream *stream, struct ftx_extent *out)

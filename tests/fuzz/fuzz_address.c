@@ -10,7 +10,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     struct ftx_address address, again;
     char written[sizeof(address.host) + sizeof("[]:65535")];
     char *text = malloc(size + 1); /* exact, so that a read past the end is seen */

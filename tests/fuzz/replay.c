@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs a fuzz target without a fuzzer: on the given files and folders, then on --mutate N changed copies of them. */
+/* Runs a fuzz target without a fuzzer: on the given files and folders, then on --mutate N changed
+ * copies of them. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -10,7 +10,8 @@
 
 #include "transport/net/tcp.h"
 
-static void takes_hosts_and_ports(void **state) {
+static void takes_hosts_and_ports(void **state)
+{
     static const struct {
         const char *text;
         const char *host;
@@ -48,7 +49,8 @@ static void takes_hosts_and_ports(void **state) {
     }
 }
 
-static void refuses_everything_else(void **state) {
+static void refuses_everything_else(void **state)
+{
     static const char *const texts[] = {
         "",
         ":",
@@ -103,7 +105,8 @@ static void refuses_everything_else(void **state) {
     }
 }
 
-static void host_ends_at_255_bytes(void **state) {
+static void host_ends_at_255_bytes(void **state)
+{
     struct ftx_address address;
     char text[256 + sizeof(":1")];
 
@@ -118,7 +121,8 @@ static void host_ends_at_255_bytes(void **state) {
     assert_int_equal(ftx_address_parse(text, &address), -EINVAL);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(takes_hosts_and_ports),
         cmocka_unit_test(refuses_everything_else),

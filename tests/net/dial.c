@@ -32,13 +32,15 @@ int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *request, uv_getaddr
                           const char *host, const char *port, const struct addrinfo *hints);
 
 int __wrap_uv_timer_start(uv_timer_t *timer, uv_timer_cb on_timer, uint64_t timeout_ms,
-                          uint64_t repeat_ms) {
+                          uint64_t repeat_ms)
+{
     if (timeout_ms < world.shortest_ms)
         world.shortest_ms = timeout_ms;
     return __real_uv_timer_start(timer, on_timer, timeout_ms / world.hurry, repeat_ms);
 }
 
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
+static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+{
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *first = found;
     char port[sizeof("65535")];
@@ -52,7 +54,8 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 }
 
 int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *request, uv_getaddrinfo_cb answer,
-                          const char *host, const char *port, const struct addrinfo *hints) {
+                          const char *host, const char *port, const struct addrinfo *hints)
+{
     struct addrinfo changed = *hints;
 
     if (!answer) /* from the listener */
@@ -80,14 +83,16 @@ struct call {
 
 static struct call *call; /* of the running case */
 
-static void on_accepted(void *owner, struct ftx_pipe *pipe) {
+static void on_accepted(void *owner, struct ftx_pipe *pipe)
+{
     struct call *self = owner;
 
     self->n_accepted++;
     ftx_pipe_close(pipe);
 }
 
-static void on_dialled(void *owner, int err, struct ftx_pipe *pipe) {
+static void on_dialled(void *owner, int err, struct ftx_pipe *pipe)
+{
     struct call *self = owner;
 
     assert_false(self->calling);
@@ -97,37 +102,43 @@ static void on_dialled(void *owner, int err, struct ftx_pipe *pipe) {
     self->pipe = pipe;
 }
 
-static void dial(void) {
+static void dial(void)
+{
     call->calling = true;
     assert_int_equal(ftx_tcp_dial(&call->loop.uv, &call->address, on_dialled, call, &call->dial),
                      0);
     call->calling = false;
 }
 
-static void cancel(void) {
+static void cancel(void)
+{
     call->calling = true;
     ftx_dial_cancel(call->dial);
     call->calling = false;
 }
 
-static void await_dialled(int err) {
+static void await_dialled(int err)
+{
     test_loop_await(&call->loop, call->n_dialled > 0);
     assert_int_equal(call->err, err);
 }
 
-static void count_tcp(uv_handle_t *handle, void *count) {
+static void count_tcp(uv_handle_t *handle, void *count)
+{
     *(size_t *)count += handle->type == UV_TCP;
 }
 
 /* True while dial.c has a connection, or an attempt at one. */
-static bool has_attempt(void) {
+static bool has_attempt(void)
+{
     size_t n_tcp = 0;
 
     uv_walk(&call->loop.uv, count_tcp, &n_tcp);
     return n_tcp > 0;
 }
 
-static void connects_and_names_the_peer(void **state) {
+static void connects_and_names_the_peer(void **state)
+{
     char expected[64];
 
     (void)state;
@@ -137,21 +148,24 @@ static void connects_and_names_the_peer(void **state) {
     assert_string_equal(call->pipe->address, expected);
 }
 
-static void connects_to_a_name(void **state) {
+static void connects_to_a_name(void **state)
+{
     (void)state;
     strcpy(call->address.host, "localhost");
     dial();
     await_dialled(0);
 }
 
-static void empty_host_is_this_machine(void **state) {
+static void empty_host_is_this_machine(void **state)
+{
     (void)state;
     strcpy(call->address.host, "");
     dial();
     await_dialled(0);
 }
 
-static void refused(const char *host) {
+static void refused(const char *host)
+{
     int fd = socket_refusing(host, &call->address.port);
 
     strcpy(call->address.host, host);
@@ -160,17 +174,20 @@ static void refused(const char *host) {
     close(fd);
 }
 
-static void closed_port_refuses(void **state) {
+static void closed_port_refuses(void **state)
+{
     (void)state;
     refused("127.0.0.1");
 }
 
-static void closed_port_refuses_ipv6(void **state) {
+static void closed_port_refuses_ipv6(void **state)
+{
     (void)state;
     refused(have_ipv6() ? "::1" : "127.0.0.1");
 }
 
-static void unknown_name_fails(void **state) {
+static void unknown_name_fails(void **state)
+{
     (void)state;
     world.no_names = true;
     strcpy(call->address.host, "no-such-name");
@@ -178,7 +195,8 @@ static void unknown_name_fails(void **state) {
     await_dialled(UV_EAI_NONAME);
 }
 
-static void refusing_address_is_followed_by_the_next(void **state) {
+static void refusing_address_is_followed_by_the_next(void **state)
+{
     int fd = socket_refusing("127.0.0.1", &world.first_port);
 
     (void)state;
@@ -187,7 +205,8 @@ static void refusing_address_is_followed_by_the_next(void **state) {
     close(fd);
 }
 
-static void silent_address_leaves_time_for_the_next(void **state) {
+static void silent_address_leaves_time_for_the_next(void **state)
+{
     int fds[2];
 
     (void)state;
@@ -200,7 +219,8 @@ static void silent_address_leaves_time_for_the_next(void **state) {
     close(fds[1]);
 }
 
-static void silent_address_times_out(void **state) {
+static void silent_address_times_out(void **state)
+{
     int fds[2];
 
     (void)state;
@@ -212,7 +232,8 @@ static void silent_address_times_out(void **state) {
     close(fds[1]);
 }
 
-static void release_resolver(void) {
+static void release_resolver(void)
+{
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 
     assert_int_equal(__real_uv_getaddrinfo(&call->loop.uv, world.request, world.answer, "127.0.0.1",
@@ -220,7 +241,8 @@ static void release_resolver(void) {
                      0);
 }
 
-static void silent_resolver_times_out(void **state) {
+static void silent_resolver_times_out(void **state)
+{
     (void)state;
     world.held = true;
     world.hurry = 100;
@@ -229,7 +251,8 @@ static void silent_resolver_times_out(void **state) {
     release_resolver();
 }
 
-static void cancel_does_not_wait_for_the_resolver(void **state) {
+static void cancel_does_not_wait_for_the_resolver(void **state)
+{
     (void)state;
     world.held = true;
     dial();
@@ -238,7 +261,8 @@ static void cancel_does_not_wait_for_the_resolver(void **state) {
     release_resolver();
 }
 
-static void cancels_at_once(void **state) {
+static void cancels_at_once(void **state)
+{
     (void)state;
     dial();
     cancel();
@@ -246,7 +270,8 @@ static void cancels_at_once(void **state) {
     await_dialled(UV_ECANCELED);
 }
 
-static void cancels_while_connecting(void **state) {
+static void cancels_while_connecting(void **state)
+{
     int fds[2];
 
     (void)state;
@@ -259,11 +284,13 @@ static void cancels_while_connecting(void **state) {
     close(fds[1]);
 }
 
-static void find_closing_timer(uv_handle_t *handle, void *found) {
+static void find_closing_timer(uv_handle_t *handle, void *found)
+{
     *(bool *)found |= handle->type == UV_TIMER && uv_is_closing(handle);
 }
 
-static void cancel_when_connected(uv_check_t *check) {
+static void cancel_when_connected(uv_check_t *check)
+{
     bool connected = false;
 
     uv_walk(check->loop, find_closing_timer, &connected);
@@ -274,7 +301,8 @@ static void cancel_when_connected(uv_check_t *check) {
 }
 
 /* The connection stands and `dialled` is about to say so. */
-static void cancels_once_connected(void **state) {
+static void cancels_once_connected(void **state)
+{
     uv_check_t check;
 
     (void)state;
@@ -284,20 +312,23 @@ static void cancels_once_connected(void **state) {
     await_dialled(UV_ECANCELED);
 }
 
-static void close_on_dialled(void *owner, int err, struct ftx_pipe *pipe) {
+static void close_on_dialled(void *owner, int err, struct ftx_pipe *pipe)
+{
     assert_int_equal(err, 0);
     ftx_pipe_close(pipe);
     on_dialled(owner, UV_ECANCELED, NULL);
 }
 
-static void closes_inside_dialled(void **state) {
+static void closes_inside_dialled(void **state)
+{
     (void)state;
     assert_int_equal(
         ftx_tcp_dial(&call->loop.uv, &call->address, close_on_dialled, call, &call->dial), 0);
     test_loop_await(&call->loop, call->n_dialled > 0);
 }
 
-static int set_up(void **state) {
+static int set_up(void **state)
+{
     (void)state;
     memset(&world, 0, sizeof(world));
     world.hurry = 1;
@@ -312,7 +343,8 @@ static int set_up(void **state) {
 }
 
 /* Closing the loop takes the turns in which a second `dialled` could come. */
-static int tear_down(void **state) {
+static int tear_down(void **state)
+{
     (void)state;
     if (call->pipe)
         ftx_pipe_close(call->pipe);
@@ -323,7 +355,8 @@ static int tear_down(void **state) {
     return 0;
 }
 
-int main(void) {
+int main(void)
+{
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest cases[] = {
         CASE(connects_and_names_the_peer),

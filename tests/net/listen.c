@@ -23,19 +23,22 @@ struct door {
 
 static struct door *door; /* of the running case */
 
-static void stop(void) {
+static void stop(void)
+{
     ftx_listener_stop(door->listener);
     door->stopped = true;
 }
 
-static void on_accepted(void *owner, struct ftx_pipe *pipe) {
+static void on_accepted(void *owner, struct ftx_pipe *pipe)
+{
     assert_ptr_equal(owner, door);
     assert_false(door->stopped);
     door->n_accepted++;
     ftx_pipe_close(pipe);
 }
 
-static int open_door(const char *host, uint16_t port) {
+static int open_door(const char *host, uint16_t port)
+{
     struct ftx_address address = {.port = port};
     int err;
 
@@ -47,14 +50,16 @@ static int open_door(const char *host, uint16_t port) {
     return err;
 }
 
-static int call(const char *host) {
+static int call(const char *host)
+{
     int fd = socket_call(host, door->port);
 
     assert_true(fd >= 0);
     return fd;
 }
 
-static void all_addresses_share_one_port(void **state) {
+static void all_addresses_share_one_port(void **state)
+{
     size_t n_callers = 0;
 
     (void)state;
@@ -69,7 +74,8 @@ static void all_addresses_share_one_port(void **state) {
     test_loop_await(&door->loop, door->n_accepted == n_callers);
 }
 
-static void address_binds_no_other(void **state) {
+static void address_binds_no_other(void **state)
+{
     (void)state;
     assert_int_equal(open_door("127.0.0.1", 0), 0);
     assert_int_equal(socket_call("127.0.0.2", door->port), -ECONNREFUSED);
@@ -77,14 +83,16 @@ static void address_binds_no_other(void **state) {
         assert_int_equal(socket_call("::1", door->port), -ECONNREFUSED);
 }
 
-static void name_can_be_listened_on(void **state) {
+static void name_can_be_listened_on(void **state)
+{
     (void)state;
     assert_int_equal(open_door("localhost", 0), 0);
     close(call("127.0.0.1"));
     test_loop_await(&door->loop, door->n_accepted == 1);
 }
 
-static void port_in_use_fails(void **state) {
+static void port_in_use_fails(void **state)
+{
     struct ftx_listener *first;
 
     (void)state;
@@ -97,7 +105,8 @@ static void port_in_use_fails(void **state) {
 }
 
 /* The first family could have the port. */
-static void port_in_use_in_one_family_fails_for_both(void **state) {
+static void port_in_use_in_one_family_fails_for_both(void **state)
+{
     struct ftx_listener *first;
 
     (void)state;
@@ -111,20 +120,23 @@ static void port_in_use_in_one_family_fails_for_both(void **state) {
     door->stopped = false;
 }
 
-static void address_of_another_machine_fails(void **state) {
+static void address_of_another_machine_fails(void **state)
+{
     (void)state;
     assert_int_equal(open_door("203.0.113.1", 0), UV_EADDRNOTAVAIL);
     assert_int_equal(open_door("2001:db8::1", 0), UV_EADDRNOTAVAIL);
 }
 
-static void close_on_dialled(void *owner, int err, struct ftx_pipe *pipe) {
+static void close_on_dialled(void *owner, int err, struct ftx_pipe *pipe)
+{
     (void)owner;
     assert_int_equal(err, 0);
     door->n_dialled++;
     ftx_pipe_close(pipe);
 }
 
-static void accepts_200_connections(void **state) {
+static void accepts_200_connections(void **state)
+{
     struct ftx_address address = {.host = "127.0.0.1"};
     struct ftx_dial *dial;
 
@@ -137,7 +149,8 @@ static void accepts_200_connections(void **state) {
     test_loop_await(&door->loop, door->n_accepted == 200);
 }
 
-static void caller_who_left_harms_nobody(void **state) {
+static void caller_who_left_harms_nobody(void **state)
+{
     const struct linger reset = {.l_onoff = 1};
     int fd;
 
@@ -150,7 +163,8 @@ static void caller_who_left_harms_nobody(void **state) {
     test_loop_await(&door->loop, door->n_accepted >= 1);
 }
 
-static void stop_with_callers_waiting_accepts_none(void **state) {
+static void stop_with_callers_waiting_accepts_none(void **state)
+{
     int fds[5];
 
     (void)state;
@@ -165,12 +179,14 @@ static void stop_with_callers_waiting_accepts_none(void **state) {
         close(fds[i]);
 }
 
-static void stop_on_accepted(void *owner, struct ftx_pipe *pipe) {
+static void stop_on_accepted(void *owner, struct ftx_pipe *pipe)
+{
     on_accepted(owner, pipe);
     stop();
 }
 
-static void stops_inside_accepted(void **state) {
+static void stops_inside_accepted(void **state)
+{
     struct ftx_address address = {.host = ""};
 
     (void)state;
@@ -184,7 +200,8 @@ static void stops_inside_accepted(void **state) {
     assert_int_equal(door->n_accepted, 1);
 }
 
-static rlim_t set_descriptor_limit(rlim_t n_descriptors) {
+static rlim_t set_descriptor_limit(rlim_t n_descriptors)
+{
     struct rlimit limit;
     rlim_t before;
 
@@ -196,7 +213,8 @@ static rlim_t set_descriptor_limit(rlim_t n_descriptors) {
 }
 
 /* Not one descriptor more than are open now, until the limit that it returns is set again. */
-static rlim_t exhaust_descriptors(void) {
+static rlim_t exhaust_descriptors(void)
+{
     int next = fcntl(0, F_DUPFD, 0);
 
     assert_true(next >= 0);
@@ -204,7 +222,8 @@ static rlim_t exhaust_descriptors(void) {
     return set_descriptor_limit((rlim_t)next);
 }
 
-static void without_descriptors_callers_wait_a_second(void **state) {
+static void without_descriptors_callers_wait_a_second(void **state)
+{
     rlim_t before;
     uint64_t paused_at_ms;
     int fds[3];
@@ -226,7 +245,8 @@ static void without_descriptors_callers_wait_a_second(void **state) {
         close(fds[i]);
 }
 
-static int set_up(void **state) {
+static int set_up(void **state)
+{
     (void)state;
     door = test_calloc(1, sizeof(*door));
     door->stopped = true;
@@ -234,7 +254,8 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int tear_down(void **state) {
+static int tear_down(void **state)
+{
     (void)state;
     if (!door->stopped)
         stop();
@@ -243,7 +264,8 @@ static int tear_down(void **state) {
     return 0;
 }
 
-int main(void) {
+int main(void)
+{
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest cases[] = {
         CASE(all_addresses_share_one_port),

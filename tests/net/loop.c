@@ -7,13 +7,15 @@ enum {
     SETTLED_TURNS = 500
 };
 
-static void on_limit(uv_timer_t *timer) {
+static void on_limit(uv_timer_t *timer)
+{
     struct test_loop *loop = timer->data;
 
     loop->late = true;
 }
 
-void test_loop_open(struct test_loop *loop) {
+void test_loop_open(struct test_loop *loop)
+{
     assert_int_equal(uv_loop_init(&loop->uv), 0);
     assert_int_equal(uv_timer_init(&loop->uv, &loop->limit), 0);
     loop->late = false;
@@ -22,7 +24,8 @@ void test_loop_open(struct test_loop *loop) {
     uv_unref((uv_handle_t *)&loop->limit);
 }
 
-void test_loop_turn(struct test_loop *loop, const char *what) {
+void test_loop_turn(struct test_loop *loop, const char *what)
+{
     if (loop->late)
         fail_msg("too late: %s", what);
     if (!uv_loop_alive(&loop->uv))
@@ -30,7 +33,8 @@ void test_loop_turn(struct test_loop *loop, const char *what) {
     uv_run(&loop->uv, UV_RUN_ONCE);
 }
 
-void test_loop_settle(struct test_loop *loop, const size_t *count) {
+void test_loop_settle(struct test_loop *loop, const size_t *count)
+{
     size_t seen = *count;
 
     for (int still = 0; still < SETTLED_TURNS; still++) {
@@ -41,7 +45,8 @@ void test_loop_settle(struct test_loop *loop, const size_t *count) {
     }
 }
 
-void test_loop_close(struct test_loop *loop) {
+void test_loop_close(struct test_loop *loop)
+{
     test_loop_await(loop, !uv_loop_alive(&loop->uv));
     uv_close((uv_handle_t *)&loop->limit, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);

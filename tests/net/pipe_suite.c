@@ -45,16 +45,21 @@ struct bench {
 static struct bench *bench; /* of the running case */
 
 /* The byte at an offset of any stream. */
-static uint8_t pattern(size_t offset) { return (uint8_t)((offset * 0x9e3779b97f4a7c15u) >> 56); }
+static uint8_t pattern(size_t offset)
+{
+    return (uint8_t)((offset * 0x9e3779b97f4a7c15u) >> 56);
+}
 
-static size_t random_size(struct side *side, size_t max) {
+static size_t random_size(struct side *side, size_t max)
+{
     side->random ^= side->random << 13;
     side->random ^= side->random >> 17;
     side->random ^= side->random << 5;
     return 1 + side->random % max;
 }
 
-static void on_alloc(void *owner, uint8_t **out_bytes, size_t *out_size) {
+static void on_alloc(void *owner, uint8_t **out_bytes, size_t *out_size)
+{
     struct side *side = owner;
 
     assert_false(side->calling || side->closed || !side->reading);
@@ -64,7 +69,8 @@ static void on_alloc(void *owner, uint8_t **out_bytes, size_t *out_size) {
     *out_size = side->n_allocated;
 }
 
-static void on_received(void *owner, size_t size) {
+static void on_received(void *owner, size_t size)
+{
     struct side *side = owner;
 
     assert_false(side->calling || side->closed || !side->reading || side->n_ended);
@@ -77,7 +83,8 @@ static void on_received(void *owner, size_t size) {
         side->on_received(side, size);
 }
 
-static void on_ended(void *owner, int err) {
+static void on_ended(void *owner, int err)
+{
     struct side *side = owner;
 
     assert_false(side->calling || side->closed);
@@ -91,28 +98,32 @@ static void on_ended(void *owner, int err) {
 
 static const struct ftx_pipe_events events = {on_alloc, on_received, on_ended};
 
-static void read_start(struct side *side) {
+static void read_start(struct side *side)
+{
     side->reading = true;
     side->calling = true;
     ftx_pipe_read_start(side->pipe);
     side->calling = false;
 }
 
-static void read_stop(struct side *side) {
+static void read_stop(struct side *side)
+{
     side->calling = true;
     ftx_pipe_read_stop(side->pipe);
     side->calling = false;
     side->reading = false;
 }
 
-static void close_side(struct side *side) {
+static void close_side(struct side *side)
+{
     side->calling = true;
     ftx_pipe_close(side->pipe);
     side->calling = false;
     side->closed = true;
 }
 
-static void on_done(struct ftx_pipe_write *pipe_write, int err) {
+static void on_done(struct ftx_pipe_write *pipe_write, int err)
+{
     struct write *write = ftx_list_of(pipe_write, struct write, pipe_write);
 
     assert_false(write->side->calling);
@@ -124,7 +135,8 @@ static void on_done(struct ftx_pipe_write *pipe_write, int err) {
         write->on_done(write);
 }
 
-static void start_write(struct side *side, struct write *write, uint8_t *bytes, size_t size) {
+static void start_write(struct side *side, struct write *write, uint8_t *bytes, size_t size)
+{
     write->side = side;
     write->n_done = 0;
     write->pipe_write.done = on_done;
@@ -149,7 +161,8 @@ struct stream {
     } writes[N_IN_FLIGHT];
 };
 
-static void stream_next(struct stream_write *it) {
+static void stream_next(struct stream_write *it)
+{
     struct stream *stream = it->stream;
     size_t size = random_size(stream->side, SEGMENT_MAX);
 
@@ -165,7 +178,8 @@ static void stream_next(struct stream_write *it) {
     start_write(stream->side, &it->write, it->bytes, size);
 }
 
-static void on_stream_done(struct write *write) {
+static void on_stream_done(struct write *write)
+{
     struct stream_write *it = ftx_list_of(write, struct stream_write, write);
 
     assert_int_equal(write->err, 0);
@@ -174,7 +188,8 @@ static void on_stream_done(struct write *write) {
     stream_next(it);
 }
 
-static struct stream *stream_start(struct side *side, size_t n_bytes) {
+static struct stream *stream_start(struct side *side, size_t n_bytes)
+{
     struct stream *stream = test_calloc(1, sizeof(*stream));
 
     stream->side = side;
@@ -187,7 +202,8 @@ static struct stream *stream_start(struct side *side, size_t n_bytes) {
     return stream;
 }
 
-static void carries_a_stream_each_way(void **state) {
+static void carries_a_stream_each_way(void **state)
+{
     size_t n_bytes = bench->kind->n_stream_bytes;
     struct side *sides = bench->sides;
     struct stream *there = stream_start(&sides[0], n_bytes);
@@ -202,7 +218,8 @@ static void carries_a_stream_each_way(void **state) {
     test_free(back);
 }
 
-static void fills_one_byte_at_a_time(void **state) {
+static void fills_one_byte_at_a_time(void **state)
+{
     struct stream *stream = stream_start(&bench->sides[0], 100 * 1000);
 
     (void)state;
@@ -212,7 +229,8 @@ static void fills_one_byte_at_a_time(void **state) {
     test_free(stream);
 }
 
-static void stopped_reader_stops_the_writer(void **state) {
+static void stopped_reader_stops_the_writer(void **state)
+{
     struct side *reader = &bench->sides[1];
     struct stream *stream = stream_start(&bench->sides[0], SIZE_MAX);
 
@@ -231,12 +249,14 @@ static void stopped_reader_stops_the_writer(void **state) {
     test_free(stream);
 }
 
-static void stop_on_received(struct side *side, size_t size) {
+static void stop_on_received(struct side *side, size_t size)
+{
     (void)size;
     read_stop(side);
 }
 
-static void stops_inside_received(void **state) {
+static void stops_inside_received(void **state)
+{
     struct side *reader = &bench->sides[1];
     struct stream *stream = stream_start(&bench->sides[0], 1000);
 
@@ -253,7 +273,8 @@ static void stops_inside_received(void **state) {
     test_free(stream);
 }
 
-static void ends_once_after_all_bytes(void **state) {
+static void ends_once_after_all_bytes(void **state)
+{
     struct side *reader = &bench->sides[1];
     struct stream *stream = stream_start(&bench->sides[0], 1000);
 
@@ -275,7 +296,8 @@ static struct write big_writes[128];
 
 enum { N_BIG_WRITES = sizeof(big_writes) / sizeof(big_writes[0]) };
 
-static void start_big_writes(struct side *side) {
+static void start_big_writes(struct side *side)
+{
     static uint8_t bytes[BIG_WRITE];
 
     for (size_t i = 0; i < N_BIG_WRITES; i++)
@@ -283,7 +305,8 @@ static void start_big_writes(struct side *side) {
 }
 
 /* Some done, the rest cancelled, in the order of the calls. */
-static void assert_big_writes_cancelled(void) {
+static void assert_big_writes_cancelled(void)
+{
     bool cancelled = false;
 
     test_loop_await(&bench->loop, bench->n_done == N_BIG_WRITES);
@@ -295,7 +318,8 @@ static void assert_big_writes_cancelled(void) {
     assert_true(cancelled);
 }
 
-static void close_cancels_each_pending_write_once(void **state) {
+static void close_cancels_each_pending_write_once(void **state)
+{
     (void)state;
     start_big_writes(&bench->sides[0]);
     test_loop_settle(&bench->loop, &bench->n_done);
@@ -304,12 +328,14 @@ static void close_cancels_each_pending_write_once(void **state) {
     assert_big_writes_cancelled();
 }
 
-static void close_on_done(struct write *write) {
+static void close_on_done(struct write *write)
+{
     if (!write->side->closed)
         close_side(write->side);
 }
 
-static void closes_inside_done(void **state) {
+static void closes_inside_done(void **state)
+{
     static uint8_t byte;
     struct write first = {.on_done = close_on_done};
 
@@ -322,12 +348,14 @@ static void closes_inside_done(void **state) {
     assert_int_equal(big_writes[N_BIG_WRITES - 1].place, N_BIG_WRITES);
 }
 
-static void close_on_received(struct side *side, size_t size) {
+static void close_on_received(struct side *side, size_t size)
+{
     (void)size;
     close_side(side);
 }
 
-static void closes_inside_received(void **state) {
+static void closes_inside_received(void **state)
+{
     struct write write = {.err = 0};
     uint8_t byte = pattern(0);
 
@@ -340,7 +368,8 @@ static void closes_inside_received(void **state) {
     assert_true(bench->sides[1].closed);
 }
 
-static void closes_inside_ended(void **state) {
+static void closes_inside_ended(void **state)
+{
     (void)state;
     bench->sides[1].on_ended = close_side;
     read_start(&bench->sides[1]);
@@ -353,9 +382,13 @@ struct echo {
     uint8_t bytes[];
 };
 
-static void free_echo(struct write *write) { test_free(ftx_list_of(write, struct echo, write)); }
+static void free_echo(struct write *write)
+{
+    test_free(ftx_list_of(write, struct echo, write));
+}
 
-static void echo_on_received(struct side *side, size_t size) {
+static void echo_on_received(struct side *side, size_t size)
+{
     struct echo *echo = test_calloc(1, sizeof(*echo) + size);
 
     memcpy(echo->bytes, side->buffer, size);
@@ -363,7 +396,8 @@ static void echo_on_received(struct side *side, size_t size) {
     start_write(side, &echo->write, echo->bytes, size);
 }
 
-static void writes_inside_received(void **state) {
+static void writes_inside_received(void **state)
+{
     struct stream *stream = stream_start(&bench->sides[0], BIG_WRITE);
 
     (void)state;
@@ -376,7 +410,8 @@ static void writes_inside_received(void **state) {
 }
 
 /* The reader leaves with bytes unread, which TCP answers with a reset. */
-static void writes_to_who_left_end_with_the_close(void **state) {
+static void writes_to_who_left_end_with_the_close(void **state)
+{
     static uint8_t bytes[BIG_WRITE];
     struct side *writer = &bench->sides[0];
     struct write writes[6] = {{.err = 0}};
@@ -398,13 +433,15 @@ static void writes_to_who_left_end_with_the_close(void **state) {
     assert_true(writes[5].err < 0);
 }
 
-static void closes_without_a_word(void **state) {
+static void closes_without_a_word(void **state)
+{
     (void)state;
     close_side(&bench->sides[0]);
     close_side(&bench->sides[1]);
 }
 
-static int set_up(void **state) {
+static int set_up(void **state)
+{
     struct ftx_pipe *ends[2];
 
     memset(big_writes, 0, sizeof(big_writes));
@@ -424,7 +461,8 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int tear_down(void **state) {
+static int tear_down(void **state)
+{
     (void)state;
     for (size_t i = 0; i < 2; i++)
         if (!bench->sides[i].closed)
@@ -434,10 +472,13 @@ static int tear_down(void **state) {
     return 0;
 }
 
-int pipe_suite_run(const struct pipe_kind *kind) {
+int pipe_suite_run(const struct pipe_kind *kind)
+{
     void *initial = (void *)(uintptr_t)kind;
 #define CASE(name)                                                                                 \
-    { #name, name, set_up, tear_down, initial }
+    {                                                                                              \
+#name, name, set_up, tear_down, initial                                                    \
+    }
     const struct CMUnitTest cases[] = {
         CASE(carries_a_stream_each_way),
         CASE(fills_one_byte_at_a_time),

@@ -10,20 +10,23 @@
 
 enum { MIB = 1024 * 1024 };
 
-static void on_accepted(void *owner, struct ftx_pipe *pipe) {
+static void on_accepted(void *owner, struct ftx_pipe *pipe)
+{
     struct ftx_pipe **ends = owner;
 
     ends[1] = pipe;
 }
 
-static void on_dialled(void *owner, int err, struct ftx_pipe *pipe) {
+static void on_dialled(void *owner, int err, struct ftx_pipe *pipe)
+{
     struct ftx_pipe **ends = owner;
 
     assert_int_equal(err, 0);
     ends[0] = pipe;
 }
 
-static void open_tcp(struct test_loop *loop, const char *host, struct ftx_pipe *out_ends[2]) {
+static void open_tcp(struct test_loop *loop, const char *host, struct ftx_pipe *out_ends[2])
+{
     struct ftx_listener *listener;
     struct ftx_dial *dial;
     struct ftx_address address = {.port = 0};
@@ -37,19 +40,23 @@ static void open_tcp(struct test_loop *loop, const char *host, struct ftx_pipe *
     ftx_listener_stop(listener);
 }
 
-static void open_tcp4(struct test_loop *loop, struct ftx_pipe *out_ends[2]) {
+static void open_tcp4(struct test_loop *loop, struct ftx_pipe *out_ends[2])
+{
     open_tcp(loop, "127.0.0.1", out_ends);
 }
 
-static void open_tcp6(struct test_loop *loop, struct ftx_pipe *out_ends[2]) {
+static void open_tcp6(struct test_loop *loop, struct ftx_pipe *out_ends[2])
+{
     open_tcp(loop, "::1", out_ends);
 }
 
-static void open_memory(struct test_loop *loop, struct ftx_pipe *out_ends[2]) {
+static void open_memory(struct test_loop *loop, struct ftx_pipe *out_ends[2])
+{
     assert_int_equal(ftx_memory_pipe(&loop->uv, 64 * 1024 + 7, 0, out_ends), 0);
 }
 
-static void open_memory_in_bytes(struct test_loop *loop, struct ftx_pipe *out_ends[2]) {
+static void open_memory_in_bytes(struct test_loop *loop, struct ftx_pipe *out_ends[2])
+{
     assert_int_equal(ftx_memory_pipe(&loop->uv, 1000, 1, out_ends), 0);
 }
 
@@ -59,7 +66,8 @@ static const struct pipe_kind memory = {"memory", 64 * MIB, 64 * 1024 + 8, open_
 static const struct pipe_kind memory_in_bytes = {"memory, segments of 1", 8 * MIB, 1001,
                                                  open_memory_in_bytes};
 
-int main(void) {
+int main(void)
+{
     int n_failed = pipe_suite_run(&memory) + pipe_suite_run(&memory_in_bytes);
 
     n_failed += pipe_suite_run(&tcp4);

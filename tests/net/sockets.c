@@ -13,7 +13,8 @@
 #include <cmocka.h>
 #include <uv.h>
 
-static socklen_t fill(struct sockaddr_storage *out, const char *host, uint16_t port) {
+static socklen_t fill(struct sockaddr_storage *out, const char *host, uint16_t port)
+{
     memset(out, 0, sizeof(*out));
     if (strchr(host, ':')) {
         assert_int_equal(uv_ip6_addr(host, port, (struct sockaddr_in6 *)out), 0);
@@ -24,7 +25,8 @@ static socklen_t fill(struct sockaddr_storage *out, const char *host, uint16_t p
 }
 
 static int open_with(int (*attach)(int, const struct sockaddr *, socklen_t), const char *host,
-                     uint16_t port) {
+                     uint16_t port)
+{
     struct sockaddr_storage address;
     socklen_t length = fill(&address, host, port);
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -37,7 +39,8 @@ static int open_with(int (*attach)(int, const struct sockaddr *, socklen_t), con
     return err;
 }
 
-bool have_ipv6(void) {
+bool have_ipv6(void)
+{
     int fd = open_with(bind, "::1", 0);
 
     if (fd >= 0)
@@ -45,9 +48,13 @@ bool have_ipv6(void) {
     return fd >= 0;
 }
 
-int socket_call(const char *host, uint16_t port) { return open_with(connect, host, port); }
+int socket_call(const char *host, uint16_t port)
+{
+    return open_with(connect, host, port);
+}
 
-int socket_refusing(const char *host, uint16_t *out_port) {
+int socket_refusing(const char *host, uint16_t *out_port)
+{
     struct sockaddr_storage address;
     socklen_t length = sizeof(address);
     int fd = open_with(bind, host, 0);
@@ -59,7 +66,8 @@ int socket_refusing(const char *host, uint16_t *out_port) {
     return fd;
 }
 
-void socket_silent(int out_fds[2], uint16_t *out_port) {
+void socket_silent(int out_fds[2], uint16_t *out_port)
+{
     out_fds[0] = socket_refusing("127.0.0.1", out_port);
     assert_int_equal(listen(out_fds[0], 0), 0); /* room for one */
     out_fds[1] = socket_call("127.0.0.1", *out_port);

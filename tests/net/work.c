@@ -19,14 +19,16 @@ struct job {
 
 static size_t n_finished;
 
-static void run(struct ftx_work *work) {
+static void run(struct ftx_work *work)
+{
     struct job *job = ftx_list_of(work, struct job, work);
 
     job->runner = uv_thread_self();
     job->n_run++;
 }
 
-static void done(struct ftx_work *work) {
+static void done(struct ftx_work *work)
+{
     struct job *job = ftx_list_of(work, struct job, work);
     uv_thread_t self = uv_thread_self();
 
@@ -41,7 +43,8 @@ static void done(struct ftx_work *work) {
     ftx_work_queue(&job->loop->uv, &job->work);
 }
 
-static void each_job_is_run_and_done_once(void **state) {
+static void each_job_is_run_and_done_once(void **state)
+{
     struct test_loop loop;
     struct job jobs[N_JOBS];
 
@@ -61,7 +64,8 @@ static void each_job_is_run_and_done_once(void **state) {
     test_loop_close(&loop);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest cases[] = {cmocka_unit_test(each_job_is_run_and_done_once)};
 
     return cmocka_run_group_tests_name("work", cases, NULL, NULL);

@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* Letters of a host or interface name; bytes over 0x7f are left to IDNA in the resolver. */
-static bool is_name(const char *text, size_t length) {
+static bool is_name(const char *text, size_t length)
+{
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80;
@@ -19,7 +20,8 @@ static bool is_name(const char *text, size_t length) {
 }
 
 /* An IPv6 literal, with or without the %interface that a link-local one needs. */
-static bool is_ipv6(const char *text, size_t length) {
+static bool is_ipv6(const char *text, size_t length)
+{
     const char *percent = memchr(text, '%', length);
     size_t n_digits = percent ? (size_t)(percent - text) : length;
     char digits[INET6_ADDRSTRLEN];
@@ -34,7 +36,8 @@ static bool is_ipv6(const char *text, size_t length) {
     return !percent || is_name(percent + 1, length - n_digits - 1);
 }
 
-static int parse_port(const char *text, uint16_t *out_port) {
+static int parse_port(const char *text, uint16_t *out_port)
+{
     size_t length = strlen(text);
     unsigned port = 0;
 
@@ -51,7 +54,8 @@ static int parse_port(const char *text, uint16_t *out_port) {
     return 0;
 }
 
-int ftx_address_parse(const char *text, struct ftx_address *out) {
+int ftx_address_parse(const char *text, struct ftx_address *out)
+{
     const char *host = text;
     const char *rest; /* what follows the host: "" or ":PORT" */
     size_t length;

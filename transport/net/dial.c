@@ -35,14 +35,16 @@ struct ftx_dial {
     uv_timer_t timer;
 };
 
-static void maybe_free(struct ftx_dial *dial) {
+static void maybe_free(struct ftx_dial *dial)
+{
     if (dial->dialled || dial->resolving)
         return;
     uv_freeaddrinfo(dial->addresses);
     free(dial);
 }
 
-static void on_timer_closed(uv_handle_t *handle) {
+static void on_timer_closed(uv_handle_t *handle)
+{
     struct ftx_dial *dial = handle->data;
     ftx_dialled_fn dialled = dial->dialled;
     void *owner = dial->owner;
@@ -54,7 +56,8 @@ static void on_timer_closed(uv_handle_t *handle) {
     dialled(owner, err, pipe);
 }
 
-static void give_up_attempt(struct ftx_dial *dial) {
+static void give_up_attempt(struct ftx_dial *dial)
+{
     if (!dial->tcp)
         return;
     dial->tcp->connect.data = NULL;
@@ -62,7 +65,8 @@ static void give_up_attempt(struct ftx_dial *dial) {
     dial->tcp = NULL;
 }
 
-static void finish(struct ftx_dial *dial, int err) {
+static void finish(struct ftx_dial *dial, int err)
+{
     dial->err = err;
     if (err < 0)
         give_up_attempt(dial);
@@ -74,7 +78,8 @@ static void finish(struct ftx_dial *dial, int err) {
 
 static void try_next(struct ftx_dial *dial);
 
-static void on_connected(uv_connect_t *request, int status) {
+static void on_connected(uv_connect_t *request, int status)
+{
     struct ftx_dial *dial = request->data;
 
     if (!dial)
@@ -90,7 +95,8 @@ static void on_connected(uv_connect_t *request, int status) {
     try_next(dial);
 }
 
-static void on_time_over(uv_timer_t *timer) {
+static void on_time_over(uv_timer_t *timer)
+{
     struct ftx_dial *dial = timer->data;
 
     if (dial->resolving) {
@@ -102,7 +108,8 @@ static void on_time_over(uv_timer_t *timer) {
     try_next(dial);
 }
 
-static int start_attempt(struct ftx_dial *dial, const struct addrinfo *address) {
+static int start_attempt(struct ftx_dial *dial, const struct addrinfo *address)
+{
     int err = ftx_tcp_pipe_new(dial->timer.loop, &dial->tcp);
 
     if (err < 0)
@@ -115,7 +122,8 @@ static int start_attempt(struct ftx_dial *dial, const struct addrinfo *address) 
 }
 
 /* An address that never answers must leave time for those after it. */
-static uint64_t share_ms(const struct ftx_dial *dial) {
+static uint64_t share_ms(const struct ftx_dial *dial)
+{
     uint64_t now_ms = uv_now(dial->timer.loop);
     uint64_t n_sharing = 1;
 
@@ -124,7 +132,8 @@ static uint64_t share_ms(const struct ftx_dial *dial) {
     return now_ms < dial->ends_at_ms ? (dial->ends_at_ms - now_ms) / n_sharing : 0;
 }
 
-static void try_next(struct ftx_dial *dial) {
+static void try_next(struct ftx_dial *dial)
+{
     while (dial->next) {
         const struct addrinfo *address = dial->next;
 
@@ -138,7 +147,8 @@ static void try_next(struct ftx_dial *dial) {
     finish(dial, dial->err);
 }
 
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses) {
+static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses)
+{
     struct ftx_dial *dial = request->data;
 
     dial->resolving = false;
@@ -155,7 +165,8 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 }
 
 int ftx_tcp_dial(uv_loop_t *loop, const struct ftx_address *address, ftx_dialled_fn dialled,
-                 void *owner, struct ftx_dial **out_dial) {
+                 void *owner, struct ftx_dial **out_dial)
+{
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct ftx_dial *dial = calloc(1, sizeof(*dial));
     char port[sizeof("65535")];
@@ -182,4 +193,7 @@ int ftx_tcp_dial(uv_loop_t *loop, const struct ftx_address *address, ftx_dialled
     return 0;
 }
 
-void ftx_dial_cancel(struct ftx_dial *dial) { finish(dial, UV_ECANCELED); }
+void ftx_dial_cancel(struct ftx_dial *dial)
+{
+    finish(dial, UV_ECANCELED);
+}

@@ -45,9 +45,13 @@ struct ftx_listener {
 
 static void watch(struct ftx_listener *listener);
 
-static void on_pause_over(uv_timer_t *timer) { watch(timer->data); }
+static void on_pause_over(uv_timer_t *timer)
+{
+    watch(timer->data);
+}
 
-static void on_failed(struct ftx_listener *listener, int err) {
+static void on_failed(struct ftx_listener *listener, int err)
+{
     bool exhausted = err == UV_EMFILE || err == UV_ENFILE || err == UV_ENOMEM || err == UV_ENOBUFS;
 
     if (err == UV_EAGAIN || err == UV_EINTR || err == UV_ECONNABORTED || err == UV_ENOTCONN)
@@ -64,7 +68,8 @@ static void on_failed(struct ftx_listener *listener, int err) {
 }
 
 /* Takes `fd`, also when it fails. */
-static int make_pipe(uv_loop_t *loop, int fd, struct ftx_tcp_pipe **out_tcp) {
+static int make_pipe(uv_loop_t *loop, int fd, struct ftx_tcp_pipe **out_tcp)
+{
     struct ftx_tcp_pipe *tcp;
     int err = ftx_tcp_pipe_new(loop, &tcp);
 
@@ -89,7 +94,8 @@ fail_fd:
 }
 
 /* Level-triggered: who else waits comes with the next turn. An error shows again in accept. */
-static void on_readable(uv_poll_t *poll, int status, int events) {
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
     struct ftx_listener *listener = poll->data;
     struct ftx_tcp_pipe *tcp = NULL;
     uv_os_fd_t socket_fd;
@@ -107,18 +113,21 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
         listener->accepted(listener->owner, &tcp->pipe);
 }
 
-static void watch(struct ftx_listener *listener) {
+static void watch(struct ftx_listener *listener)
+{
     for (size_t i = 0; i < listener->n_sockets; i++)
         uv_poll_start(&listener->sockets[i].poll, UV_READABLE, on_readable);
 }
 
-static in_port_t *port_of(struct sockaddr_storage *address) {
+static in_port_t *port_of(struct sockaddr_storage *address)
+{
     return address->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)address)->sin6_port
                                           : &((struct sockaddr_in *)address)->sin_port;
 }
 
 /* `port` 0 becomes the one that was picked. */
-static int open_socket(const struct addrinfo *address, uint16_t *port, int *out_fd) {
+static int open_socket(const struct addrinfo *address, uint16_t *port, int *out_fd)
+{
     struct sockaddr_storage bound = {0};
     socklen_t length = sizeof(bound);
     const int on = 1;
@@ -144,7 +153,8 @@ static int open_socket(const struct addrinfo *address, uint16_t *port, int *out_
 }
 
 /* /etc/hosts may name an address twice. */
-static bool is_repeated(const struct addrinfo *first, const struct addrinfo *address) {
+static bool is_repeated(const struct addrinfo *first, const struct addrinfo *address)
+{
     for (; first != address; first = first->ai_next)
         if (first->ai_addrlen == address->ai_addrlen &&
             memcmp(first->ai_addr, address->ai_addr, address->ai_addrlen) == 0)
@@ -153,14 +163,16 @@ static bool is_repeated(const struct addrinfo *first, const struct addrinfo *add
 }
 
 /* Closes those without a handle. */
-static void close_sockets_from(struct ftx_listener *listener, size_t first) {
+static void close_sockets_from(struct ftx_listener *listener, size_t first)
+{
     while (listener->n_sockets > first)
         close(listener->sockets[--listener->n_sockets].fd);
 }
 
 /* All of `addresses` on one port, or none. */
 static int open_sockets(struct ftx_listener *listener, const struct addrinfo *addresses,
-                        uint16_t port) {
+                        uint16_t port)
+{
     int absent = UV_EADDRNOTAVAIL;
     int err;
 
@@ -183,7 +195,8 @@ static int open_sockets(struct ftx_listener *listener, const struct addrinfo *ad
 }
 
 int ftx_tcp_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_accepted_fn accepted,
-                   void *owner, struct ftx_listener **out_listener) {
+                   void *owner, struct ftx_listener **out_listener)
+{
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_NUMERICSERV | AI_PASSIVE};
     struct ftx_listener *listener;
@@ -237,16 +250,21 @@ fail_addresses:
     return err;
 }
 
-uint16_t ftx_listener_port(const struct ftx_listener *listener) { return listener->port; }
+uint16_t ftx_listener_port(const struct ftx_listener *listener)
+{
+    return listener->port;
+}
 
-static void on_handle_closed(uv_handle_t *handle) {
+static void on_handle_closed(uv_handle_t *handle)
+{
     struct ftx_listener *listener = handle->data;
 
     if (--listener->n_handles == 0)
         free(listener);
 }
 
-void ftx_listener_stop(struct ftx_listener *listener) {
+void ftx_listener_stop(struct ftx_listener *listener)
+{
     for (size_t i = 0; i < listener->n_sockets; i++) {
         uv_close((uv_handle_t *)&listener->sockets[i].poll, on_handle_closed);
         close(listener->sockets[i].fd);

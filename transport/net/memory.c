@@ -26,14 +26,19 @@ struct end {
     uint8_t ring[];
 };
 
-static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
-static bool is_closing(const struct end *end) {
+static bool is_closing(const struct end *end)
+{
     return uv_is_closing((const uv_handle_t *)&end->step);
 }
 
 /* Returns how many bytes fitted. */
-static size_t ring_put(struct end *end, const uint8_t *bytes, size_t size) {
+static size_t ring_put(struct end *end, const uint8_t *bytes, size_t size)
+{
     size_t n_put = 0;
 
     while (n_put < size && end->used < end->capacity) {
@@ -49,7 +54,8 @@ static size_t ring_put(struct end *end, const uint8_t *bytes, size_t size) {
 }
 
 /* Takes at most `size` bytes that stand in one run; returns how many. */
-static size_t ring_take(struct end *end, uint8_t *bytes, size_t size) {
+static size_t ring_take(struct end *end, uint8_t *bytes, size_t size)
+{
     size_t run = min_size(end->capacity - end->start, end->used);
 
     run = min_size(run, size);
@@ -61,16 +67,19 @@ static size_t ring_take(struct end *end, uint8_t *bytes, size_t size) {
 
 static void on_step(uv_idle_t *idle);
 
-static void wake(struct end *end) {
+static void wake(struct end *end)
+{
     if (end && !is_closing(end))
         uv_idle_start(&end->step, on_step);
 }
 
-static struct ftx_pipe_write *first_write(struct end *end) {
+static struct ftx_pipe_write *first_write(struct end *end)
+{
     return ftx_list_of(end->writes.next, struct ftx_pipe_write, impl.queued);
 }
 
-static void finish_first(struct end *end, int err) {
+static void finish_first(struct end *end, int err)
+{
     struct ftx_pipe_write *write = first_write(end);
 
     ftx_list_remove(&write->impl.queued);
@@ -78,7 +87,8 @@ static void finish_first(struct end *end, int err) {
     write->done(write, err);
 }
 
-static void move_writes(struct end *end) {
+static void move_writes(struct end *end)
+{
     while (!is_closing(end) && !ftx_list_empty(&end->writes)) {
         struct ftx_pipe_write *write = first_write(end);
 
@@ -95,7 +105,8 @@ static void move_writes(struct end *end) {
     }
 }
 
-static void deliver(struct end *end) {
+static void deliver(struct end *end)
+{
     const struct ftx_pipe_events *events = end->pipe.events;
 
     while (!is_closing(end) && end->reading && end->used > 0) {
@@ -114,7 +125,8 @@ static void deliver(struct end *end) {
     }
 }
 
-static void on_step(uv_idle_t *idle) {
+static void on_step(uv_idle_t *idle)
+{
     struct end *end = idle->data;
 
     uv_idle_stop(idle); /* until woken again */
@@ -122,7 +134,8 @@ static void on_step(uv_idle_t *idle) {
     deliver(end);
 }
 
-static void memory_read_start(struct ftx_pipe *pipe) {
+static void memory_read_start(struct ftx_pipe *pipe)
+{
     struct end *end = (struct end *)pipe;
 
     assert(pipe->events && !is_closing(end));
@@ -130,9 +143,13 @@ static void memory_read_start(struct ftx_pipe *pipe) {
     wake(end);
 }
 
-static void memory_read_stop(struct ftx_pipe *pipe) { ((struct end *)pipe)->reading = false; }
+static void memory_read_stop(struct ftx_pipe *pipe)
+{
+    ((struct end *)pipe)->reading = false;
+}
 
-static void memory_write(struct ftx_pipe *pipe, struct ftx_pipe_write *write) {
+static void memory_write(struct ftx_pipe *pipe, struct ftx_pipe_write *write)
+{
     struct end *end = (struct end *)pipe;
 
     assert(!is_closing(end));
@@ -140,7 +157,8 @@ static void memory_write(struct ftx_pipe *pipe, struct ftx_pipe_write *write) {
     wake(end);
 }
 
-static void on_closed(uv_handle_t *handle) {
+static void on_closed(uv_handle_t *handle)
+{
     struct end *end = handle->data;
 
     while (!ftx_list_empty(&end->writes))
@@ -148,7 +166,8 @@ static void on_closed(uv_handle_t *handle) {
     free(end);
 }
 
-static void memory_close(struct ftx_pipe *pipe) {
+static void memory_close(struct ftx_pipe *pipe)
+{
     struct end *end = (struct end *)pipe;
 
     uv_close((uv_handle_t *)&end->step, on_closed);
@@ -166,8 +185,8 @@ static const struct ftx_pipe_ops memory_ops = {
     .close = memory_close,
 };
 
-int ftx_memory_pipe(uv_loop_t *loop, size_t capacity, size_t segment,
-                    struct ftx_pipe *out_ends[2]) {
+int ftx_memory_pipe(uv_loop_t *loop, size_t capacity, size_t segment, struct ftx_pipe *out_ends[2])
+{
     struct end *ends[2];
 
     assert(capacity > 0);

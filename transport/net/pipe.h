@@ -62,23 +62,31 @@ struct ftx_pipe {
 
 /* Sets who is told; call once, before read_start. */
 static inline void ftx_pipe_own(struct ftx_pipe *pipe, const struct ftx_pipe_events *events,
-                                void *owner) {
+                                void *owner)
+{
     pipe->events = events;
     pipe->owner = owner;
 }
 
 /* Events begin, or go on after a stop. */
-static inline void ftx_pipe_read_start(struct ftx_pipe *pipe) { pipe->ops->read_start(pipe); }
+static inline void ftx_pipe_read_start(struct ftx_pipe *pipe)
+{
+    pipe->ops->read_start(pipe);
+}
 
 /* No `alloc` or `received` until the next start: back-pressure. `ended` may wait as well. */
-static inline void ftx_pipe_read_stop(struct ftx_pipe *pipe) { pipe->ops->read_stop(pipe); }
+static inline void ftx_pipe_read_stop(struct ftx_pipe *pipe)
+{
+    pipe->ops->read_stop(pipe);
+}
 
 /*
  * Queues bytes after those of earlier writes; `done` (with 0) means that the transport has taken
  * them. Once a `done` or `ended` brought an error the pipe is broken: the `done` of writes that are
  * queued then, or come later, may wait for the close.
  */
-static inline void ftx_pipe_write(struct ftx_pipe *pipe, struct ftx_pipe_write *write) {
+static inline void ftx_pipe_write(struct ftx_pipe *pipe, struct ftx_pipe_write *write)
+{
     pipe->ops->write(pipe, write);
 }
 
@@ -86,6 +94,9 @@ static inline void ftx_pipe_write(struct ftx_pipe *pipe, struct ftx_pipe_write *
  * Ends the pipe at once; queued writes are cancelled (their `done` still comes); frees itself when
  * all that is over.
  */
-static inline void ftx_pipe_close(struct ftx_pipe *pipe) { pipe->ops->close(pipe); }
+static inline void ftx_pipe_close(struct ftx_pipe *pipe)
+{
+    pipe->ops->close(pipe);
+}
 
 #endif

@@ -18,7 +18,8 @@
 
 enum { KEEPALIVE_S = 60 /* below the idle limits of common NATs */ };
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out_buffer) {
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out_buffer)
+{
     struct ftx_tcp_pipe *tcp = handle->data;
     uint8_t *bytes = NULL;
     size_t size = 0;
@@ -30,7 +31,8 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out_buffer
     out_buffer->len = size;
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n_read, const uv_buf_t *buffer) {
+static void on_read(uv_stream_t *stream, ssize_t n_read, const uv_buf_t *buffer)
+{
     struct ftx_tcp_pipe *tcp = stream->data;
 
     (void)buffer;
@@ -43,7 +45,8 @@ static void on_read(uv_stream_t *stream, ssize_t n_read, const uv_buf_t *buffer)
     }
 }
 
-static void tcp_read_start(struct ftx_pipe *pipe) {
+static void tcp_read_start(struct ftx_pipe *pipe)
+{
     struct ftx_tcp_pipe *tcp = (struct ftx_tcp_pipe *)pipe;
 
     assert(pipe->events && !uv_is_closing((uv_handle_t *)&tcp->tcp));
@@ -51,19 +54,22 @@ static void tcp_read_start(struct ftx_pipe *pipe) {
         uv_read_start((uv_stream_t *)&tcp->tcp, on_alloc, on_read);
 }
 
-static void tcp_read_stop(struct ftx_pipe *pipe) {
+static void tcp_read_stop(struct ftx_pipe *pipe)
+{
     struct ftx_tcp_pipe *tcp = (struct ftx_tcp_pipe *)pipe;
 
     uv_read_stop((uv_stream_t *)&tcp->tcp);
 }
 
-static void on_written(uv_write_t *request, int status) {
+static void on_written(uv_write_t *request, int status)
+{
     struct ftx_pipe_write *write = request->data;
 
     write->done(write, status);
 }
 
-static void tcp_write(struct ftx_pipe *pipe, struct ftx_pipe_write *write) {
+static void tcp_write(struct ftx_pipe *pipe, struct ftx_pipe_write *write)
+{
     struct ftx_tcp_pipe *tcp = (struct ftx_tcp_pipe *)pipe;
     uv_buf_t buffer = {.base = (char *)write->bytes, .len = write->size};
 
@@ -74,7 +80,8 @@ static void tcp_write(struct ftx_pipe *pipe, struct ftx_pipe_write *write) {
 }
 
 /* libuv has cancelled its own writes before this. */
-static void on_closed(uv_handle_t *handle) {
+static void on_closed(uv_handle_t *handle)
+{
     struct ftx_tcp_pipe *tcp = handle->data;
     struct ftx_list *node;
 
@@ -85,7 +92,8 @@ static void on_closed(uv_handle_t *handle) {
     free(tcp);
 }
 
-static void tcp_close(struct ftx_pipe *pipe) {
+static void tcp_close(struct ftx_pipe *pipe)
+{
     struct ftx_tcp_pipe *tcp = (struct ftx_tcp_pipe *)pipe;
 
     uv_close((uv_handle_t *)&tcp->tcp, on_closed);
@@ -98,7 +106,8 @@ static const struct ftx_pipe_ops tcp_ops = {
     .close = tcp_close,
 };
 
-int ftx_tcp_pipe_new(uv_loop_t *loop, struct ftx_tcp_pipe **out_pipe) {
+int ftx_tcp_pipe_new(uv_loop_t *loop, struct ftx_tcp_pipe **out_pipe)
+{
     struct ftx_tcp_pipe *tcp = calloc(1, sizeof(*tcp));
     int err;
 
@@ -116,7 +125,8 @@ int ftx_tcp_pipe_new(uv_loop_t *loop, struct ftx_tcp_pipe **out_pipe) {
     return 0;
 }
 
-static bool is_loopback(const struct sockaddr_storage *address) {
+static bool is_loopback(const struct sockaddr_storage *address)
+{
     if (address->ss_family == AF_INET) {
         const struct sockaddr_in *in4 = (const struct sockaddr_in *)address;
         return ntohl(in4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
@@ -125,7 +135,8 @@ static bool is_loopback(const struct sockaddr_storage *address) {
 }
 
 /* getnameinfo and not uv_ip6_name: a link-local address says nothing without its interface. */
-static void describe(const struct sockaddr_storage *address, int length, char *out, size_t size) {
+static void describe(const struct sockaddr_storage *address, int length, char *out, size_t size)
+{
     char host[INET6_ADDRSTRLEN + 1 + 16] = "?";
     char port[sizeof("65535")] = "?";
     bool brackets = address->ss_family == AF_INET6;
@@ -135,7 +146,8 @@ static void describe(const struct sockaddr_storage *address, int length, char *o
     (void)snprintf(out, size, brackets ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-int ftx_tcp_pipe_connected(struct ftx_tcp_pipe *tcp) {
+int ftx_tcp_pipe_connected(struct ftx_tcp_pipe *tcp)
+{
     struct sockaddr_storage peer = {0};
     int length = sizeof(peer);
     uv_os_fd_t fd;

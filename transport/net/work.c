@@ -4,13 +4,15 @@
 
 #include <assert.h>
 
-static void on_run(uv_work_t *request) {
+static void on_run(uv_work_t *request)
+{
     struct ftx_work *work = request->data;
 
     work->run(work);
 }
 
-static void on_done(uv_work_t *request, int status) {
+static void on_done(uv_work_t *request, int status)
+{
     struct ftx_work *work = request->data;
 
     assert(status == 0); /* nobody cancels */
@@ -18,7 +20,8 @@ static void on_done(uv_work_t *request, int status) {
     work->done(work);
 }
 
-void ftx_work_queue(uv_loop_t *loop, struct ftx_work *work) {
+void ftx_work_queue(uv_loop_t *loop, struct ftx_work *work)
+{
     int err;
 
     work->uv.data = work;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The session's life: START both ways, then content until a connection ends, the peer says GOODBYE, or silence.
- * What goes out is in engine_send.c, what comes in in engine_receive.c.
+ * The session's life: START both ways, then content until a connection ends, the peer says GOODBYE,
+ * or silence. What goes out is in engine_send.c, what comes in in engine_receive.c.
  */
 #include "transport/session/engine.h"
 

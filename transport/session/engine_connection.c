@@ -123,7 +123,8 @@ static void plan_durable(struct ftx_engine *engine, struct ftx_plan *plan)
         engine->app->ops_durable(engine->ctx, plan->op_last);
 }
 
-/* True if the oldest plan of the list has a record number below `n`; sets *out_plan. FTX_EPROTO if that record was never written. */
+/* True if the oldest plan of the list has a record number below `n`; sets *out_plan. FTX_EPROTO if
+ * that record was never written. */
 static int next_below(struct ftx_list *plans, uint64_t n, struct ftx_plan **out_plan)
 {
     if (ftx_list_empty(plans))

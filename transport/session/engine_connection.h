@@ -12,19 +12,19 @@ struct ftx_inbound {
 };
 
 struct ftx_engine_connection {
-    uint64_t out_number;       /* of the next record to pull */
-    uint64_t in_number;        /* of the next record to come */
-    uint64_t peer_received;    /* what the last ACK said */
+    uint64_t out_number;    /* of the next record to pull */
+    uint64_t in_number;     /* of the next record to come */
+    uint64_t peer_received; /* what the last ACK said */
     uint64_t peer_durable;
-    uint64_t told_received;    /* what our last ACK said */
+    uint64_t told_received; /* what our last ACK said */
     uint64_t told_durable;
     uint64_t heard_ms, spoke_ms;
-    bool ack_due;              /* an ackable record advanced */
+    bool ack_due; /* an ackable record advanced */
     bool join_due, join_done;
     bool pong_due;
-    uint64_t pong_token;       /* of the last PING */
-    struct ftx_list sent;      /* plans pulled and not yet received by the peer, oldest first */
-    struct ftx_list received;  /* ... received and not yet durable there */
+    uint64_t pong_token;         /* of the last PING */
+    struct ftx_list sent;        /* plans pulled and not yet received by the peer, oldest first */
+    struct ftx_list received;    /* ... received and not yet durable there */
     struct ftx_inbound *inbound; /* ring: inbound_n entries from inbound_first, by number */
     size_t inbound_first, inbound_n, inbound_capacity; /* capacity: a power of two */
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What goes out, in the order of urgency: session messages, what the peer must be told, acknowledgements, operations, then content as the scheduler says.
+ * What goes out, in the order of urgency: session messages, what the peer must be told,
+ * acknowledgements, operations, then content as the scheduler says.
  */
 #include "transport/session/engine.h"
 

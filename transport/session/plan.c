@@ -163,7 +163,8 @@ static bool stream_failed(const struct ftx_plan *plan, size_t end, uint64_t stre
 {
     for (size_t i = 0; i < end; i++) {
         const struct ftx_plan_entry *entry = &plan->entries[i];
-        if (entry->kind == FTX_PLAN_EXTENT && entry->err && entry->as.source.extent.stream == stream)
+        if (entry->kind == FTX_PLAN_EXTENT && entry->err &&
+            entry->as.source.extent.stream == stream)
             return true;
     }
     return false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A record before it is built: encoded small messages and the extents whose bytes are still to be read. Made by the engine, built by a worker, then kept by the engine until
- * the record is acknowledged as durable.
+ * A record before it is built: encoded small messages and the extents whose bytes are still to be
+ * read. Made by the engine, built by a worker, then kept by the engine until the record is
+ * acknowledged as durable.
  */
 #ifndef FTX_SESSION_PLAN_H
 #define FTX_SESSION_PLAN_H
@@ -17,6 +18,7 @@
 struct ftx_source {
     struct ftx_extent extent;
     uint64_t object; /* the application's; not sent */
+    uint64_t mark;   /* likewise */
     bool hashed;     /* extent.hash holds and must be met; else the reader fills it in */
 };
 
@@ -42,26 +44,27 @@ struct ftx_plan_entry {
 };
 
 struct ftx_plan {
-    struct ftx_list node;      /* the engine's: sent, waiting for its acknowledgement */
-    uint64_t send;             /* this plan's mark, unique in the session */
-    uint64_t number;           /* of its record on the connection */
+    struct ftx_list node; /* the engine's: sent, waiting for its acknowledgement */
+    uint64_t send;        /* this plan's mark, unique in the session */
+    uint64_t number;      /* of its record on the connection */
     unsigned connection;
     bool built;
-    bool ackable;              /* has effects at the peer: it is going to be acknowledged */
-    uint64_t op_last;          /* highest operation in it, 0: none */
+    bool ackable;     /* has effects at the peer: it is going to be acknowledged */
+    uint64_t op_last; /* highest operation in it, 0: none */
     uint64_t op_bytes;
-    uint64_t window_bytes;     /* extents with their heads: many tiny ones cost memory too */
-    uint64_t left_out_bytes;   /* of them, what the build left out */
-    size_t size;               /* of the plain text, if every entry can be built */
-    uint8_t *bytes;            /* encoded small messages */
+    uint64_t window_bytes;   /* extents with their heads: many tiny ones cost memory too */
+    uint64_t left_out_bytes; /* of them, what the build left out */
+    size_t size;             /* of the plain text, if every entry can be built */
+    uint8_t *bytes;          /* encoded small messages */
     size_t bytes_size, bytes_capacity;
     struct ftx_plan_entry *entries;
     size_t n_entries, capacity;
 };
 
 /*
- * Reads source->extent.length bytes of a data extent into `out`; sets the hash if it was not known. FTX_ECHANGED: the bytes are no longer those (if no hash tells, a write
- * into the range since the pull does: a SEAL may stand behind them); -EIO, FTX_ECORRUPT: they cannot be had. Any thread.
+ * Reads source->extent.length bytes of a data extent into `out`; sets the hash if it was not known.
+ * FTX_ECHANGED: the bytes are no longer those (if no hash tells, a write into the range since the
+ * pull does: a SEAL may stand behind them); -EIO, FTX_ECORRUPT: they cannot be had. Any thread.
  */
 typedef int (*ftx_plan_read_fn)(void *ctx, struct ftx_source *source, uint8_t *out);
 
@@ -78,8 +81,11 @@ int ftx_plan_add_extent(struct ftx_plan *plan, const struct ftx_source *source);
 int ftx_plan_add_seal(struct ftx_plan *plan, const struct ftx_plan_seal *seal);
 
 /*
- * Writes the record's plain text to `out` (FTX_RECORD_PLAIN_MAX bytes of room) and returns its size, at least 1: a record whose content is gone holds an unasked PONG. An extent that cannot be read is left out with its `err` set,
- * and so are later seals of the same stream; a plan of which nothing with effect is left is no longer `ackable`. Any thread; touches nothing but the plan.
+ * Writes the record's plain text to `out` (plan->size bytes of room, but at least
+ * FTX_MESSAGE_SMALL_MAX) and returns its size, at least 1: a record whose content is gone holds an
+ * unasked PONG. An extent that cannot be read is left out with its `err` set, and so are later
+ * seals of the same stream; a plan of which nothing with effect is left is no longer `ackable`. Any
+ * thread; touches nothing but the plan.
  */
 size_t ftx_plan_build(struct ftx_plan *plan, ftx_plan_read_fn read, void *ctx, uint8_t *out);
 

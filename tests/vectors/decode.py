@@ -1,0 +1,348 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""A second decoder, written from docs/protocol.md alone. `decode.py` checks every vector against expected.json; `decode.py messages|ops FILE`
+and `decode.py records FILE [KEY NUMBER]` print what a file of hex digits holds."""
+import json
+import os
+import struct
+import sys
+
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LAST_OFFSET = 2**63 - 1
+NO_HASH = "00" * 16
+
+
+class Refused(Exception):
+    """The bytes are not what docs/protocol.md allows."""
+
+
+def require(holds, what):
+    if not holds:
+        raise Refused(what)
+
+
+class Fields:
+    """Reads a body from its front."""
+
+    def __init__(self, body):
+        self.body = body
+        self.at = 0
+
+    def left(self):
+        return len(self.body) - self.at
+
+    def take(self, size):
+        require(size <= self.left(), "the body is too short")
+        self.at += size
+        return self.body[self.at - size:self.at]
+
+    def number(self, layout):
+        return struct.unpack("<" + layout, self.take(struct.calcsize("<" + layout)))[0]
+
+    def numbers(self, names, layout):
+        return dict(zip(names.split(), struct.unpack("<" + layout, self.take(struct.calcsize("<" + layout)))))
+
+    def rest(self):
+        return self.take(self.left())
+
+
+# Section 4: records
+
+
+def key_of_record(key, number):
+    """The key after the REKEYs that come before record `number`."""
+    for _ in range(number // 1024):
+        key = ChaCha20Poly1305(key).encrypt(nonce_of(2**64 - 1), bytes(32), b"")[:32]
+    return key
+
+
+def nonce_of(number):
+    return bytes(4) + struct.pack("<Q", number)
+
+
+def open_record(record, key, number):
+    require(len(record) >= 4, "no length")
+    length = struct.unpack("<I", record[:4])[0]
+    require(16 + 1 <= length <= 16 + 1052672, "the record's length is out of range")
+    require(len(record) == 4 + length, "not one record")
+    return ChaCha20Poly1305(key_of_record(key, number)).decrypt(nonce_of(number), record[4:], record[:4])
+
+
+# Section 5: messages
+
+
+def check_range(offset, length):
+    require(length >= 1 and offset + length <= LAST_OFFSET, "the range is out of range")
+
+
+def start(fields):
+    return fields.numbers("session op_durable", "QQ")
+
+
+def join(fields):
+    return fields.numbers("session", "Q")
+
+
+def entries(fields, size, most):
+    require(fields.left() % size == 0 and 1 <= fields.left() // size <= most, "no such number of entries")
+    return fields.left() // size
+
+
+def have(fields):
+    values = fields.numbers("stream version", "QI")
+    values["extents"] = []
+    for _ in range(entries(fields, 33, 10000)):
+        offset, length, kind, digest = fields.number("Q"), fields.number("Q"), fields.number("B"), fields.take(16).hex()
+        check_range(offset, length)
+        require(kind == 1 and length <= 1048576 or kind == 2 and digest == NO_HASH, "the extent is out of range")
+        values["extents"].append([offset, length, kind, digest])
+    return values
+
+
+def have_end(_):
+    return {}
+
+
+def op(fields):
+    values = fields.numbers("number", "Q")
+    body = fields.rest()
+    require(1 <= len(body) <= 8192, "the operation's size is out of range")
+    values["operation"] = decode_operation(body)
+    return values
+
+
+def extent(fields):
+    values = fields.numbers("stream version offset size_now raw_length encoding", "QIQQIB")
+    require(1 <= values["raw_length"] <= 1048576 and values["size_now"] <= LAST_OFFSET, "the extent is out of range")
+    check_range(values["offset"], values["raw_length"])
+    require(values["encoding"] == 0, "the encoding is reserved")
+    values["hash"] = fields.take(16).hex()
+    data = fields.rest()
+    require(len(data) == values["raw_length"], "not raw_length bytes")
+    if 9 <= len(data) <= 16:
+        require(values["hash"] == xxh3_128_of_9_to_16(data).hex(), "the hash is wrong")
+    values["data"] = data.hex()
+    return values
+
+
+def hole(fields):
+    values = fields.numbers("stream version offset size_now length", "QIQQQ")
+    check_range(values["offset"], values["length"])
+    require(values["size_now"] <= LAST_OFFSET, "size_now is out of range")
+    return values
+
+
+def size(fields):
+    values = fields.numbers("stream version size_now", "QIQ")
+    require(values["size_now"] <= LAST_OFFSET, "size_now is out of range")
+    return values
+
+
+def seal(fields):
+    values = fields.numbers("stream version size", "QIQ")
+    require(values["size"] <= LAST_OFFSET and fields.left() <= 64, "the seal is out of range")
+    attributes = Fields(fields.rest())
+    values["attributes"] = attributes.numbers("mode mtime", "Hq")
+    require(attributes.left() == 0, "the attributes are too long")
+    require(values["attributes"]["mode"] <= 0o777, "more than nine permission bits")
+    return values
+
+
+def ack(fields):
+    values = fields.numbers("received durable", "QQ")
+    require(values["durable"] <= values["received"], "durable passes received")
+    return values
+
+
+def missing(fields):
+    values = fields.numbers("stream version", "QI")
+    values["ranges"] = [[fields.number("Q"), fields.number("Q")] for _ in range(entries(fields, 16, 4096))]
+    for offset, length in values["ranges"]:
+        check_range(offset, length)
+    return values
+
+
+def refused(fields):
+    values = fields.numbers("stream reason", "QB")
+    require(1 <= values["reason"] <= 7, "no such reason")
+    return values
+
+
+def want(fields):
+    values = fields.numbers("stream offset length", "QQQ")
+    check_range(values["offset"], values["length"])
+    return values
+
+
+def token(fields):
+    return fields.numbers("token", "Q")
+
+
+def goodbye(fields):
+    values = fields.numbers("reason", "B")
+    require(1 <= values["reason"] <= 3, "no such reason")
+    return values
+
+
+MESSAGES = {1: ("START", start), 2: ("JOIN", join), 3: ("HAVE", have), 4: ("HAVE_END", have_end), 5: ("OP", op), 6: ("EXTENT", extent),
+            7: ("HOLE", hole), 8: ("SIZE", size), 9: ("SEAL", seal), 10: ("ACK", ack), 11: ("MISSING", missing),
+            12: ("REFUSED", refused), 13: ("WANT", want), 14: ("PING", token), 15: ("PONG", token), 16: ("GOODBYE", goodbye)}
+
+
+def decode_plain(plain):
+    """The messages of a record's plain text."""
+    require(len(plain) >= 1, "a record holds at least one message")
+    record, found = Fields(plain), []
+    while record.left():
+        kind = record.number("B")
+        body = Fields(record.take(int.from_bytes(record.take(3), "little")))
+        require(kind in MESSAGES, "an unknown type")
+        name, decode = MESSAGES[kind]
+        found.append({"type": name, **decode(body)})
+        require(body.left() == 0, "the body is too long")
+    return found
+
+
+# Sections 7 and 8: operations and names
+
+
+def name_of(fields):
+    name = fields.take(fields.number("B"))
+    require(name not in (b"", b".", b"..") and b"/" not in name, "not a name")
+    require(all(byte >= 0x20 and byte != 0x7f for byte in name), "a control byte in a name")
+    return name.hex()
+
+
+def make(fields):
+    values = fields.numbers("item parent what mode mtime when", "QQBHqq")
+    require(1 <= values["what"] <= 3 and values["mode"] <= 0o777, "MAKE is out of range")
+    values["name"] = name_of(fields)
+    require(values["parent"] != 0 or values["name"] != b".ftx".hex(), ".ftx at the root")
+    target = fields.rest()
+    require(1 <= len(target) <= 4095 if values["what"] == 3 else not target, "the target's size is out of range")
+    require(b"\0" not in target, "NUL in a target")
+    values["target"] = target.hex()
+    return values
+
+
+def move(fields):
+    values = fields.numbers("item parent when", "QQq")
+    values["name"] = name_of(fields)
+    require(values["parent"] != 0 or values["name"] != b".ftx".hex(), ".ftx at the root")
+    return values
+
+
+def attr(fields):
+    values = fields.numbers("item mode mtime", "QHq")
+    require(values["mode"] <= 0o777, "more than nine permission bits")
+    return values
+
+
+def drop(fields):
+    return fields.numbers("item when", "Qq")
+
+
+def halt(fields):
+    return fields.numbers("item", "Q")
+
+
+OPERATIONS = {1: ("MAKE", make), 2: ("MOVE", move), 3: ("ATTR", attr), 4: ("DROP", drop), 5: ("HALT", halt)}
+
+
+def decode_operation(body):
+    fields = Fields(body)
+    kind = fields.number("B")
+    require(kind in OPERATIONS, "an unknown operation")
+    name, decode = OPERATIONS[kind]
+    values = {"kind": name, **decode(fields)}
+    require(fields.left() == 0, "the operation is too long")
+    require(values["item"] >= 1, "items are numbered from 1")
+    return values
+
+
+# XXH3-128, seed 0, of 9 to 16 bytes, from its own specification: enough to hold the vectors' hash.
+
+MASK = 2**64 - 1
+
+
+def xxh3_128_of_9_to_16(data):
+    secret = bytes.fromhex("cb79e64eccc0e578825ad07dccff7221b8084674f743248ee03590e6813a264c")
+    words = struct.unpack("<4Q", secret)
+    low, high = struct.unpack("<Q", data[:8])[0], struct.unpack("<Q", data[-8:])[0]
+    product = (low ^ high ^ words[0] ^ words[1]) * 0x9E3779B185EBCA87
+    product_low = ((product & MASK) + ((len(data) - 1) << 54)) & MASK
+    high ^= words[2] ^ words[3]
+    product_high = ((product >> 64) + high + (high & 0xFFFFFFFF) * (0x85EBCA77 - 1)) & MASK
+    product_low ^= int.from_bytes(product_high.to_bytes(8, "little"), "big")
+    last = product_low * 0xC2B2AE3D27D4EB4F
+    last_high = ((last >> 64) + product_high * 0xC2B2AE3D27D4EB4F) & MASK
+    return avalanche(last_high) + avalanche(last & MASK)
+
+
+def avalanche(word):
+    word ^= word >> 37
+    word = word * 0x165667919E3779F9 & MASK
+    return (word ^ word >> 32).to_bytes(8, "big")
+
+
+# The vectors
+
+
+def read_hex(path):
+    with open(path, encoding="ascii") as file:
+        return bytes.fromhex("".join(line for line in file if not line.startswith("#")))
+
+
+def vector(folder, name):
+    return read_hex(os.path.join(HERE, folder, name + ".hex"))
+
+
+def refuses(decode, body):
+    try:
+        decode(body)
+    except Refused:
+        return True
+    return False
+
+
+def check_all():
+    with open(os.path.join(HERE, "expected.json"), encoding="ascii") as file:
+        expected = json.load(file)
+    for folder in ("messages", "ops"):
+        names = {name[:-4] for name in os.listdir(os.path.join(HERE, folder)) if name.endswith(".hex")}
+        assert names == set(expected[folder]), f"{folder} and expected.json name different vectors"
+    for name, values in expected["messages"].items():
+        plain = vector("messages", name)
+        assert decode_plain(plain) == [values], name
+        for end in range(len(plain)):
+            assert refuses(decode_plain, plain[:end]), f"{name}, cut at {end}"
+    for name, values in expected["ops"].items():
+        body = vector("ops", name)
+        assert decode_operation(body) == values, name
+        assert refuses(decode_operation, body + b"\0"), f"{name} and one more byte"
+    records = expected["records"]
+    mixed = [expected["messages"][name] for name in records["mixed"]]
+    plain = vector("records", "mixed-plain")
+    assert decode_plain(plain) == mixed
+    for name, number in records["sealed"].items():
+        assert open_record(vector("records", name), bytes.fromhex(records["key"]), number) == plain, name
+    print(f"{len(expected['messages'])} messages, {len(expected['ops'])} operations, {1 + len(records['sealed'])} records: as expected")
+
+
+def main(arguments):
+    if not arguments:
+        check_all()
+        return
+    data = read_hex(arguments[1])
+    if arguments[0] == "ops":
+        print(json.dumps(decode_operation(data), indent=1))
+        return
+    if arguments[0] == "records" and len(arguments) == 4:
+        data = open_record(data, bytes.fromhex(arguments[2]), int(arguments[3]))
+    print(json.dumps(decode_plain(data), indent=1))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* What the decoder takes and what it refuses: every cut, every field out of range, a body with one
+ * byte more. */
+#include "tests/wire/samples.h"
+#include "transport/base/err.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct ftx_message untouched = {.type = FTX_MSG_PONG, .as.token = 0x5a5a};
+
+/* Decodes exactly these bytes (in a block of their size, for the sanitizers); refused: nothing was
+ * written. */
+static int decode(const uint8_t *bytes, size_t size)
+{
+    uint8_t *exact = malloc(size ? size : 1);
+    assert_non_null(exact);
+    memcpy(exact, bytes, size);
+    struct ftx_message m = untouched;
+    size_t offset = 0;
+    int err = ftx_message_decode(exact, size, &offset, &m);
+    if (err) {
+        assert_int_equal(offset, 0);
+        assert_memory_equal(&m, &untouched, sizeof m);
+    }
+    free(exact);
+    return err;
+}
+
+static void set_length(uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < 3; i++)
+        bytes[1 + i] = (uint8_t)(length >> (8 * i));
+}
+
+static void refuses_every_cut(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SAMPLES; i++) {
+        uint8_t bytes[SAMPLE_MAX];
+        struct ftx_message m = sample_message(i);
+        size_t size = sample_encode(&m, bytes, sizeof bytes);
+        assert_int_equal(decode(bytes, size), 0);
+        for (size_t cut = 0; cut < size; cut++)
+            assert_int_equal(decode(bytes, cut), FTX_EPROTO);
+    }
+}
+
+/* Bodies cut to each length, with a head that says so: only those that are whole by themselves
+ * pass. */
+static void refuses_every_short_body(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SAMPLES; i++) {
+        uint8_t bytes[SAMPLE_MAX];
+        struct ftx_message m = sample_message(i);
+        size_t size = sample_encode(&m, bytes, sizeof bytes);
+        for (size_t cut = FTX_MESSAGE_HEAD; cut < size; cut++) {
+            set_length(bytes, cut - FTX_MESSAGE_HEAD);
+            size_t body = cut - FTX_MESSAGE_HEAD;
+            bool whole = (m.type == FTX_MSG_HAVE && body == 12 + FTX_HAVE_ENTRY) ||
+                         (m.type == FTX_MSG_MISSING && body == 12 + FTX_RANGE_ENTRY) ||
+                         (m.type == FTX_MSG_OP && body > 8) ||
+                         (m.type == FTX_MSG_SEAL && body >= 20);
+            assert_int_equal(decode(bytes, cut), whole ? 0 : FTX_EPROTO);
+        }
+    }
+}
+
+static void refuses_a_body_with_more(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SAMPLES; i++) {
+        uint8_t bytes[SAMPLE_MAX + 1];
+        struct ftx_message m = sample_message(i);
+        size_t size = sample_encode(&m, bytes, SAMPLE_MAX);
+        bytes[size] = 0;
+        set_length(bytes, size + 1 - FTX_MESSAGE_HEAD);
+        bool longer = m.type == FTX_MSG_OP || m.type == FTX_MSG_SEAL; /* their last field is open */
+        assert_int_equal(decode(bytes, size + 1), longer ? 0 : FTX_EPROTO);
+    }
+}
+
+static void stops_at_the_end_of_the_message(void **state)
+{
+    (void)state;
+    uint8_t bytes[SAMPLES * SAMPLE_MAX];
+    size_t size = 0, offset = 0;
+    for (size_t i = 0; i < SAMPLES; i++) {
+        struct ftx_message m = sample_message(i);
+        size += sample_encode(&m, bytes + size, sizeof bytes - size);
+    }
+    for (size_t i = 0; i < SAMPLES; i++) {
+        struct ftx_message m;
+        assert_int_equal(ftx_message_decode(bytes, size, &offset, &m), 0);
+        assert_int_equal(m.type, i + 1);
+    }
+    assert_int_equal(offset, size);
+}
+
+static void refuses_unknown_types(void **state)
+{
+    (void)state;
+    for (unsigned type = 0; type < 256; type++) {
+        uint8_t bytes[FTX_MESSAGE_HEAD] = {(uint8_t)type};
+        assert_int_equal(decode(bytes, sizeof bytes), type == FTX_MSG_HAVE_END ? 0 : FTX_EPROTO);
+    }
+}
+
+/* One field of a sample set to a value. */
+struct field {
+    enum ftx_message_type type;
+    size_t at, size; /* behind the head */
+    uint64_t value;
+    bool taken;
+};
+
+static void refuses_fields_out_of_range(void **state)
+{
+    (void)state;
+    enum { LAST = 8 + 4 };
+    static const struct field fields[] = {
+        {FTX_MSG_HAVE, LAST, 8, INT64_MAX - 11, true},
+        {FTX_MSG_HAVE, LAST, 8, INT64_MAX - 10, false},
+        {FTX_MSG_HAVE, LAST, 8, UINT64_MAX, false},
+        {FTX_MSG_HAVE, LAST + 8, 8, 0, false},
+        {FTX_MSG_HAVE, LAST + 8, 8, FTX_EXTENT_MAX, true},
+        {FTX_MSG_HAVE, LAST + 8, 8, FTX_EXTENT_MAX + 1, false},
+        {FTX_MSG_HAVE, LAST + 16, 1, 0, false},
+        {FTX_MSG_HAVE, LAST + 16, 1, 3, false},
+        {FTX_MSG_HAVE, LAST + 16, 1, FTX_EXTENT_HOLE, false}, /* with a hash */
+        {FTX_MSG_HAVE, LAST + 33 + 8, 8, INT64_MAX - 4096, true},
+        {FTX_MSG_HAVE, LAST + 33 + 8, 8, INT64_MAX - 4095, false},
+        {FTX_MSG_HAVE, LAST + 33 + 17, 1, 1, false}, /* a hole's hash */
+        {FTX_MSG_EXTENT, LAST, 8, INT64_MAX - 11, true},
+        {FTX_MSG_EXTENT, LAST, 8, INT64_MAX - 10, false},
+        {FTX_MSG_EXTENT, LAST, 8, UINT64_MAX - 5, false},
+        {FTX_MSG_EXTENT, LAST + 8, 8, INT64_MAX, true},
+        {FTX_MSG_EXTENT, LAST + 8, 8, (uint64_t)INT64_MAX + 1, false},
+        {FTX_MSG_EXTENT, LAST + 16, 4, 10, false}, /* raw_length is not what follows */
+        {FTX_MSG_EXTENT, LAST + 16, 4, 12, false},
+        {FTX_MSG_EXTENT, LAST + 20, 1, FTX_ENCODING_ZSTD, false},
+        {FTX_MSG_EXTENT, LAST + 20, 1, 2, false},
+        {FTX_MSG_HOLE, LAST, 8, UINT64_MAX, false},
+        {FTX_MSG_HOLE, LAST + 8, 8, (uint64_t)INT64_MAX + 1, false},
+        {FTX_MSG_HOLE, LAST + 16, 8, 0, false},
+        {FTX_MSG_HOLE, LAST + 16, 8, INT64_MAX - 8192, true},
+        {FTX_MSG_HOLE, LAST + 16, 8, INT64_MAX - 8191, false},
+        {FTX_MSG_HOLE, LAST + 16, 8, UINT64_MAX, false},
+        {FTX_MSG_SIZE, LAST, 8, (uint64_t)INT64_MAX + 1, false},
+        {FTX_MSG_SEAL, LAST, 8, INT64_MAX, true},
+        {FTX_MSG_SEAL, LAST, 8, (uint64_t)INT64_MAX + 1, false},
+        {FTX_MSG_ACK, 8, 8, 300, true},
+        {FTX_MSG_ACK, 8, 8, 301, false},
+        {FTX_MSG_MISSING, LAST + 8, 8, 0, false},
+        {FTX_MSG_MISSING, LAST + 16, 8, UINT64_MAX, false},
+        {FTX_MSG_REFUSED, 8, 1, 0, false},
+        {FTX_MSG_REFUSED, 8, 1, 7, true},
+        {FTX_MSG_REFUSED, 8, 1, 8, false},
+        {FTX_MSG_WANT, 16, 8, 0, false},
+        {FTX_MSG_WANT, 8, 8, INT64_MAX, false},
+        {FTX_MSG_GOODBYE, 0, 1, 0, false},
+        {FTX_MSG_GOODBYE, 0, 1, 3, true},
+        {FTX_MSG_GOODBYE, 0, 1, 4, false},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        const struct field *field = &fields[i];
+        uint8_t bytes[SAMPLE_MAX];
+        struct ftx_message m = sample_message((size_t)field->type - 1);
+        size_t size = sample_encode(&m, bytes, sizeof bytes);
+        for (size_t k = 0; k < field->size; k++)
+            bytes[FTX_MESSAGE_HEAD + field->at + k] = (uint8_t)(field->value >> (8 * k));
+        if (decode(bytes, size) != (field->taken ? 0 : FTX_EPROTO))
+            fail_msg("row %zu: type %d, byte %zu", i, (int)field->type, field->at);
+    }
+}
+
+/* A message whose body is `head` bytes of a sample and then n zeros. */
+static int decode_long(enum ftx_message_type type, size_t head, size_t n)
+{
+    struct ftx_message m = sample_message((size_t)type - 1);
+    uint8_t *bytes = calloc(1, SAMPLE_MAX + n);
+    assert_non_null(bytes);
+    sample_encode(&m, bytes, SAMPLE_MAX);
+    memset(bytes + FTX_MESSAGE_HEAD + head, 0, SAMPLE_MAX - FTX_MESSAGE_HEAD - head);
+    if (type == FTX_MSG_EXTENT)
+        for (size_t i = 0; i < 4; i++)
+            bytes[FTX_MESSAGE_HEAD + 28 + i] = (uint8_t)(n >> (8 * i));
+    set_length(bytes, head + n);
+    int err = decode(bytes, FTX_MESSAGE_HEAD + head + n);
+    free(bytes);
+    return err;
+}
+
+/* `n` entries like the sample's first. */
+static int decode_entries(enum ftx_message_type type, size_t entry, size_t n)
+{
+    struct ftx_message m = sample_message((size_t)type - 1);
+    size_t size = FTX_MESSAGE_HEAD + 12 + n * entry;
+    uint8_t *entries = malloc(n * entry), *bytes = malloc(size);
+    assert_true(entries && bytes);
+    for (size_t i = 0; i < n; i++)
+        memcpy(entries + i * entry, m.as.list.entries, entry);
+    m.as.list.entries = entries;
+    m.as.list.n = (uint32_t)n;
+    assert_int_equal(ftx_message_encode(&m, bytes, size), size);
+    int err = decode(bytes, size);
+    free(entries);
+    free(bytes);
+    return err;
+}
+
+static void refuses_more_than_the_limits(void **state)
+{
+    (void)state;
+    assert_int_equal(decode_long(FTX_MSG_OP, 8, FTX_OP_MAX), 0);
+    assert_int_equal(decode_long(FTX_MSG_OP, 8, FTX_OP_MAX + 1), FTX_EPROTO);
+    assert_int_equal(decode_long(FTX_MSG_OP, 8, 0), FTX_EPROTO);
+    assert_int_equal(decode_long(FTX_MSG_SEAL, 20, FTX_SEAL_ATTR_MAX), 0);
+    assert_int_equal(decode_long(FTX_MSG_SEAL, 20, FTX_SEAL_ATTR_MAX + 1), FTX_EPROTO);
+    assert_int_equal(decode_long(FTX_MSG_EXTENT, 49, FTX_EXTENT_MAX), 0);
+    assert_int_equal(decode_long(FTX_MSG_EXTENT, 49, FTX_EXTENT_MAX + 1), FTX_EPROTO);
+    assert_int_equal(decode_long(FTX_MSG_EXTENT, 49, 0), FTX_EPROTO);
+    assert_int_equal(decode_entries(FTX_MSG_HAVE, FTX_HAVE_ENTRY, FTX_HAVE_MAX), 0);
+    assert_int_equal(decode_entries(FTX_MSG_HAVE, FTX_HAVE_ENTRY, FTX_HAVE_MAX + 1), FTX_EPROTO);
+    assert_int_equal(decode_entries(FTX_MSG_MISSING, FTX_RANGE_ENTRY, FTX_MISSING_MAX), 0);
+    assert_int_equal(decode_entries(FTX_MSG_MISSING, FTX_RANGE_ENTRY, FTX_MISSING_MAX + 1),
+                     FTX_EPROTO);
+}
+
+static void encodes_nothing_that_does_not_fit(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SAMPLES; i++) {
+        uint8_t bytes[SAMPLE_MAX];
+        struct ftx_message m = sample_message(i);
+        size_t size = ftx_message_encode(&m, bytes, sizeof bytes);
+        for (size_t capacity = 0; capacity < size; capacity++)
+            assert_int_equal(ftx_message_encode(&m, bytes, capacity), 0);
+        assert_int_equal(ftx_message_encode(&m, bytes, size), size);
+    }
+}
+
+static void gives_back_every_entry(void **state)
+{
+    (void)state;
+    struct ftx_message have = sample_message(FTX_MSG_HAVE - 1);
+    struct ftx_message missing = sample_message(FTX_MSG_MISSING - 1);
+    struct ftx_extent extent;
+    struct ftx_range range;
+    ftx_have_entry(&have, 0, &extent);
+    assert_int_equal(extent.stream, 5);
+    assert_int_equal(extent.version, 2);
+    assert_int_equal(extent.length, 11);
+    assert_int_equal(extent.kind, FTX_EXTENT_DATA);
+    assert_int_equal(extent.hash[0], 0xdf);
+    ftx_have_entry(&have, 1, &extent);
+    assert_int_equal(extent.offset, 4096);
+    assert_int_equal(extent.kind, FTX_EXTENT_HOLE);
+    ftx_range_entry(&missing, 1, &range);
+    assert_int_equal(range.offset, 1 << 20);
+    assert_int_equal(range.length, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses_every_cut),
+        cmocka_unit_test(refuses_every_short_body),
+        cmocka_unit_test(refuses_a_body_with_more),
+        cmocka_unit_test(stops_at_the_end_of_the_message),
+        cmocka_unit_test(refuses_unknown_types),
+        cmocka_unit_test(refuses_fields_out_of_range),
+        cmocka_unit_test(refuses_more_than_the_limits),
+        cmocka_unit_test(encodes_nothing_that_does_not_fit),
+        cmocka_unit_test(gives_back_every_entry),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

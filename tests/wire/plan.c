@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* Plans: what fits, what the build leaves out and takes along, and every allocation failed in turn.
+ */
+#include "transport/session/plan.h"
+
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static unsigned countdown; /* 0: never fail; n: the n-th allocation from now fails */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+static bool fails(void)
+{
+    return countdown && --countdown == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return fails() ? NULL : __real_realloc(memory, size);
+}
+
+static uint8_t out[FTX_RECORD_PLAIN_MAX];
+
+/* Reads the low byte of the stream; streams above 100 are gone. */
+static int read_source(void *ctx, struct ftx_source *source, uint8_t *bytes)
+{
+    (void)ctx;
+    if (source->extent.stream > 100)
+        return FTX_ECHANGED;
+    memset(bytes, (int)source->extent.stream, source->extent.length);
+    memset(source->extent.hash, 0xab, FTX_HASH_SIZE);
+    return 0;
+}
+
+static int add_extent(struct ftx_plan *plan, uint64_t stream, uint64_t length)
+{
+    struct ftx_source source = {.extent = {.stream = stream, .length = length}};
+    source.extent.kind = FTX_EXTENT_DATA;
+    return ftx_plan_add_extent(plan, &source);
+}
+
+static int add_hole(struct ftx_plan *plan, uint64_t stream)
+{
+    struct ftx_source source = {.extent = {.stream = stream, .length = UINT64_C(1) << 40}};
+    source.extent.kind = FTX_EXTENT_HOLE;
+    return ftx_plan_add_extent(plan, &source);
+}
+
+static int add_seal(struct ftx_plan *plan, uint64_t stream)
+{
+    struct ftx_plan_seal seal = {.stream = stream, .version = 1, .attributes_size = 10};
+    return ftx_plan_add_seal(plan, &seal);
+}
+
+static int add_ping(struct ftx_plan *plan)
+{
+    struct ftx_message m = {.type = FTX_MSG_PING};
+    return ftx_plan_add_message(plan, &m);
+}
+
+static char letter(enum ftx_message_type type)
+{
+    switch (type) {
+    case FTX_MSG_EXTENT:
+        return 'e';
+    case FTX_MSG_HOLE:
+        return 'h';
+    case FTX_MSG_SEAL:
+        return 's';
+    case FTX_MSG_PING:
+        return 'i';
+    case FTX_MSG_PONG:
+        return 'o';
+    default:
+        return '?';
+    }
+}
+
+/* What was built as text: extent, hole, seal with their streams, pIng, pOng. */
+static const char *built(struct ftx_plan *plan)
+{
+    static char text[256];
+    size_t size = ftx_plan_build(plan, read_source, NULL, out), used = 0;
+    for (size_t offset = 0; offset < size;) {
+        struct ftx_message m;
+        assert_int_equal(ftx_message_decode(out, size, &offset, &m), 0);
+        text[used++] = letter(m.type);
+        uint64_t stream = m.type == FTX_MSG_SEAL ? m.as.seal.stream : m.as.content.extent.stream;
+        if (m.type != FTX_MSG_PING && m.type != FTX_MSG_PONG)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%u", (unsigned)stream);
+        text[used++] = ' ';
+    }
+    assert_true(used > 0);
+    text[used - 1] = 0;
+    return text;
+}
+
+static void keeps_the_order(void **state)
+{
+    (void)state;
+    struct ftx_plan *plan = ftx_plan_new(0, 1);
+    assert_false(plan->ackable);
+    assert_int_equal(add_ping(plan), 0);
+    assert_false(plan->ackable);
+    assert_int_equal(add_extent(plan, 1, 100), 0);
+    assert_int_equal(add_ping(plan), 0);
+    assert_int_equal(add_ping(plan), 0);
+    assert_int_equal(add_hole(plan, 2), 0);
+    assert_int_equal(add_seal(plan, 1), 0);
+    assert_true(plan->ackable);
+    assert_string_equal(built(plan), "i e1 i i h2 s1");
+    assert_true(plan->ackable);
+    assert_int_equal(plan->left_out_bytes, 0);
+    ftx_plan_free(plan);
+}
+
+static void the_size_is_exact(void **state)
+{
+    (void)state;
+    struct ftx_plan *plan = ftx_plan_new(0, 1);
+    add_ping(plan);
+    add_extent(plan, 1, 77);
+    add_hole(plan, 1);
+    add_seal(plan, 1);
+    assert_int_equal(ftx_plan_room(plan), FTX_RECORD_PLAIN_MAX - plan->size);
+    assert_int_equal(ftx_plan_build(plan, read_source, NULL, out), plan->size);
+    assert_int_equal(plan->window_bytes, FTX_EXTENT_HEAD + 77 + FTX_MESSAGE_HEAD + 36);
+    ftx_plan_free(plan);
+}
+
+static void hashes_are_filled_in(void **state)
+{
+    (void)state;
+    struct ftx_plan *plan = ftx_plan_new(0, 1);
+    add_extent(plan, 9, 3);
+    size_t size = ftx_plan_build(plan, read_source, NULL, out), offset = 0;
+    struct ftx_message m;
+    assert_int_equal(ftx_message_decode(out, size, &offset, &m), 0);
+    assert_int_equal(m.as.content.extent.hash[15], 0xab);
+    assert_int_equal(m.as.content.data[2], 9);
+    assert_int_equal(plan->entries[0].as.source.extent.hash[0], 0xab);
+    ftx_plan_free(plan);
+}
+
+static void leaves_out_what_cannot_be_read_and_its_seal(void **state)
+{
+    (void)state;
+    struct ftx_plan *plan = ftx_plan_new(0, 1);
+    add_extent(plan, 1, 10);
+    add_seal(plan, 101); /* stands before the extent that fails: it is not about that one */
+    add_extent(plan, 101, 10);
+    add_extent(plan, 2, 10);
+    add_seal(plan, 1);
+    add_seal(plan, 101);
+    add_seal(plan, 2);
+    assert_string_equal(built(plan), "e1 s101 e2 s1 s2");
+    assert_int_equal(plan->entries[2].err, FTX_ECHANGED);
+    assert_int_equal(plan->entries[5].err, FTX_ECHANGED);
+    assert_int_equal(plan->left_out_bytes, FTX_EXTENT_HEAD + 10);
+    assert_true(plan->ackable);
+    ftx_plan_free(plan);
+}
+
+static void a_plan_of_which_nothing_is_left_is_a_pong(void **state)
+{
+    (void)state;
+    struct ftx_plan *plan = ftx_plan_new(0, 1);
+    add_extent(plan, 101, 10);
+    add_extent(plan, 102, 10);
+    add_seal(plan, 101);
+    assert_string_equal(built(plan), "o");
+    assert_false(plan->ackable);
+    assert_int_equal(plan->left_out_bytes, plan->window_bytes);
+    ftx_plan_free(plan);
+}
+
+static void operations_keep_it_ackable(void **state)
+{
+    (void)state;
+    struct ftx_plan *plan = ftx_plan_new(0, 1);
+    add_ping(plan);
+    add_extent(plan, 101, 10);
+    plan->op_last = 3;
+    assert_string_equal(built(plan), "i");
+    assert_true(plan->ackable);
+    ftx_plan_free(plan);
+}
+
+static void takes_a_largest_extent_and_no_more_than_fits(void **state)
+{
+    (void)state;
+    struct ftx_plan *plan = ftx_plan_new(0, 1);
+    assert_int_equal(add_extent(plan, 1, FTX_EXTENT_MAX), 0);
+    assert_int_equal(add_extent(plan, 1, 4096), -EMSGSIZE);
+    size_t size = plan->size, entries = plan->n_entries;
+    while (add_ping(plan) == 0)
+        ;
+    assert_int_equal(add_ping(plan), -EMSGSIZE);
+    assert_int_equal(add_hole(plan, 1), -EMSGSIZE);
+    assert_int_equal(add_seal(plan, 1), -EMSGSIZE);
+    assert_true(plan->size > size && plan->n_entries == entries + 1);
+    assert_int_equal(ftx_plan_build(plan, read_source, NULL, out), plan->size);
+    ftx_plan_free(plan);
+}
+
+/* A plan of every kind of entry, large enough that each array grows; the first error. */
+static int fill(struct ftx_plan *plan)
+{
+    for (uint64_t i = 0; i < 20; i++) {
+        int err = add_ping(plan);
+        if (!err)
+            err = add_extent(plan, 1, 100 + i);
+        if (!err)
+            err = add_seal(plan, 2);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static void without_memory_nothing_changes(void **state)
+{
+    (void)state;
+    for (unsigned n = 1;; n++) {
+        countdown = n;
+        struct ftx_plan *plan = ftx_plan_new(0, 1);
+        if (!plan)
+            continue;
+        int err = fill(plan);
+        bool done = countdown != 0;
+        countdown = 0;
+        if (done) {
+            assert_int_equal(err, 0);
+            assert_in_range(n, 20, 100);
+            ftx_plan_free(plan);
+            return;
+        }
+        assert_int_equal(err, -ENOMEM);
+        size_t size = plan->size;
+        assert_int_equal(ftx_plan_room(plan), FTX_RECORD_PLAIN_MAX - size);
+        if (plan->n_entries)
+            assert_int_equal(ftx_plan_build(plan, read_source, NULL, out), size);
+        assert_int_equal(add_extent(plan, 1, 7), 0);
+        assert_int_equal(ftx_plan_build(plan, read_source, NULL, out), size + FTX_EXTENT_HEAD + 7);
+        ftx_plan_free(plan);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keeps_the_order),
+        cmocka_unit_test(the_size_is_exact),
+        cmocka_unit_test(hashes_are_filled_in),
+        cmocka_unit_test(leaves_out_what_cannot_be_read_and_its_seal),
+        cmocka_unit_test(a_plan_of_which_nothing_is_left_is_a_pong),
+        cmocka_unit_test(operations_keep_it_ackable),
+        cmocka_unit_test(takes_a_largest_extent_and_no_more_than_fits),
+        cmocka_unit_test(without_memory_nothing_changes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Our bytes are those of tests/vectors: each message, and a record plain and sealed, across REKEYs.
+ */
+#include "tests/wire/samples.h"
+#include "transport/crypto/record.h"
+
+#include <ctype.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { VECTOR_MAX = 1024 };
+
+static unsigned digit(int c)
+{
+    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+/* Hex digits with comment lines. */
+static size_t read_vector(const char *folder, const char *name, uint8_t out[VECTOR_MAX])
+{
+    char path[512], line[256];
+    snprintf(path, sizeof path, "%s/%s/%s.hex", FTX_VECTORS, folder, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t size = 0;
+    while (fgets(line, sizeof line, file)) {
+        if (line[0] == '#')
+            continue;
+        for (size_t i = 0; isxdigit((unsigned char)line[i]); i += 2) {
+            assert_true(size < VECTOR_MAX);
+            out[size++] = (uint8_t)(digit(line[i]) << 4 | digit(line[i + 1]));
+        }
+    }
+    fclose(file);
+    return size;
+}
+
+static void messages_are_the_golden_ones(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SAMPLES; i++) {
+        uint8_t golden[VECTOR_MAX], bytes[SAMPLE_MAX];
+        size_t size = read_vector("messages", sample_names[i], golden);
+        struct ftx_message m = sample_message(i), back;
+        assert_int_equal(sample_encode(&m, bytes, sizeof bytes), size);
+        assert_memory_equal(bytes, golden, size);
+        size_t offset = 0;
+        assert_int_equal(ftx_message_decode(golden, size, &offset, &back), 0);
+        assert_int_equal(offset, size);
+        assert_int_equal(sample_encode(&back, bytes, sizeof bytes), size);
+        assert_memory_equal(bytes, golden, size);
+    }
+}
+
+static void a_record_holds_the_golden_messages(void **state)
+{
+    (void)state;
+    static const enum ftx_message_type mixed[] = {FTX_MSG_OP,   FTX_MSG_EXTENT, FTX_MSG_HOLE,
+                                                  FTX_MSG_SEAL, FTX_MSG_ACK,    FTX_MSG_PING};
+    uint8_t golden[VECTOR_MAX];
+    size_t size = read_vector("records", "mixed-plain", golden), offset = 0;
+    for (size_t i = 0; i < sizeof mixed / sizeof *mixed; i++) {
+        struct ftx_message m;
+        assert_int_equal(ftx_message_decode(golden, size, &offset, &m), 0);
+        assert_int_equal(m.type, mixed[i]);
+    }
+    assert_int_equal(offset, size);
+}
+
+static void sealed_records_are_the_golden_ones(void **state)
+{
+    (void)state;
+    static const uint64_t numbers[] = {0, 1023, 1024, 2050};
+    uint8_t plain[VECTOR_MAX], golden[VECTOR_MAX], record[VECTOR_MAX], secret[32];
+    size_t plain_size = read_vector("records", "mixed-plain", plain);
+    for (size_t i = 0; i < sizeof secret; i++)
+        secret[i] = (uint8_t)i;
+    struct ftx_record_key key, taken;
+    ftx_record_key_init(&key, secret);
+    size_t next = 0;
+    for (uint64_t number = 0; next < sizeof numbers / sizeof *numbers; number++) {
+        ftx_record_key_take(&key, &taken);
+        if (number == numbers[next]) {
+            char name[32];
+            snprintf(name, sizeof name, "mixed-%u", (unsigned)number);
+            size_t size = read_vector("records", name, golden);
+            assert_int_equal(size, FTX_RECORD_HEAD + plain_size + FTX_TAG_SIZE);
+            memcpy(record + FTX_RECORD_HEAD, plain, plain_size);
+            assert_int_equal(ftx_record_seal(&taken, record, plain_size), 0);
+            assert_memory_equal(record, golden, size);
+            size_t opened;
+            assert_int_equal(ftx_record_open(&taken, golden, size, &opened), 0);
+            assert_int_equal(opened, plain_size);
+            assert_memory_equal(golden + FTX_RECORD_HEAD, plain, plain_size);
+            next++;
+        }
+        ftx_record_key_close(&taken);
+    }
+    ftx_record_key_close(&key);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_are_the_golden_ones),
+        cmocka_unit_test(a_record_holds_the_golden_messages),
+        cmocka_unit_test(sealed_records_are_the_golden_ones),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
