@@ -43,6 +43,14 @@ static int64_t from_timespec(struct timespec at)
     return ns;
 }
 
+/* The disk knows where a file has holes; small ones are not worth the question. */
+static uint64_t bytes_on_disk(const struct ftx_mount *mount, const struct ftx_attr *attr)
+{
+    if (attr->kind != FTX_FILE || attr->size < IO_SIZE)
+        return attr->bytes_here;
+    return attr->object ? ftx_object_room(&mount->store->objects, attr->object) : 0;
+}
+
 void ftx_stat_fill(const struct ftx_mount *mount, const struct ftx_attr *attr, struct stat *out)
 {
     static const mode_t type[] = {
@@ -54,7 +62,7 @@ void ftx_stat_fill(const struct ftx_mount *mount, const struct ftx_attr *attr, s
     out->st_uid = mount->uid;
     out->st_gid = mount->gid;
     out->st_size = (off_t)attr->size;
-    out->st_blocks = (blkcnt_t)((attr->bytes_here + BLOCK - 1) / BLOCK);
+    out->st_blocks = (blkcnt_t)((bytes_on_disk(mount, attr) + BLOCK - 1) / BLOCK);
     out->st_blksize = IO_SIZE;
     out->st_mtim = to_timespec(attr->mtime_ns);
     out->st_ctim = to_timespec(attr->ctime_ns);

@@ -226,9 +226,10 @@ enum { DOTS = 2 };
 
 static bool add_item(void *ctx, const char *name, uint64_t cookie, const struct ftx_attr *attr)
 {
+    static const mode_t type[] = {
+        [FTX_FILE] = S_IFREG, [FTX_FOLDER] = S_IFDIR, [FTX_SYMLINK] = S_IFLNK};
     struct listing *listing = ctx;
-    struct stat st;
-    ftx_stat_fill(ftx_mount_of(listing->req), attr, &st);
+    struct stat st = {.st_ino = attr->id, .st_mode = type[attr->kind]};
     return add_name(listing, name, &st, cookie + DOTS);
 }
 

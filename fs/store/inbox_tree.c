@@ -302,10 +302,9 @@ static int apply_drop(struct applying *a)
     }
     bool empty = item->kind == FTX_FOLDER && ftx_folder_count(item) == 0;
     bool unfinished = item->kind == FTX_FILE && item->state != FTX_ITEM_COMPLETE;
-    if (empty || unfinished) {
-        touch(&a->log, item->parent, a->op.when_ns);
+    touch(&a->log, item->parent, a->op.when_ns);
+    if (empty || unfinished)
         ftx_inbox_drop(&a->log, item);
-    }
     return 0;
 }
 

@@ -262,6 +262,15 @@ int ftx_object_copy(int from_fd, int to_fd, uint64_t offset, uint64_t length)
     return rc < 0 ? rc : reach(to_fd, end);
 }
 
+uint64_t ftx_object_room(const struct ftx_objects *objects, uint64_t id)
+{
+    char path[PATH_SIZE];
+    struct stat st;
+    if (fstatat(objects->dir_fd, object_path(path, id), &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    return (uint64_t)st.st_blocks * 512;
+}
+
 int ftx_objects_sync(const struct ftx_objects *objects)
 {
     return syncfs(objects->dir_fd) < 0 ? -errno : 0;

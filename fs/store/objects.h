@@ -36,6 +36,9 @@ int ftx_object_punch(int fd, uint64_t offset, uint64_t length);
  * copy_file_range, else read and write); holes may stay holes. -errno. */
 int ftx_object_copy(int from_fd, int to_fd, uint64_t offset, uint64_t length);
 
+/* What the object takes on the disk, bytes; 0 if there is none. */
+uint64_t ftx_object_room(const struct ftx_objects *objects, uint64_t id);
+
 /* Makes everything written so far durable: syncfs. -errno. */
 int ftx_objects_sync(const struct ftx_objects *objects);
 

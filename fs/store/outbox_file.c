@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Contents of outbox files. A write goes to the object first, then into the index: a range that the
- * peer may already have is first claimed (pending, not hashed, not due), so neither a crash nor a
- * concurrent read for sending can take old and new bytes for one.
- *
- * Bytes become segments that never cross a 1 MiB cell. The segment a writer is adding to is OPEN;
- * it becomes due when its cell is full, the writer goes elsewhere or closes, or 50 ms pass.
- */
+/* Outbox files but for writing (outbox_write.c): open, read, truncate, close, and what a start
+ * finds of files that were never closed. */
 #include "fs/store/outbox.h"
 
-#include "fs/store/change_log.h"
 #include "fs/store/links.h"
+#include "fs/store/outbox_internal.h"
 #include "transport/wire/limits.h"
 
 #include <errno.h>
@@ -19,83 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SETTLE_MS = 50, CELL = FTX_EXTENT_MAX };
-
-static struct ftx_item *file_of(struct ftx_store *store, uint64_t id)
-{
-    struct ftx_item *item = ftx_item_find(&store->index, id);
-    return item && item->link && item->box == FTX_OUTBOX && item->kind == FTX_FILE ? item : NULL;
-}
-
-struct ftx_sending *ftx_sending_get(struct ftx_item *item)
-{
-    if (item->as.sending)
-        return item->as.sending;
-    struct ftx_sending *sending = calloc(1, sizeof *sending);
-    if (!sending)
-        return NULL;
-    ftx_stream_init(&sending->stream, item->id, item->op);
-    ftx_list_init(&sending->all);
-    ftx_list_init(&sending->due);
-    ftx_list_init(&sending->tail);
-    ftx_segments_init(&sending->pending);
-    ftx_segments_init(&sending->flying);
-    sending->item = item;
-    ftx_list_append(&item->link->sendings, &sending->all);
-    item->as.sending = sending;
-    return sending;
-}
-
-void ftx_sending_due(struct ftx_log *log, struct ftx_sending *sending)
-{
-    if (!ftx_list_linked(&sending->due))
-        ftx_list_append(&sending->item->link->due, &sending->due);
-    log->wake = true;
-}
-
-/* The OPEN segment is finished: it may be sent. */
-static void close_tail(struct ftx_log *log, struct ftx_sending *sending)
-{
-    if (!sending->has_open)
-        return;
-    sending->has_open = false;
-    struct ftx_segment *open = ftx_segments_at(&sending->pending, sending->open_at);
-    if (open && open->state == FTX_PENDING_OPEN)
-        open->state = FTX_PENDING_DUE;
-    if (sending->open_at < sending->scan)
-        sending->scan = sending->open_at;
-    ftx_sending_due(log, sending);
-}
-
-/* Puts a segment into the pending set and the journal. */
-static int put(struct ftx_log *log, struct ftx_sending *sending, const struct ftx_segment *segment)
-{
-    int err = ftx_segments_put(&sending->pending, segment);
-    if (err)
-        return err;
-    if (segment->offset < sending->scan)
-        sending->scan = segment->offset;
-    if (!sending->dropped)
-        ftx_log_segment(log, sending->item->id, segment);
-    return 0;
-}
-
-/* The item will hold what was not sealed: the first write after a close begins a version. */
-static void reopen(struct ftx_item *item)
-{
-    if (item->state != FTX_ITEM_WRITING)
-        item->version++;
-    item->as.sending->sealed = false;
-    item->state = FTX_ITEM_WRITING;
-    item->error = 0;
-}
-
-static void stamp(struct ftx_log *log, struct ftx_item *item)
-{
-    item->mtime_ns = item->ctime_ns = ftx_now_ns();
-    if (item->linked)
-        ftx_log_item(log, item);
-}
+enum { SETTLE_MS = 50 };
 
 static bool closed_now(const struct ftx_item *item)
 {
@@ -107,258 +25,13 @@ static void seal(struct ftx_log *log, struct ftx_item *item)
     if (item->state != FTX_ITEM_WRITING)
         return;
     item->state = FTX_ITEM_CLOSED;
-    close_tail(log, item->as.sending);
+    ftx_sending_close_tail(log, item->as.sending);
     item->as.sending->touched_ms = ftx_now_ms();
     if (!closed_now(item) && !ftx_list_linked(&item->as.sending->tail))
         ftx_list_append(&log->store->tails, &item->as.sending->tail);
     if (item->linked)
         ftx_log_item(log, item);
     ftx_sending_due(log, item->as.sending);
-}
-
-/* The descriptor of the object, which is made if there is none yet. Lets go of the lock while it
- * opens. */
-static int object_fd(struct ftx_log *log, struct ftx_item *item, int *out_fd)
-{
-    struct ftx_store *store = log->store;
-    if (!item->opened)
-        return -EBADF;
-    if (item->opened->fd < 0) {
-        if (item->object == 0) {
-            item->object = ftx_random_id();
-            if (item->linked)
-                ftx_log_item(log, item);
-        }
-        uint64_t object = item->object;
-        item->opened->n_handles++; /* keeps the item while the lock is off */
-        ftx_log_flush(log);
-        pthread_mutex_unlock(&store->lock);
-        int fd = ftx_object_open(&store->objects, object, O_RDWR | O_CREAT);
-        pthread_mutex_lock(&store->lock);
-        item->opened->n_handles--;
-        if (fd < 0)
-            return fd;
-        if (item->opened->fd < 0)
-            item->opened->fd = fd;
-        else
-            close(fd);
-    }
-    *out_fd = item->opened->fd;
-    return 0;
-}
-
-/* Marks what the write will overwrite as unknown. */
-static int claim(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end)
-{
-    struct ftx_sending *sending = item->as.sending;
-    uint64_t stop = end < item->size ? end : item->size;
-    for (uint64_t at = offset; at < stop;) {
-        uint64_t cell = (at / CELL + 1) * CELL;
-        uint64_t next = cell < stop ? cell : stop;
-        struct ftx_segment segment = {
-            .offset = at, .length = next - at, .kind = FTX_SEGMENT_DATA, .state = FTX_PENDING_OPEN};
-        int err = put(log, sending, &segment);
-        if (err)
-            return err;
-        at = next;
-    }
-    return 0;
-}
-
-/* Prepares a write: the file, its version, what will be overwritten. */
-static int begin_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
-                       int *out_fd)
-{
-    struct ftx_log log;
-    int err = ftx_log_begin(&log, store);
-    if (err)
-        return err;
-    struct ftx_item *item = file_of(store, id);
-    if (!item)
-        err = -ENOENT;
-    else if (!ftx_sending_get(item))
-        err = -ENOMEM;
-    if (!err)
-        err = object_fd(&log, item, out_fd);
-    if (!err) {
-        struct ftx_sending *sending = item->as.sending;
-        if (offset < item->size) {
-            close_tail(&log, sending);
-            reopen(item);
-            if (item->linked)
-                ftx_log_item(&log, item);
-            err = claim(&log, item, offset, end);
-        } else if (item->state != FTX_ITEM_WRITING) {
-            reopen(item);
-            if (item->linked)
-                ftx_log_item(&log, item);
-        }
-    }
-    ftx_log_commit(&log);
-    return err;
-}
-
-/* True if these bytes go on where the OPEN segment ends, in the same cell. */
-static bool extends_tail(const struct ftx_sending *sending, uint64_t offset)
-{
-    if (!sending->has_open || offset % CELL == 0)
-        return false;
-    struct ftx_segment *open = ftx_segments_at(&sending->pending, sending->open_at);
-    return open && open->state == FTX_PENDING_OPEN && open->hashed &&
-           open->offset + open->length == offset;
-}
-
-static void canonical(XXH128_hash_t hash, uint8_t out[16])
-{
-    XXH128_canonical_t bytes;
-    XXH128_canonicalFromHash(&bytes, hash);
-    memcpy(out, bytes.digest, 16);
-}
-
-/* One piece of a write, within one cell. `hash` is that of the piece alone. */
-static int add_piece(struct ftx_log *log, struct ftx_sending *sending, const uint8_t *bytes,
-                     uint64_t offset, size_t size, const uint8_t hash[16])
-{
-    struct ftx_segment segment = {
-        .offset = offset, .length = size, .kind = FTX_SEGMENT_DATA, .hashed = true};
-    bool extends = extends_tail(sending, offset);
-    if (extends)
-        segment.offset = sending->open_at;
-    else
-        close_tail(log, sending);
-    segment.length = offset + size - segment.offset;
-    bool full = (offset + size) % CELL == 0;
-    segment.state = full ? FTX_PENDING_DUE : FTX_PENDING_OPEN;
-    if (!full && !sending->tail_hash && !(sending->tail_hash = XXH3_createState()))
-        return -ENOMEM;
-    if (!extends && !full)
-        XXH3_128bits_reset(sending->tail_hash);
-    if (extends || !full)
-        XXH3_128bits_update(sending->tail_hash, bytes, size);
-    if (extends)
-        canonical(XXH3_128bits_digest(sending->tail_hash), segment.hash);
-    else
-        memcpy(segment.hash, hash, sizeof segment.hash);
-    int err = put(log, sending, &segment);
-    if (err)
-        return err;
-    sending->has_open = !full;
-    sending->open_at = segment.offset;
-    if (full)
-        ftx_sending_due(log, sending);
-    return 0;
-}
-
-/* The end of a cell or of the write, whichever comes first. */
-static size_t piece_size(uint64_t offset, size_t left)
-{
-    uint64_t room = CELL - offset % CELL;
-    return left < room ? left : (size_t)room;
-}
-
-enum { PIECES_MAX = 4 }; /* of one FUSE write: at most 1 MiB and its edges */
-
-struct piece_hashes {
-    uint8_t hash[PIECES_MAX][16];
-};
-
-static void hash_pieces(const uint8_t *bytes, size_t size, uint64_t offset,
-                        struct piece_hashes *out)
-{
-    for (size_t i = 0, done = 0; done < size && i < PIECES_MAX; i++) {
-        size_t n = piece_size(offset + done, size - done);
-        canonical(XXH3_128bits(bytes + done, n), out->hash[i]);
-        done += n;
-    }
-}
-
-/* A hole from the old end to where the write began or the file was stretched. */
-static int add_hole(struct ftx_log *log, struct ftx_item *item, uint64_t end)
-{
-    if (end <= item->size)
-        return 0;
-    struct ftx_segment hole = {.offset = item->size,
-                               .length = end - item->size,
-                               .kind = FTX_SEGMENT_HOLE,
-                               .state = FTX_PENDING_DUE};
-    close_tail(log, item->as.sending);
-    ftx_sending_due(log, item->as.sending);
-    return put(log, item->as.sending, &hole);
-}
-
-static int finish_write(struct ftx_store *store, uint64_t id, const uint8_t *bytes, size_t size,
-                        uint64_t offset, const struct piece_hashes *hashes)
-{
-    struct ftx_log log;
-    int err = ftx_log_begin(&log, store);
-    if (err)
-        return err;
-    struct ftx_item *item = file_of(store, id);
-    struct ftx_sending *sending = item ? ftx_sending_get(item) : NULL;
-    err = sending ? 0 : -ENOMEM;
-    if (!err) {
-        reopen(item);
-        err = add_hole(&log, item, offset);
-    }
-    for (size_t i = 0, done = 0; done < size && !err; i++) {
-        size_t n = piece_size(offset + done, size - done);
-        err = add_piece(&log, sending, bytes + done, offset + done, n, hashes->hash[i]);
-        done += n;
-    }
-    if (!err) {
-        if (offset + size > item->size)
-            item->size = offset + size;
-        sending->touched_ms = ftx_now_ms();
-        if (sending->has_open && !ftx_list_linked(&sending->tail)) {
-            ftx_list_append(&store->tails, &sending->tail);
-            log.wake |= store->tails.next == &sending->tail;
-        }
-        stamp(&log, item);
-    }
-    ftx_log_commit(&log);
-    return err;
-}
-
-/* The disk refused: what was claimed is whatever it is now, and will be sent as that. */
-static void abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end)
-{
-    struct ftx_log log;
-    if (ftx_log_begin(&log, store))
-        return;
-    struct ftx_item *item = file_of(store, id);
-    struct ftx_sending *sending = item ? item->as.sending : NULL;
-    for (struct ftx_segment *segment = sending ? ftx_segments_at(&sending->pending, offset) : NULL;
-         segment && segment->offset < end;
-         segment = ftx_segments_at(&sending->pending, segment->offset + segment->length))
-        if (segment->state == FTX_PENDING_OPEN)
-            segment->state = FTX_PENDING_DUE;
-    if (sending) {
-        sending->has_open = false;
-        sending->scan = 0;
-        ftx_sending_due(&log, sending);
-    }
-    ftx_log_commit(&log);
-}
-
-int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, size_t size,
-                     uint64_t offset)
-{
-    if (size > FTX_OFFSET_MAX - offset || offset > FTX_OFFSET_MAX)
-        return -EFBIG;
-    if (size > (PIECES_MAX - 1) * (size_t)CELL)
-        return -EINVAL;
-    int fd;
-    int err = begin_write(store, id, offset, offset + size, &fd);
-    if (err)
-        return err;
-    err = ftx_object_write(fd, bytes, size, offset);
-    if (err) {
-        abandon_write(store, id, offset, offset + size);
-        return err;
-    }
-    struct piece_hashes hashes;
-    hash_pieces(bytes, size, offset, &hashes);
-    return finish_write(store, id, bytes, size, offset, &hashes);
 }
 
 ssize_t ftx_outbox_read(struct ftx_store *store, uint64_t id, void *out, size_t size,
@@ -368,13 +41,13 @@ ssize_t ftx_outbox_read(struct ftx_store *store, uint64_t id, void *out, size_t 
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = file_of(store, id);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
     int fd = -1;
     uint64_t end = item ? item->size : 0;
     if (!item)
         err = -ENOENT;
     else if (item->object)
-        err = object_fd(&log, item, &fd);
+        err = ftx_outbox_fd(&log, item, &fd);
     ftx_log_commit(&log);
     if (err || offset >= end)
         return err;
@@ -402,7 +75,7 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = file_of(store, id);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
     int fd = -1;
     if (!item)
         err = -ENOENT;
@@ -411,7 +84,7 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
     bool was_open = item && item->opened;
     if (!err && item->object && size < item->size) {
         if (was_open)
-            err = object_fd(&log, item, &fd);
+            err = ftx_outbox_fd(&log, item, &fd);
         else
             fd = ftx_object_open(&store->objects, item->object, O_WRONLY);
         if (!err && (fd < 0 || ftruncate(fd, (off_t)size) < 0))
@@ -421,20 +94,20 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
     }
     if (!err) {
         struct ftx_sending *sending = item->as.sending;
-        close_tail(&log, sending);
-        reopen(item);
+        ftx_sending_close_tail(&log, sending);
+        ftx_sending_reopen(item);
         if (size < item->size) {
             err = ftx_segments_cut(&sending->pending, size, FTX_OFFSET_MAX - size);
             if (!sending->dropped)
                 ftx_log_cut(&log, id, size, FTX_OFFSET_MAX - size);
         } else {
-            err = add_hole(&log, item, size);
+            err = ftx_sending_hole(&log, item, size);
         }
     }
     if (!err) {
         item->size = size;
         item->as.sending->touched_ms = ftx_now_ms();
-        stamp(&log, item);
+        ftx_outbox_stamp(&log, item);
         if (closed_now(item))
             seal(&log, item);
     }
@@ -448,7 +121,7 @@ int ftx_outbox_open(struct ftx_store *store, uint64_t id, bool writer, bool trun
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = file_of(store, id);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
     if (!item)
         err = -ENOENT;
     else if (!item->opened) {
@@ -477,7 +150,7 @@ int ftx_outbox_flush(struct ftx_store *store, uint64_t id)
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = file_of(store, id);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
     if (item)
         seal(&log, item);
     ftx_log_commit(&log);
@@ -490,7 +163,7 @@ int ftx_outbox_fsync(struct ftx_store *store, uint64_t id)
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = file_of(store, id);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
     if (item && item->object)
         ftx_log_written(&log, item->object);
     ftx_log_commit(&log);
@@ -503,7 +176,7 @@ void ftx_outbox_release(struct ftx_store *store, uint64_t id, bool writer)
     bool logged = ftx_log_begin(&log, store) == 0;
     if (!logged)
         pthread_mutex_lock(&store->lock);
-    struct ftx_item *item = file_of(store, id);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
     if (item && item->opened) {
         struct ftx_opened *opened = item->opened;
         opened->n_writers -= writer;
@@ -542,7 +215,7 @@ int64_t ftx_outbox_settle(struct ftx_store *store, int64_t now_ms)
             continue;
         }
         ftx_list_remove(&sending->tail);
-        close_tail(&log, sending);
+        ftx_sending_close_tail(&log, sending);
         ftx_sending_due(&log, sending);
     }
     log.wake = false; /* the loop asked */

@@ -25,6 +25,7 @@ static void fill_attr(const struct ftx_item *item, struct ftx_attr *out)
     *out = (struct ftx_attr){.id = item->id,
                              .size = item->size,
                              .bytes_here = item->size,
+                             .object = item->object,
                              .mtime_ns = item->mtime_ns,
                              .ctime_ns = item->ctime_ns,
                              .n_links = 1,

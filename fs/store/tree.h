@@ -20,7 +20,8 @@ enum ftx_place {
 struct ftx_attr {
     uint64_t id;
     uint64_t size;
-    uint64_t bytes_here; /* what takes room on the disk */
+    uint64_t bytes_here; /* what of it is in the store, as far as the index knows */
+    uint64_t object;     /* where the bytes are; 0: none */
     int64_t mtime_ns, ctime_ns;
     uint32_t n_links;
     uint16_t mode; /* nine permission bits */

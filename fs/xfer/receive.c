@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -292,6 +293,19 @@ static void seal_done(struct ftx_inbound_record *r, struct seal *seal)
     r->n_open--;
 }
 
+/* Copies a range of the base; what lies beyond its object's end is a hole in both. */
+static int copy_range(int from, int to, const struct ftx_range *range)
+{
+    struct stat st;
+    if (fstat(from, &st) < 0)
+        return -errno;
+    uint64_t end = (uint64_t)st.st_size;
+    if (range->offset >= end)
+        return 0;
+    uint64_t length = range->length < end - range->offset ? range->length : end - range->offset;
+    return ftx_object_copy(from, to, range->offset, length);
+}
+
 static void run_copy(struct ftx_work *work)
 {
     struct ftx_inbound_record *r = ftx_list_of(work, struct ftx_inbound_record, work);
@@ -301,7 +315,7 @@ static void run_copy(struct ftx_work *work)
     int to = from < 0 ? from : ftx_object_open(objects, check->object, O_RDWR | O_CREAT);
     r->copy_err = to < 0 ? to : 0;
     for (size_t i = 0; i < check->n && !r->copy_err; i++)
-        r->copy_err = ftx_object_copy(from, to, check->ranges[i].offset, check->ranges[i].length);
+        r->copy_err = copy_range(from, to, &check->ranges[i]);
     if (to >= 0)
         close(to);
     if (from >= 0)
