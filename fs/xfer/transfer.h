@@ -11,6 +11,11 @@
 
 struct ftx_inbound_record;
 
+struct ftx_refused {
+    uint64_t item;
+    uint8_t reason;
+};
+
 struct ftx_transfer {
     struct ftx_list node; /* xfer->transfers */
     struct ftx_xfer *xfer;
@@ -18,14 +23,19 @@ struct ftx_transfer {
     struct ftx_link *link; /* the store's; lives as long as it */
     struct ftx_peer *peer;
     struct ftx_engine *engine; /* NULL: no session */
+    bool leaving;              /* its link was removed; the peer says `gone` when it is */
     unsigned n_saving;         /* identities on their way to the database */
+    uint64_t unsaved_token;    /* one for which there was no memory; 0: none */
     uint8_t op[FTX_OP_MAX];    /* what the engine's `op` gave last */
 
     /* receive.c */
     struct ftx_inbound_record *record; /* being taken in */
     struct ftx_list records;           /* records that are not durable yet, oldest first */
     unsigned n_working;                /* jobs at workers */
-    uint64_t generation;    /* counts sessions: answers of workers to an old one are dropped */
+    uint64_t generation;         /* counts sessions: answers of workers to an old one are dropped */
+    struct ftx_refused *refused; /* operations that were: told again in each session */
+    size_t n_refused;
+    int failed;             /* what came cannot be stored: the session ends at the next turn */
     bool preparing;         /* a session waits until all is written and committed ... */
     uint64_t prepare_entry; /* ... up to this journal entry */
     uint64_t *unfinished;   /* items whose holdings are being told */
@@ -47,6 +57,8 @@ bool ftx_transfer_send_due(struct ftx_transfer *transfer);
 /* receive.c */
 void ftx_transfer_receive_begin(struct ftx_transfer *transfer);
 void ftx_transfer_receive_end(struct ftx_transfer *transfer);
+/* The transfer goes away. */
+void ftx_transfer_receive_free(struct ftx_transfer *transfer);
 /* The store committed more, or a worker is back: completes, acknowledges, answers `prepare`. */
 void ftx_transfer_receive_advance(struct ftx_transfer *transfer);
 

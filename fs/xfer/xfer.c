@@ -104,33 +104,42 @@ static void on_row_written(void *ctx, int err)
     ftx_xfer_wake(xfer);
 }
 
+static void fill_row(const struct ftx_peer_identity *identity, struct ftx_link_row *row)
+{
+    row->state = (uint8_t)identity->stage;
+    row->guesses = identity->guesses;
+    row->enrolled = identity->stage != FTX_PEER_ARMED;
+    memcpy(row->code, identity->code, sizeof row->code);
+    memcpy(row->label, identity->label, sizeof row->label);
+    memcpy(row->static_secret, identity->keys.static_secret, 32);
+    memcpy(row->static_public, identity->keys.static_public, 32);
+    memcpy(row->peer_public, identity->keys.peer_public, 32);
+    memcpy(row->link_secret, identity->keys.link_secret, 32);
+    row->session = identity->session;
+}
+
+/* Always answered: what could not even be queued, with its error. */
 static void save_identity(void *ctx, const struct ftx_peer_identity *identity, uint64_t token)
 {
     struct ftx_transfer *t = ctx;
     struct ftx_link_row row;
     struct save *save = calloc(1, sizeof *save);
-    int err = save ? ftx_link_get(t->store, t->link->row.id, &row) : -ENOMEM;
+    if (!save) {
+        t->unsaved_token = token;
+        ftx_xfer_wake(t->xfer);
+        return;
+    }
+    *save = (struct save){.transfer = t, .token = token};
+    ftx_list_init(&save->node);
+    t->n_saving++;
+    int err = ftx_link_get(t->store, t->link->row.id, &row);
     if (!err) {
-        *save = (struct save){.transfer = t, .token = token};
-        ftx_list_init(&save->node);
-        row.state = (uint8_t)identity->stage;
-        row.guesses = identity->guesses;
-        row.enrolled = identity->stage != FTX_PEER_ARMED;
-        memcpy(row.code, identity->code, sizeof row.code);
-        memcpy(row.label, identity->label, sizeof row.label);
-        memcpy(row.static_secret, identity->keys.static_secret, 32);
-        memcpy(row.static_public, identity->keys.static_public, 32);
-        memcpy(row.peer_public, identity->keys.peer_public, 32);
-        memcpy(row.link_secret, identity->keys.link_secret, 32);
-        row.session = identity->session;
+        fill_row(identity, &row);
         err = ftx_link_put(t->store, &row, on_row_written, save);
-        t->n_saving += !err;
     }
     sodium_memzero(&row, sizeof row);
-    if (err) {
-        ftx_log(FTX_LOG_ERROR, "a link's keys cannot be written: %s", ftx_err_text(err));
-        free(save);
-    }
+    if (err)
+        on_row_written(save, err);
 }
 
 static void prepare(void *ctx)
@@ -176,6 +185,14 @@ static int read_extent(void *ctx, struct ftx_source *source, uint8_t *out)
     return ftx_outgoing_read(t->store, source, out);
 }
 
+/* The peer is freed: nothing of it calls any more. */
+static void gone(void *ctx)
+{
+    struct ftx_transfer *t = ctx;
+    t->peer = NULL;
+    ftx_xfer_reap(t);
+}
+
 static const struct ftx_peer_host host = {
     .app = &ftx_transfer_app,
     .read = read_extent,
@@ -184,6 +201,7 @@ static const struct ftx_peer_host host = {
     .begin = begin,
     .end = end,
     .health = health,
+    .gone = gone,
 };
 
 /* -- transfers come and go with links -- */
@@ -249,17 +267,8 @@ void ftx_xfer_reap(struct ftx_transfer *t)
     if (t->peer || t->n_working || t->n_saving)
         return;
     ftx_list_remove(&t->node);
+    ftx_transfer_receive_free(t);
     free(t);
-}
-
-static void let_go(struct ftx_transfer *t)
-{
-    if (!t->peer)
-        return;
-    struct ftx_peer *peer = t->peer;
-    t->peer = NULL;
-    ftx_peer_remove(peer);
-    ftx_xfer_reap(t);
 }
 
 /* New links get a transfer, removed ones lose theirs. */
@@ -281,8 +290,10 @@ static void match_links(struct ftx_xfer *xfer)
         pthread_mutex_lock(&xfer->store->lock);
         bool removed = t->link->removed;
         pthread_mutex_unlock(&xfer->store->lock);
-        if (removed)
-            let_go(t);
+        if (removed && !t->leaving) {
+            t->leaving = true;
+            ftx_peer_remove(t->peer);
+        }
     }
 }
 
@@ -299,11 +310,21 @@ static void tell_saved(struct ftx_xfer *xfer)
         struct save *save = ftx_list_of(node, struct save, node);
         struct ftx_transfer *t = save->transfer;
         t->n_saving--;
+        if (save->err)
+            ftx_log(FTX_LOG_ERROR, "a link's keys cannot be written: %s", ftx_err_text(save->err));
         if (t->peer)
             ftx_peer_saved(t->peer, save->token, save->err);
         else
             ftx_xfer_reap(t);
         free(save);
+    }
+    for (struct ftx_list *node = xfer->transfers.next; node != &xfer->transfers;
+         node = node->next) {
+        struct ftx_transfer *t = ftx_list_of(node, struct ftx_transfer, node);
+        uint64_t token = t->unsaved_token;
+        t->unsaved_token = 0;
+        if (token && t->peer)
+            ftx_peer_saved(t->peer, token, -ENOMEM);
     }
 }
 
@@ -340,7 +361,7 @@ static void turn(struct ftx_xfer *xfer)
         any |= t->link->ops_due;
         t->link->ops_due = false;
         pthread_mutex_unlock(&xfer->store->lock);
-        if (any && t->peer) {
+        if (any && t->peer && !t->leaving) {
             ftx_peer_kick(t->peer);
             if (!uv_is_active((uv_handle_t *)&xfer->rate))
                 uv_timer_start(&xfer->rate, on_rate, RATE_MS, RATE_MS);
@@ -412,8 +433,11 @@ void ftx_xfer_stop(struct ftx_xfer *xfer)
 
 void ftx_xfer_free(struct ftx_xfer *xfer)
 {
-    for (struct ftx_list *node; (node = ftx_list_pop(&xfer->transfers));)
-        free(ftx_list_of(node, struct ftx_transfer, node));
+    for (struct ftx_list *node; (node = ftx_list_pop(&xfer->transfers));) {
+        struct ftx_transfer *t = ftx_list_of(node, struct ftx_transfer, node);
+        ftx_transfer_receive_free(t);
+        free(t);
+    }
     for (struct ftx_list *node; (node = ftx_list_pop(&xfer->saved));)
         free(ftx_list_of(node, struct save, node));
     pthread_mutex_destroy(&xfer->lock);

@@ -119,11 +119,11 @@ void ftx_connection_settle(struct ftx_connection *c)
 
 void ftx_connection_flow(struct ftx_connection *c)
 {
-    bool reading = !c->paused && !c->told && !c->ended;
+    bool reading = !c->told && !c->ended;
     if (c->phase == FTX_CONNECTION_HANDSHAKE)
         reading = reading && c->secret->handshake.want == FTX_WANT_BYTES;
-    else
-        reading = reading && c->phase == FTX_CONNECTION_RECORDS && c->inbound_bytes < OPENING_MAX;
+    else if (c->phase == FTX_CONNECTION_RECORDS)
+        reading = reading && !c->paused && c->inbound_bytes < OPENING_MAX;
     if (!c->pipe || reading == c->reading)
         return;
     c->reading = reading;
@@ -210,6 +210,8 @@ static void on_alloc(void *owner, uint8_t **out_bytes, size_t *out_size)
         ftx_connection_read_room(c, out_bytes, out_size);
         return;
     }
+    if (c->phase == FTX_CONNECTION_FINISHING)
+        c->early_end = 0; /* nobody wants it */
     *out_bytes = c->early + c->early_end;
     *out_size = sizeof c->early - c->early_end;
 }

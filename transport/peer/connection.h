@@ -33,14 +33,13 @@ struct ftx_connection_events {
     void (*wants)(void *owner, struct ftx_connection *c, enum ftx_handshake_want want);
     /* Some bytes of records came. */
     void (*heard)(void *owner, struct ftx_connection *c);
-    /* The next record, opened: its plain text stands in `whole`, a block that is the owner's now.
-     */
+    /* The next record, opened: `plain` stands in `whole`, a block that is the owner's now. */
     void (*record)(void *owner, struct ftx_connection *c, const uint8_t *plain, size_t size,
                    void *whole);
     /* A plan comes back, once; sent: its record will be written. May come inside
      * ftx_connection_send. */
     void (*built)(void *owner, struct ftx_connection *c, struct ftx_plan *plan, bool sent);
-    /* There is room again. */
+    /* `size` bytes of a record are with the transport: there may be room again. */
     void (*written)(void *owner, struct ftx_connection *c, size_t size);
     /* Nothing will come any more, UV_EOF or what broke; at most once; the owner then closes. May
      * come inside any call but new. */
@@ -52,7 +51,7 @@ struct ftx_connection_events {
 enum ftx_connection_phase {
     FTX_CONNECTION_HANDSHAKE,
     FTX_CONNECTION_RECORDS,
-    FTX_CONNECTION_FINISHING, /* writes what was given, reads nothing */
+    FTX_CONNECTION_FINISHING, /* writes what was given, drops what comes */
     FTX_CONNECTION_CLOSED,
 };
 
@@ -143,12 +142,15 @@ void ftx_connection_resume(struct ftx_connection *c);
 /* False: enough is queued for sending, wait for `written`. */
 bool ftx_connection_has_room(const struct ftx_connection *c);
 
-/* Builds, seals and writes the plan's record after those before it. The plan comes back in `built`.
- */
+/* Builds, seals and writes the plan's record, in order. The plan comes back in `built`. */
 void ftx_connection_send(struct ftx_connection *c, struct ftx_plan *plan, ftx_plan_read_fn read,
                          void *read_ctx);
 
-/* Closes when all that was given is with the transport, or after half a second. */
+/*
+ * Closes when the peer has: what it is about to be told makes it do so; after half a second anyway.
+ * Nothing to tell: at once. (A socket that is closed with bytes unread takes back what is still on
+ * its way.)
+ */
 void ftx_connection_finish(struct ftx_connection *c);
 /* Closes at once. Harmless if it is closed. */
 void ftx_connection_close(struct ftx_connection *c);

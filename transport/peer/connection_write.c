@@ -76,8 +76,8 @@ static void on_written(struct ftx_pipe_write *write, int err)
         ftx_connection_fail(c, err);
     else if (c->phase == FTX_CONNECTION_RECORDS && !c->told)
         c->events->written(c->owner, c, size);
-    else if (c->phase == FTX_CONNECTION_FINISHING && ftx_list_empty(&c->outbound))
-        ftx_connection_close(c);
+    else if (c->phase == FTX_CONNECTION_FINISHING && c->ended && ftx_list_empty(&c->outbound))
+        ftx_connection_close(c); /* the peer has left before */
     ftx_connection_job_back(c);
 }
 
@@ -139,9 +139,10 @@ bool ftx_connection_has_room(const struct ftx_connection *c)
 void ftx_connection_send(struct ftx_connection *c, struct ftx_plan *plan, ftx_plan_read_fn read,
                          void *read_ctx)
 {
-    assert(c->phase == FTX_CONNECTION_RECORDS);
     size_t plain = plan->size > FTX_MESSAGE_SMALL_MAX ? plan->size : FTX_MESSAGE_SMALL_MAX;
-    struct outbound *out = outbound_new(c, FTX_RECORD_HEAD + plain + FTX_TAG_SIZE);
+    struct outbound *out = NULL;
+    if (c->phase == FTX_CONNECTION_RECORDS)
+        out = outbound_new(c, FTX_RECORD_HEAD + plain + FTX_TAG_SIZE);
     if (!out) {
         c->events->built(c->owner, c, plan, false);
         ftx_connection_fail(c, -ENOMEM);

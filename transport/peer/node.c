@@ -6,6 +6,7 @@
  * said a valid Hello goes: an honest dialler says it at once.
  */
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,29 +26,27 @@ static void on_ended(void *owner, struct ftx_connection *c, int err)
 }
 
 /*
- * The link that a Hello is for. Labels are short, so that two codes may share one: an opposite role
- * is better, then fewer failed guesses (each wrong choice costs one).
+ * The link that a Hello is for; one in the opposite role if there is one. Labels are short: codes
+ * may share one, and each wrong choice costs both ends a guess. So chance decides: by any fixed
+ * order two dialers could miss each other until all is locked.
  */
 static struct ftx_peer *find_peer(const struct ftx_node *node, const struct ftx_hello *hello,
                                   struct ftx_handshake_link *out_link)
 {
-    struct ftx_peer *best = NULL;
-    unsigned best_cost = 0;
+    struct ftx_peer *found = NULL;
+    uint32_t n_opposite = 0;
     for (struct ftx_list *it = node->peers.next; it != &node->peers; it = it->next) {
         struct ftx_peer *peer = ftx_list_of(it, struct ftx_peer, in_node);
         struct ftx_handshake_link link;
         if (!ftx_peer_link(peer, hello->mode, &link) || !ftx_hello_matches(hello, &link))
             continue;
-        unsigned cost = peer->identity->guesses;
-        if (hello->role == peer->identity->role)
-            cost += FTX_GUESSES_MAX;
-        if (best && cost >= best_cost)
-            continue;
-        best = peer;
-        best_cost = cost;
-        *out_link = link;
+        bool opposite = hello->role != peer->identity->role;
+        if (opposite ? randombytes_uniform(++n_opposite) == 0 : !found) {
+            found = peer;
+            *out_link = link;
+        }
     }
-    return best;
+    return found;
 }
 
 static void on_wants(void *owner, struct ftx_connection *c, enum ftx_handshake_want want)
@@ -141,7 +140,6 @@ static void on_life_closed(uv_handle_t *handle)
 
 void ftx_node_stop(struct ftx_node *node, void (*closed)(void *ctx), void *ctx)
 {
-    node->stopping = true;
     node->closed = closed;
     node->closed_ctx = ctx;
     uv_close((uv_handle_t *)&node->life, on_life_closed);

@@ -5,8 +5,7 @@
  * handshakes that nobody has claimed yet. Loop thread only, but for the two functions of the host
  * that say otherwise.
  *
- *   armed --PAIR--> enrolled --RESUME--> session (engine) --any end--> back-off 1 2 4 .. 60 s with
- * jitter --> RESUME ...
+ *   armed --PAIR--> enrolled --RESUME--> session (engine) --any end--> back-off --> RESUME ...
  */
 #ifndef FTX_PEER_PEER_H
 #define FTX_PEER_PEER_H
@@ -48,8 +47,10 @@ struct ftx_peer_host {
     const struct ftx_engine_app *app; /* its ctx is the same */
     /* Worker thread: bytes of an extent (ftx_plan_read_fn). */
     ftx_plan_read_fn read;
-    /* Write the identity durably, after those before it, then call ftx_peer_saved with the same
-     * token, later, on the loop thread. */
+    /*
+     * Write the identity durably, after those before it, then call ftx_peer_saved with the same
+     * token and the error, later, on the loop thread; always: the link waits for it.
+     */
     void (*save)(void *ctx, const struct ftx_peer_identity *identity, uint64_t token);
     /*
      * A session is about to begin: call ftx_peer_ready (later or now) when nothing of the last one
@@ -57,18 +58,22 @@ struct ftx_peer_host {
      * connection breaks meanwhile neither begin nor end follow, but another prepare some day.
      */
     void (*prepare)(void *ctx);
-    void (*begin)(void *ctx,
-                  struct ftx_engine *engine); /* the session runs: streams may be made due */
-    void (*end)(void *ctx,
-                int reason); /* it is over: no worker reads for it any more, the engine is closed */
-    void (*health)(void *ctx, enum ftx_peer_health health,
-                   const char *address); /* when it changes; the address of CONNECTED, else "" */
-    void (*gone)(
-        void *ctx); /* after ftx_peer_remove or ftx_node_stop: the last call; may be NULL */
+    /* The session runs: streams may be made due. */
+    void (*begin)(void *ctx, struct ftx_engine *engine);
+    /* It is over: the engine is closed, and no worker reads for it any more. */
+    void (*end)(void *ctx, int reason);
+    /* When it changes; `address` is that of CONNECTED, else "". */
+    void (*health)(void *ctx, enum ftx_peer_health health, const char *address);
+    /* After ftx_peer_remove or ftx_node_stop: the last call, `ctx` is not used any more. May be
+     * NULL. */
+    void (*gone)(void *ctx);
 };
 
-/* Makes the node; dials `dial` (n of them, copied) for every link; `listen` NULL: does not listen.
- * *out_node even serves without links. -EADDRINUSE and the like. */
+/*
+ * Makes the node; dials `dial` (n of them, copied) for every link; `listen` NULL: does not listen.
+ * *out_node even serves without links. The program has called sodium_init, and ignores SIGPIPE
+ * (libuv writes without MSG_NOSIGNAL). -EADDRINUSE and the like.
+ */
 int ftx_node_new(uv_loop_t *loop, const struct ftx_address *listen, const struct ftx_address *dial,
                  size_t n_dial, struct ftx_node **out_node);
 /* The port it listens on, 0: none. */

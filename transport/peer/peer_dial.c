@@ -113,6 +113,12 @@ void ftx_peer_dial_failed(struct ftx_peer *peer, bool data)
     ftx_peer_rest(peer);
 }
 
+static void rest_for(struct ftx_peer *peer, uint64_t ms)
+{
+    peer->rest_until_ms = uv_now(peer->node->loop) + ms;
+    uv_timer_start(&peer->retry, on_retry, ms, 0);
+}
+
 void ftx_peer_rest(struct ftx_peer *peer)
 {
     if (!may_dial(peer) || uv_is_active((uv_handle_t *)&peer->retry))
@@ -121,7 +127,7 @@ void ftx_peer_rest(struct ftx_peer *peer)
     ms += randombytes_uniform((uint32_t)(ms * 2 / 5)) - ms / 5;
     peer->rests++;
     peer->rest_since_ms = uv_now(peer->node->loop);
-    uv_timer_start(&peer->retry, on_retry, ms, 0);
+    rest_for(peer, ms);
 }
 
 void ftx_peer_dial_at_once(struct ftx_peer *peer)
@@ -129,17 +135,18 @@ void ftx_peer_dial_at_once(struct ftx_peer *peer)
     peer->rests = 0;
     peer->round = 0;
     peer->rest_since_ms = uv_now(peer->node->loop);
-    uv_timer_start(&peer->retry, on_retry, 0, 0);
+    rest_for(peer, 0);
 }
 
 void ftx_peer_dial_kick(struct ftx_peer *peer)
 {
     if (!uv_is_active((uv_handle_t *)&peer->retry))
         return;
-    uint64_t age_ms = uv_now(peer->node->loop) - peer->rest_since_ms;
+    uint64_t now_ms = uv_now(peer->node->loop);
+    uint64_t age_ms = now_ms - peer->rest_since_ms;
     uint64_t wait_ms = age_ms < KICK_MS ? KICK_MS - age_ms : 0;
-    if (wait_ms < uv_timer_get_due_in(&peer->retry))
-        uv_timer_start(&peer->retry, on_retry, wait_ms, 0);
+    if (now_ms + wait_ms < peer->rest_until_ms)
+        rest_for(peer, wait_ms);
 }
 
 void ftx_peer_dial_data(struct ftx_peer *peer)

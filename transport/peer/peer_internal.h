@@ -24,13 +24,11 @@ struct ftx_node {
     size_t n_dial;
     unsigned n_data;
     struct ftx_list peers;
-    struct ftx_list
-        unclaimed; /* accepted, oldest first, until a link claims them or they are gone */
+    struct ftx_list unclaimed; /* accepted, oldest first: no link has claimed them */
     struct ftx_gate gate;
     unsigned n_pending; /* accepted connections that are not proven */
     unsigned n_peers;   /* not freed yet */
     uv_timer_t life;    /* never started: its closing begins the end */
-    bool stopping;
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
@@ -48,6 +46,7 @@ struct ftx_peer_session {
     unsigned n_connections;
     unsigned n_left;   /* of them, not gone yet */
     bool connected;    /* both ends said START */
+    bool failed;       /* the application could not go on: trying again soon would not help */
     bool no_more_data; /* a data connection failed: this session does without */
     int reason;        /* CLOSING: why */
     uint64_t began_ms;
@@ -71,7 +70,7 @@ struct ftx_peer {
 
     /* peer_dial.c */
     uv_timer_t retry; /* active: resting between two rounds */
-    uint64_t rest_since_ms;
+    uint64_t rest_since_ms, rest_until_ms;
     unsigned rests;                 /* how many in a row: the next is longer */
     unsigned round;                 /* ENROLLED: even RESUME, odd PAIR */
     size_t address, tried;          /* in node->dial; how many of them this round */

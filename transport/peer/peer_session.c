@@ -18,7 +18,7 @@
 enum {
     GOOD_SESSION_MS =
         10 * 1000, /* a session that lived that long, or moved that much, was a good one */
-    GOOD_SESSION_BYTES = 64 << 10,
+    GOOD_SESSION_BYTES = 256, /* more than both ends say before content */
 };
 
 static uint64_t now_ms(const struct ftx_peer *peer)
@@ -226,18 +226,18 @@ void ftx_peer_on_tick(uv_timer_t *tick)
 
 /* -- its end -- */
 
-/* What the engine still has to say, on the control connection; then that closes by itself. */
-static void say_goodbye(struct ftx_peer *peer, struct ftx_connection *control)
+/* What the engine still has to say goes out on the control connection, which then closes by itself;
+ * false: nothing. */
+static bool say_goodbye(struct ftx_peer *peer, struct ftx_connection *control)
 {
     struct ftx_plan *plan = NULL;
-    if (control->phase == FTX_CONNECTION_RECORDS && !control->told)
+    if (peer->session.engine.state == FTX_ENGINE_ENDED && !control->told)
         plan = ftx_engine_pull(&peer->session.engine, 0, now_ms(peer));
-    if (!plan) {
-        ftx_connection_close(control);
-        return;
-    }
+    if (!plan)
+        return false;
     ftx_connection_send(control, plan, peer->host->read, peer->ctx);
     ftx_connection_finish(control);
+    return true;
 }
 
 void ftx_peer_session_end(struct ftx_peer *peer, int reason)
@@ -256,28 +256,33 @@ void ftx_peer_session_end(struct ftx_peer *peer, int reason)
         ftx_peer_dial_cancel(peer);
     if (peer->attempt && peer->attempt->data)
         ftx_peer_drop(peer, peer->attempt);
-    for (unsigned i = session->n_connections; i-- > 0;) {
-        struct ftx_connection *c = session->connections[i];
-        c->place = FTX_PLACE_OUT;
-        if (i == 0 && session->engine.state == FTX_ENGINE_ENDED)
-            say_goodbye(peer, c);
+    for (unsigned i = 0; i < session->n_connections; i++)
+        session->connections[i]->place = FTX_PLACE_OUT;
+    bool leaving = say_goodbye(peer, session->connections[0]);
+    for (unsigned i = leaving; i < session->n_connections; i++)
+        if (leaving)
+            ftx_connection_pause(session->connections[i]); /* closed after the GOODBYE */
         else
-            ftx_connection_close(c);
-    }
+            ftx_connection_close(session->connections[i]);
 }
 
 static bool was_good(const struct ftx_peer *peer)
 {
     const struct ftx_peer_session *session = &peer->session;
-    return session->connected && (now_ms(peer) - session->began_ms > GOOD_SESSION_MS ||
-                                  session->moved_bytes > GOOD_SESSION_BYTES);
+    return session->connected && !session->failed &&
+           (now_ms(peer) - session->began_ms > GOOD_SESSION_MS ||
+            session->moved_bytes > GOOD_SESSION_BYTES);
 }
 
 void ftx_peer_session_gone(struct ftx_peer *peer)
 {
     struct ftx_peer_session *session = &peer->session;
-    if (--session->n_left > 0)
+    if (--session->n_left > 0) {
+        for (struct ftx_list *it = peer->connections.next; it != &peer->connections; it = it->next)
+            if (ftx_list_of(it, struct ftx_connection, node)->in_session)
+                ftx_connection_close(ftx_list_of(it, struct ftx_connection, node));
         return;
+    }
     int reason = session->reason;
     if (was_good(peer))
         peer->rests = 0;
@@ -297,6 +302,8 @@ void ftx_peer_session_gone(struct ftx_peer *peer)
 
 void ftx_peer_fail(struct ftx_peer *peer, int err)
 {
-    if (peer->session.state == FTX_SESSION_RUNNING)
-        ftx_peer_session_end(peer, err);
+    if (peer->session.state != FTX_SESSION_RUNNING)
+        return;
+    peer->session.failed = true;
+    ftx_peer_session_end(peer, err);
 }

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/* Sessions between two paired ends: content arrives, whatever the network does to them. */
+#include "tests/peer/link.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/base/err.h"
+#include "transport/peer/peer_internal.h"
+
+enum { BIG = 8 << 20 };
+
+static struct link both; /* of the running case */
+
+/* The same session with the same connections at both ends. */
+static bool runs_with_data(unsigned n_data)
+{
+    return link_connected(&both) && both.ends[S].engine->n_connections == 1 + n_data &&
+           both.ends[R].engine->n_connections == 1 + n_data;
+}
+
+static void open_paired_with_data(unsigned n_data)
+{
+    link_open(&both, CODE, CODE);
+    link_start(&both, S);
+    link_start(&both, R);
+    ftx_node_set_data_connections(both.ends[S].node, n_data);
+    test_loop_await(&both.loop, runs_with_data(n_data));
+}
+
+static void open_paired(void)
+{
+    open_paired_with_data(0);
+}
+
+/* What can happen now has happened. */
+static void settle(void)
+{
+    size_t unchanged = 0;
+    test_loop_settle(&both.loop, &unchanged);
+}
+
+static void await_delivered(int from)
+{
+    test_loop_await(&both.loop, end_delivered(&both.ends[from]));
+    assert_arrived(&both.ends[from], &both.ends[1 - from]);
+}
+
+static void content_arrives_both_ways(void **state)
+{
+    (void)state;
+    open_paired();
+    for (int i = 0; i < 2; i++) {
+        end_send(&both.ends[i], BIG);
+        end_send(&both.ends[i], 0);
+        end_send(&both.ends[i], 1);
+        end_send(&both.ends[i], PIECE + 1);
+    }
+    await_delivered(S);
+    await_delivered(R);
+    assert_int_equal(both.ends[S].n_begun, 1);
+    link_close(&both);
+}
+
+static void content_armed_before_pairing_arrives(void **state)
+{
+    (void)state;
+    link_open(&both, CODE, CODE);
+    end_send(&both.ends[S], PIECE);
+    end_send(&both.ends[R], PIECE);
+    link_start(&both, S);
+    link_start(&both, R);
+    await_delivered(S);
+    await_delivered(R);
+    link_close(&both);
+}
+
+static void data_connections_carry_content(void **state)
+{
+    (void)state;
+    open_paired_with_data(2);
+    end_send(&both.ends[S], BIG);
+    end_send(&both.ends[R], BIG);
+    await_delivered(S);
+    await_delivered(R);
+    assert_int_equal(both.ends[S].n_begun, 1);
+
+    proxy_cut(&both.ways[R]); /* all three are one session */
+    test_loop_await(&both.loop, both.ends[S].n_begun == 2 && runs_with_data(2));
+    link_close(&both);
+}
+
+static void cut_while_content_flows_resumes(void **state)
+{
+    (void)state;
+    for (unsigned n_data = 0; n_data <= 2; n_data += 2) {
+        link_open(&both, CODE, CODE);
+        both.dials[R] = false;
+        link_start(&both, S);
+        link_start(&both, R);
+        ftx_node_set_data_connections(both.ends[S].node, n_data);
+        test_loop_await(&both.loop, link_connected(&both));
+        for (size_t i = 1; i <= 3; i++) {
+            end_send(&both.ends[S], BIG);
+            end_send(&both.ends[R], BIG);
+            both.ways[R].cut_at = both.ways[R].n_passed + i * (BIG / 3);
+        }
+        await_delivered(S);
+        await_delivered(R);
+        assert_true(both.ends[S].n_begun > 1);
+        assert_int_equal(both.ways[R].cut_at, 0);
+        link_close(&both);
+    }
+}
+
+static void flipped_bit_ends_the_session_and_content_arrives(void **state)
+{
+    (void)state;
+    for (uint64_t at = 1; at < 3 << 20; at = at * 5 + 3) {
+        link_open(&both, CODE, CODE);
+        both.dials[R] = false;
+        link_start(&both, S);
+        link_start(&both, R);
+        test_loop_await(&both.loop, link_connected(&both));
+        end_send(&both.ends[S], BIG);
+        both.ways[R].flip_at = both.ways[R].n_passed + at;
+        await_delivered(S);
+        assert_int_equal(both.ways[R].flip_at, 0);
+        assert_true(both.ends[S].n_ended >= 1 && both.ends[R].n_ended >= 1);
+        link_close(&both);
+    }
+}
+
+/* One end dies without a word: the other holds a session that is dead, until a new one replaces it.
+ */
+static void silent_death_is_replaced(void **state)
+{
+    (void)state;
+    for (int which = 0; which < 2; which++) {
+        open_paired();
+        struct end *other = &both.ends[1 - which];
+        both.ways[S].frozen = both.ways[R].frozen = true;
+        end_stop(&both.ends[which]);
+        assert_non_null(other->engine);
+        uint64_t session = other->engine->session;
+        struct proxy fresh[2];
+        for (int i = 0; i < 2; i++) {
+            proxy_open(&fresh[i], &both.loop.uv);
+            fresh[i].target = ftx_node_port(other->node);
+        }
+        struct proxy *old = both.ends[which].way_in;
+        both.ends[which].way_in = &fresh[1];
+        end_start(&both.ends[which], &fresh[0]);
+        end_send(&both.ends[which], PIECE);
+        test_loop_await(&both.loop, link_connected(&both));
+        assert_true(other->engine->session > session);
+        assert_int_equal(other->n_ended, 1);
+        assert_int_equal(other->end_reason, FTX_EREPLACED);
+        await_delivered(which);
+        both.ways[S].frozen = both.ways[R].frozen = false;
+        end_stop(&both.ends[which]);
+        both.ends[which].way_in = old;
+        for (int i = 0; i < 2; i++)
+            proxy_close(&fresh[i]);
+        link_close(&both);
+    }
+}
+
+static void pass_seconds(unsigned seconds)
+{
+    for (unsigned i = 0; i < seconds; i += 5) {
+        clock_ahead_ms += 5000;
+        for (int end = 0; end < 2; end++)
+            if (both.ends[end].engine)
+                ftx_peer_on_tick(&both.ends[end].peer->tick);
+        settle();
+    }
+}
+
+/* Silence, both ways or one: each end notices by itself, and they meet again when it is over. */
+static void silence_is_noticed_and_healed(void **state)
+{
+    (void)state;
+    for (int both_ways = 0; both_ways < 2; both_ways++) {
+        open_paired();
+        pass_seconds(60); /* idle is not silent */
+        assert_true(link_connected(&both));
+        for (int i = 0; i < 2; i++) {
+            both.ways[i].frozen = both_ways;
+            both.ways[i].deaf = true;
+        }
+        end_send(&both.ends[S], PIECE);
+        pass_seconds(FTX_DEAD_MS / 1000 - 5);
+        assert_true(both.ends[S].n_ended == 0 && both.ends[R].n_ended == 0);
+        pass_seconds(10);
+        test_loop_await(&both.loop, both.ends[S].n_ended == 1 && both.ends[R].n_ended == 1);
+        assert_true(both.ends[S].end_reason == -ETIMEDOUT || both.ends[R].end_reason == -ETIMEDOUT);
+        for (int i = 0; i < 2; i++)
+            both.ways[i].frozen = both.ways[i].deaf = false;
+        test_loop_await(&both.loop, link_connected(&both));
+        await_delivered(S);
+        link_close(&both);
+    }
+}
+
+/* An application that takes its time is not a dead connection. */
+static void paused_reading_is_not_silence(void **state)
+{
+    (void)state;
+    open_paired();
+    both.ends[R].hold = true;
+    for (int i = 0; i < 3; i++)
+        end_send(&both.ends[S], (uint64_t)N_PIECES * PIECE);
+    test_loop_await(&both.loop, both.ends[R].held_bytes >= FTX_PEER_HELD_MAX);
+    pass_seconds(120);
+    both.ends[R].hold = false;
+    end_write(&both.ends[R]);
+    await_delivered(S);
+    assert_int_equal(both.ends[R].n_begun, 1);
+    link_close(&both);
+}
+
+/* Both ends lose everything that was under way at once and dial each other at the same time. */
+static void simultaneous_dials_end_in_one_session(void **state)
+{
+    (void)state;
+    open_paired();
+    for (size_t i = 2; i < 12; i++) {
+        proxy_cut(&both.ways[S]);
+        proxy_cut(&both.ways[R]);
+        test_loop_await(&both.loop, !both.ends[S].engine && !both.ends[R].engine);
+        ftx_peer_kick(both.ends[S].peer);
+        ftx_peer_kick(both.ends[R].peer);
+        test_loop_await(&both.loop, link_connected(&both));
+    }
+    end_send(&both.ends[S], PIECE);
+    await_delivered(S);
+    link_close(&both);
+}
+
+/* S comes back from a backup: its numbers are long used. */
+static void old_session_numbers_are_leapt_over(void **state)
+{
+    (void)state;
+    open_paired();
+    end_stop(&both.ends[S]);
+    end_stop(&both.ends[R]);
+    both.ends[R].disk.session = 3000000;
+    link_start(&both, S);
+    link_start(&both, R);
+    test_loop_await(&both.loop, link_connected(&both));
+    assert_true(both.ends[R].engine->session > 3000000);
+    link_close(&both);
+}
+
+/* The link's end says GOODBYE: the other does not have to find out. */
+static void removed_link_takes_leave(void **state)
+{
+    (void)state;
+    for (unsigned n_data = 0; n_data <= 2; n_data += 2) {
+        open_paired_with_data(n_data);
+        end_send(&both.ends[S], BIG);
+        test_loop_await(&both.loop, both.ends[R].n_arrived > 0);
+        ftx_peer_remove(both.ends[S].peer);
+        test_loop_await(&both.loop, both.ends[S].gone);
+        assert_int_equal(both.ends[S].n_ended, 1);
+        test_loop_await(&both.loop, both.ends[R].n_ended == 1);
+        assert_int_equal(both.ends[R].end_reason, 0);
+        link_close(&both);
+    }
+}
+
+/* R's disk is full, or so: the session ends, the link tries again. */
+static void failed_application_ends_the_session(void **state)
+{
+    (void)state;
+    open_paired();
+    ftx_peer_fail(both.ends[R].peer, -ENOSPC);
+    test_loop_await(&both.loop, both.ends[R].n_ended == 1 && both.ends[S].n_ended == 1);
+    assert_int_equal(both.ends[R].end_reason, -ENOSPC);
+    test_loop_await(&both.loop, link_connected(&both));
+    end_send(&both.ends[S], PIECE);
+    await_delivered(S);
+    link_close(&both);
+}
+
+/* R keeps what comes in memory: reading stops at the limit, and goes on when it is written. */
+static void slow_receiver_bounds_memory(void **state)
+{
+    (void)state;
+    open_paired();
+    both.ends[R].hold = true;
+    for (int i = 0; i < 4; i++)
+        end_send(&both.ends[S], (uint64_t)N_PIECES * PIECE);
+    test_loop_await(&both.loop, both.ends[R].held_bytes >= FTX_PEER_HELD_MAX);
+    size_t arrived = both.ends[R].n_arrived;
+    uint64_t passed = 0;
+    while (passed != both.ways[R].n_passed + both.ways[S].n_passed) { /* all buffers are full */
+        passed = both.ways[R].n_passed + both.ways[S].n_passed;
+        settle();
+    }
+    assert_int_equal(both.ends[R].n_arrived, arrived);
+    assert_true(both.ends[R].most_held < FTX_PEER_HELD_MAX + (2 << 20));
+    while (!end_delivered(&both.ends[S])) {
+        if (both.ends[R].n_held > 0)
+            end_write(&both.ends[R]);
+        test_loop_turn(&both.loop, "the rest");
+    }
+    await_delivered(S);
+    assert_true(both.ends[R].most_held < FTX_PEER_HELD_MAX + (2 << 20));
+    assert_int_equal(both.ends[S].n_begun, 1);
+    link_close(&both);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(content_arrives_both_ways),
+        cmocka_unit_test(content_armed_before_pairing_arrives),
+        cmocka_unit_test(data_connections_carry_content),
+        cmocka_unit_test(cut_while_content_flows_resumes),
+        cmocka_unit_test(flipped_bit_ends_the_session_and_content_arrives),
+        cmocka_unit_test(silent_death_is_replaced),
+        cmocka_unit_test(silence_is_noticed_and_healed),
+        cmocka_unit_test(paused_reading_is_not_silence),
+        cmocka_unit_test(simultaneous_dials_end_in_one_session),
+        cmocka_unit_test(old_session_numbers_are_leapt_over),
+        cmocka_unit_test(removed_link_takes_leave),
+        cmocka_unit_test(failed_application_ends_the_session),
+        cmocka_unit_test(slow_receiver_bounds_memory),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    if (sodium_init() < 0)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
