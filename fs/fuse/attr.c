@@ -16,7 +16,10 @@
 enum { BLOCK = 512, IO_SIZE = 1 << 20 /* what cp should write at once */ };
 
 /* Only the kernel's own operations change an outbox; an inbox changes under it. */
-enum { OUTBOX_TIMEOUT_S = 3600 };
+enum {
+    OUTBOX_TIMEOUT_S = 3600,
+    LINK_TIMEOUT_S = 1, /* links come by pairing and are renamed with their other folder */
+};
 
 void ftx_reply_err(fuse_req_t req, int err)
 {
@@ -71,7 +74,9 @@ void ftx_stat_fill(const struct ftx_mount *mount, const struct ftx_attr *attr, s
 
 double ftx_attr_timeout(const struct ftx_attr *attr)
 {
-    return attr->settled && attr->place == FTX_PLACE_ITEM ? OUTBOX_TIMEOUT_S : 0;
+    if (!attr->settled)
+        return 0;
+    return attr->place == FTX_PLACE_ITEM ? OUTBOX_TIMEOUT_S : LINK_TIMEOUT_S;
 }
 
 static void fixed_stat(const struct ftx_mount *mount, fuse_ino_t ino, struct stat *out)
@@ -138,6 +143,13 @@ static void lookup_in_root(fuse_req_t req, const char *name)
         fuse_reply_err(req, ENOENT);
 }
 
+/* A folder whose names only the kernel changes: it may remember what is not there. */
+static bool is_settled_folder(struct ftx_store *store, fuse_ino_t ino)
+{
+    struct ftx_attr attr;
+    return ftx_tree_attr(store, ino, &attr) == 0 && attr.settled && attr.place != FTX_PLACE_BOX;
+}
+
 void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct ftx_attr attr;
@@ -152,11 +164,13 @@ void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
             fuse_reply_err(req, ENOENT);
         return;
     }
+    struct ftx_store *store = ftx_mount_of(req)->store;
     size_t size = strlen(name);
-    int err = size > FTX_NAME_MAX
-                  ? -ENAMETOOLONG
-                  : ftx_tree_lookup(ftx_mount_of(req)->store, parent, name, size, &attr);
-    if (err)
+    int err =
+        size > FTX_NAME_MAX ? -ENAMETOOLONG : ftx_tree_lookup(store, parent, name, size, &attr);
+    if (err == -ENOENT && is_settled_folder(store, parent))
+        fuse_reply_entry(req, &(struct fuse_entry_param){.entry_timeout = OUTBOX_TIMEOUT_S});
+    else if (err)
         ftx_reply_err(req, err);
     else
         ftx_reply_entry(req, &attr);

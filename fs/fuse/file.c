@@ -36,12 +36,22 @@ static void open_status(fuse_req_t req, struct fuse_file_info *fi)
     }
 }
 
+void ftx_set_caching(struct ftx_store *store, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    bool direct, keep;
+    ftx_outbox_caching(store, ino, (fi->flags & O_ACCMODE) == O_WRONLY, &direct, &keep);
+    fi->direct_io = direct;
+    fi->keep_cache = keep;
+}
+
 static int open_outbox(struct ftx_store *store, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     bool writer = (fi->flags & O_ACCMODE) != O_RDONLY;
+    int err = ftx_outbox_open(store, ino, writer, writer && (fi->flags & O_TRUNC));
     fi->fh = writer;
-    fi->keep_cache = 1;
-    return ftx_outbox_open(store, ino, writer, writer && (fi->flags & O_TRUNC));
+    if (!err)
+        ftx_set_caching(store, ino, fi);
+    return err;
 }
 
 static int open_inbox(struct ftx_store *store, fuse_ino_t ino, struct fuse_file_info *fi)

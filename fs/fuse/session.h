@@ -50,6 +50,9 @@ int ftx_stat_of(const struct ftx_mount *mount, fuse_ino_t ino, struct stat *out,
 /* Answers lookup, mkdir, symlink with the entry of an item; its reference is counted already. */
 void ftx_reply_entry(fuse_req_t req, const struct ftx_attr *attr);
 
+/* file.c: sets how the kernel caches a handle of an outbox file that was just opened. */
+void ftx_set_caching(struct ftx_store *store, fuse_ino_t ino, struct fuse_file_info *fi);
+
 /* control.c: the text of .ftx/status, to be freed; NULL: no memory. */
 char *ftx_status_text(struct ftx_mount *mount, size_t *out_size);
 

@@ -121,7 +121,7 @@ void ftx_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
                                      .entry_timeout = ftx_attr_timeout(&attr)};
     ftx_stat_fill(mount, &attr, &entry.attr);
     fi->fh = true; /* a writing handle, whatever the flags say */
-    fi->keep_cache = 1;
+    ftx_set_caching(mount->store, id, fi);
     if (fuse_reply_create(req, &entry, fi) == -ENOENT) {
         ftx_outbox_release(mount->store, id, true);
         ftx_tree_forget(mount->store, id, 1);

@@ -62,6 +62,19 @@ bool ftx_log_try(struct ftx_log *log, struct ftx_store *store)
     return false;
 }
 
+void ftx_log_pause(struct ftx_log *log)
+{
+    ftx_log_flush(log);
+    pthread_mutex_unlock(&log->store->lock);
+}
+
+void ftx_log_resume(struct ftx_log *log)
+{
+    pthread_mutex_lock(&log->store->lock);
+    while (log->store->flushing) /* store->entry holds somebody else's change */
+        pthread_cond_wait(&log->store->drained, &log->store->lock);
+}
+
 static void note(struct ftx_log *log, const struct ftx_change *change)
 {
     struct ftx_store *store = log->store;

@@ -22,6 +22,11 @@ struct ftx_log {
     bool arrived; /* tell waiting readers */
 };
 
+/* Lets go of the lock in the middle of a change (what was noted so far is appended), and takes it
+ * back. */
+void ftx_log_pause(struct ftx_log *log);
+void ftx_log_resume(struct ftx_log *log);
+
 /* Takes the lock with room for one entry in the journal. Error (lock not held): the database cannot
  * be written and the journal is full. */
 int ftx_log_begin(struct ftx_log *log, struct ftx_store *store);

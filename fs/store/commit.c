@@ -69,7 +69,8 @@ static void take_round(struct ftx_store *store, struct round *round)
     memcpy(round->written, store->written, sizeof round->written);
     round->n_written = store->n_written;
     round->sync_all = store->sync_all;
-    round->durable = store->durable;
+    /* an object is removed only when no power cut can bring its row back */
+    round->durable = store->durable || !ftx_list_empty(&store->trash);
     ftx_list_init(&round->trash);
     for (int i = 0; i < TRASH_AT_ONCE && !ftx_list_empty(&store->trash); i++)
         ftx_list_append(&round->trash, ftx_list_pop(&store->trash));

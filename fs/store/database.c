@@ -347,6 +347,11 @@ void ftx_database_close(struct ftx_database *db)
     free(db);
 }
 
+uint64_t ftx_database_next_item(const struct ftx_database *db)
+{
+    return db->next_item;
+}
+
 int ftx_database_commit(struct ftx_database *db, uint64_t journal_last, bool durable)
 {
     uint64_t next_item = db->next_item;

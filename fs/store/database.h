@@ -47,6 +47,8 @@ struct ftx_database_visitor {
  */
 int ftx_database_open(const char *path, struct ftx_database **out_db, uint64_t *out_journal_last,
                       uint64_t *out_next_item, const char **out_message);
+/* The same after what was committed since. */
+uint64_t ftx_database_next_item(const struct ftx_database *db);
 int ftx_database_load(struct ftx_database *db, const struct ftx_database_visitor *visitor,
                       void *ctx);
 

@@ -41,9 +41,9 @@ int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct
                     uint64_t *out_item, uint64_t *out_object);
 
 /* The write ended with `err`; on success the range is here. *out_entry: the journal entry that says
- * so, 0: none. */
-void ftx_inbox_wrote(struct ftx_store *store, uint64_t item, const struct ftx_extent *extent,
-                     int err, uint64_t *out_entry);
+ * so, 0: none. An error, `err` or another, if the range is not here. */
+int ftx_inbox_wrote(struct ftx_store *store, uint64_t item, const struct ftx_extent *extent,
+                    int err, uint64_t *out_entry);
 
 /* The size of an unfinished file as the sender knows it. */
 void ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link,
@@ -75,13 +75,13 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
                    struct ftx_seal_check *out);
 
 /* Ranges were copied from the base: they are here now. */
-void ftx_inbox_copied(struct ftx_store *store, uint64_t item, const struct ftx_range *ranges,
-                      size_t n);
+int ftx_inbox_copied(struct ftx_store *store, uint64_t item, const struct ftx_range *ranges,
+                     size_t n);
 
-/* The file is complete, in one step. False: it is gone or changed meanwhile. *out_entry: the
- * journal entry that says so. */
-bool ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
-                        const struct ftx_plan_seal *seal, uint64_t item, uint64_t *out_entry);
+/* The file is complete, in one step; *out_entry: the journal entry that says so. -EALREADY: it is
+ * gone or changed meanwhile. */
+int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
+                       const struct ftx_plan_seal *seal, uint64_t item, uint64_t *out_entry);
 
 /* The link's unfinished files: *out_items is to be freed. */
 size_t ftx_inbox_unfinished(struct ftx_store *store, struct ftx_link *link, uint64_t **out_items);

@@ -159,13 +159,26 @@ static void grow(struct ftx_log *log, struct ftx_item *item, uint64_t size)
     ftx_log_item(log, item);
 }
 
-void ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_extent *extent, int err,
-                     uint64_t *out_entry)
+/* The journal takes nothing: at least the count is right. */
+static void write_lost(struct ftx_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = inbox_file(store, id);
+    if (item && item->as.arriving)
+        item->as.arriving->n_writing--;
+    pthread_mutex_unlock(&store->lock);
+}
+
+int ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_extent *extent, int err,
+                    uint64_t *out_entry)
 {
     *out_entry = 0;
     struct ftx_log log;
-    if (ftx_log_begin(&log, store))
-        return;
+    int log_err = ftx_log_begin(&log, store);
+    if (log_err) {
+        write_lost(store, id);
+        return err ? err : log_err;
+    }
     struct ftx_item *item = inbox_file(store, id);
     struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
     if (arriving)
@@ -200,6 +213,7 @@ void ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_exte
             item->as.arriving->settled = store->appended;
     }
     ftx_log_commit(&log);
+    return err;
 }
 
 void ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *size)
@@ -228,6 +242,21 @@ static size_t missing(const struct ftx_arriving *arriving, uint64_t size, struct
     return n;
 }
 
+/* Takes the ranges that the base cannot have; without any, *in_out stays as it is. */
+static bool beyond(struct ftx_range *ranges, size_t *in_out_n, uint64_t base_size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < *in_out_n; i++) {
+        uint64_t end = ranges[i].offset + ranges[i].length;
+        uint64_t from = ranges[i].offset > base_size ? ranges[i].offset : base_size;
+        if (end > base_size)
+            ranges[n++] = (struct ftx_range){from, end - from};
+    }
+    if (n)
+        *in_out_n = n;
+    return n > 0;
+}
+
 int ftx_inbox_seal_comes(struct ftx_store *store, struct ftx_link *link,
                          const struct ftx_plan_seal *seal)
 {
@@ -248,7 +277,7 @@ int ftx_inbox_seal_comes(struct ftx_store *store, struct ftx_link *link,
         err = 0;
     }
     ftx_log_commit(&log);
-    return err == -ENOMEM ? err : 0;
+    return err == -ENOENT || err == -EALREADY ? 0 : err; /* judged later */
 }
 
 int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
@@ -277,7 +306,7 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
         out->object = item->object;
         out->n =
             missing(arriving, seal->size, out->ranges, sizeof out->ranges / sizeof *out->ranges);
-        if (out->n && update && base->object) {
+        if (out->n && update && base->object && !beyond(out->ranges, &out->n, base->size)) {
             if (!item->object) {
                 item->object = ftx_random_id();
                 ftx_log_item(&log, item);
@@ -293,17 +322,18 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
     return err;
 }
 
-void ftx_inbox_copied(struct ftx_store *store, uint64_t id, const struct ftx_range *ranges,
-                      size_t n)
+int ftx_inbox_copied(struct ftx_store *store, uint64_t id, const struct ftx_range *ranges, size_t n)
 {
     struct ftx_log log;
-    if (ftx_log_begin(&log, store))
-        return;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
     struct ftx_item *item = inbox_file(store, id);
-    for (size_t i = 0; item && item->as.arriving && i < n; i++) {
+    for (size_t i = 0; item && item->as.arriving && i < n && !err; i++) {
         struct ftx_segment segment = {
             .offset = ranges[i].offset, .length = ranges[i].length, .kind = FTX_SEGMENT_DATA};
-        if (ftx_segments_put(&item->as.arriving->have, &segment) == 0)
+        err = ftx_segments_put(&item->as.arriving->have, &segment);
+        if (!err)
             ftx_log_segment(&log, id, &segment);
     }
     if (item && item->as.arriving) {
@@ -312,6 +342,7 @@ void ftx_inbox_copied(struct ftx_store *store, uint64_t id, const struct ftx_ran
         item->as.arriving->settled = store->appended;
     }
     ftx_log_commit(&log);
+    return err;
 }
 
 /* The shadow takes the place of its base, which lives on only for those who have it open. */
@@ -333,20 +364,23 @@ static int take_place(struct ftx_log *log, struct ftx_item *item)
     return 0;
 }
 
-bool ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
-                        const struct ftx_plan_seal *seal, uint64_t id, uint64_t *out_entry)
+int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
+                       const struct ftx_plan_seal *seal, uint64_t id, uint64_t *out_entry)
 {
     struct ftx_log log;
-    if (ftx_log_begin(&log, store))
-        return false;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
     struct ftx_item *item = inbox_file(store, id);
     struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
     bool ok = arriving && item->link == link && item->version == seal->version &&
               item->state == FTX_ITEM_ARRIVING && arriving->sealed && arriving->n_writing == 0 &&
               ftx_segments_cover(&arriving->have, 0, seal->size);
-    if (ok && arriving->base)
-        ok = take_place(&log, item) == 0;
-    if (ok) {
+    if (!ok)
+        err = -EALREADY;
+    else if (arriving->base)
+        err = take_place(&log, item);
+    if (!err) {
         ftx_log_cut(&log, id, 0, FTX_OFFSET_MAX);
         item->ctime_ns = ftx_now_ns();
         item->state = FTX_ITEM_COMPLETE;
@@ -357,7 +391,7 @@ bool ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
         log.arrived = true;
     }
     *out_entry = ftx_log_commit(&log);
-    return ok;
+    return err;
 }
 
 size_t ftx_inbox_unfinished(struct ftx_store *store, struct ftx_link *link, uint64_t **out_items)
@@ -391,6 +425,8 @@ size_t ftx_inbox_held(struct ftx_store *store, uint64_t id, uint64_t *in_out_off
         if (!segment)
             break;
         *in_out_offset = segment->offset + segment->length;
+        if (segment->kind == FTX_SEGMENT_DATA && !segment->hashed)
+            continue; /* copied from the base, or cut: no extent of the sender's */
         out[n] = (struct ftx_extent){.stream = item->remote,
                                      .offset = segment->offset,
                                      .length = segment->length,

@@ -5,6 +5,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/names.h"
 #include "fs/store/outbox.h"
+#include "transport/wire/limits.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -67,6 +68,8 @@ int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *na
         err = -EINVAL;
     if (!err)
         err = ftx_name_check(new_name, new_size, ftx_item_is_root(parent));
+    if (!err && ftx_item_depth(parent) + 1 + ftx_item_height(item) > FTX_DEPTH_MAX)
+        err = -ELOOP;
     if (!err) {
         there = ftx_item_lookup(&store->index, parent, new_name, new_size);
         if (there && there != item && (flags & FTX_RENAME_NOREPLACE))

@@ -63,9 +63,13 @@ static void let_go(struct ftx_log *log, struct ftx_item *item)
 
 void ftx_inbox_drop(struct ftx_log *log, struct ftx_item *item)
 {
-    if (item->kind == FTX_FOLDER)
-        for (struct ftx_item *child; (child = ftx_folder_after(item, 0));)
+    if (item->kind == FTX_FOLDER) {
+        uint64_t cookie = 0; /* what went before it leaves gaps that are not to be walked again */
+        for (struct ftx_item *child; (child = ftx_folder_after(item, cookie));) {
+            cookie = child->cookie;
             ftx_inbox_drop(log, child);
+        }
+    }
     if (item->shadow)
         let_go(log, item->shadow);
     if (item->linked)
@@ -81,12 +85,13 @@ static int refuse(struct applying *a, enum ftx_refusal reason)
 }
 
 /* 0 if an item may stand there; else the reason to refuse it. */
-static enum ftx_refusal judge_place(const struct ftx_item *parent, const struct ftx_op *op)
+static enum ftx_refusal judge_place(const struct ftx_item *parent, const struct ftx_op *op,
+                                    unsigned height)
 {
     size_t path = op->name_size;
     for (const struct ftx_item *up = parent; !ftx_item_is_root(up); up = up->parent)
         path += 1u + up->name_size;
-    if (path > FTX_PATH_MAX || ftx_item_depth(parent) + 1 > FTX_DEPTH_MAX)
+    if (path > FTX_PATH_MAX || ftx_item_depth(parent) + 1 + height > FTX_DEPTH_MAX)
         return FTX_REFUSED_NAME;
     return 0;
 }
@@ -98,7 +103,7 @@ static enum ftx_refusal judge_make(const struct applying *a, const struct ftx_it
         (a->policy == FTX_LINKS_NONE ||
          !ftx_target_inside(op->target, op->target_size, ftx_item_depth(parent))))
         return FTX_REFUSED_KIND;
-    return judge_place(parent, op);
+    return judge_place(parent, op, 0);
 }
 
 static int dress(struct ftx_store *store, struct ftx_item *item, const struct ftx_op *op)
@@ -130,13 +135,11 @@ static int adopt(struct applying *a, struct ftx_item *folder)
     return 0;
 }
 
-/* May `op` take the place of what stands under its name? What was delivered is not lost for a name.
- */
-static bool may_replace(const struct ftx_item *there, const struct ftx_op *op)
+/* May something take the place of what stands under its name? What was delivered is not lost for a
+ * name. */
+static bool may_replace(const struct ftx_item *there)
 {
-    if (!there || there->kind != FTX_FOLDER)
-        return true;
-    return op->what == FTX_FOLDER || ftx_folder_count(there) == 0;
+    return !there || there->kind != FTX_FOLDER || ftx_folder_count(there) == 0;
 }
 
 static bool is_complete_file(const struct ftx_item *item)
@@ -189,11 +192,12 @@ static int apply_make(struct applying *a)
         return parent ? 0 : refuse(a, FTX_REFUSED_DELETED);
     enum ftx_refusal reason = judge_make(a, parent);
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
-    if (!reason && !may_replace(there, op))
+    bool adopts = there && there->kind == FTX_FOLDER && op->what == FTX_FOLDER;
+    if (!reason && !adopts && !may_replace(there))
         reason = FTX_REFUSED_NAME;
     if (reason)
         return refuse(a, reason);
-    if (there && there->kind == FTX_FOLDER && op->what == FTX_FOLDER)
+    if (adopts)
         return adopt(a, there);
     char *name;
     int err = ftx_item_prepare(parent, op->name, op->name_size, &name);
@@ -231,6 +235,21 @@ static int place(struct applying *a, struct ftx_item *item, struct ftx_item *par
     return 0;
 }
 
+/* An item cannot go where its sender has it: what has come of it stays where it is, and is the
+ * owner's alone. */
+static int leave(struct applying *a, struct ftx_item *item, enum ftx_refusal reason)
+{
+    if (item->kind == FTX_FILE && item->as.arriving) {
+        ftx_inbox_drop(&a->log, item);
+    } else {
+        if (item->shadow)
+            let_go(&a->log, item->shadow);
+        ftx_item_clear_remote(&a->log.store->index, item);
+        ftx_log_item(&a->log, item);
+    }
+    return refuse(a, reason);
+}
+
 static int apply_move(struct applying *a)
 {
     struct ftx_store *store = a->log.store;
@@ -241,19 +260,16 @@ static int apply_move(struct applying *a)
         return 0;
     /* an update's shadow has no place of its own: its base is what moves */
     struct ftx_item *item = updated_base(found) ? updated_base(found) : found;
-    if (!parent) { /* its new folder was removed here: so is the item */
-        ftx_inbox_drop(&a->log, item);
-        return refuse(a, FTX_REFUSED_DELETED);
-    }
-    if (ftx_item_below(parent, item))
-        return FTX_EPROTO;
-    enum ftx_refusal reason = judge_place(parent, op);
-    if (reason) {
-        ftx_inbox_drop(&a->log, item);
-        return refuse(a, reason);
-    }
-    struct ftx_item *from = item->linked ? item->parent : NULL;
+    if (!parent) /* its new folder was removed here */
+        return leave(a, item, FTX_REFUSED_DELETED);
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
+    enum ftx_refusal reason = judge_place(parent, op, ftx_item_height(item));
+    /* below itself it can only come where the owner moved folders, too */
+    if (!reason && (ftx_item_below(parent, item) || (there != item && !may_replace(there))))
+        reason = FTX_REFUSED_NAME;
+    if (reason)
+        return leave(a, item, reason);
+    struct ftx_item *from = item->linked ? item->parent : NULL;
     bool unfinished = item->kind == FTX_FILE && item->as.arriving;
     if (unfinished && item->as.arriving->base && item->as.arriving->base != there) {
         struct ftx_item *base = item->as.arriving->base; /* was renamed over, then away again */
@@ -290,21 +306,29 @@ static int apply_attr(struct applying *a)
     return 0;
 }
 
-/* What was delivered stays: the sender only forgets it. What was not, and an empty folder, goes. */
+/* What was delivered stays, its sender's number does not: a SEAL that is still being judged must
+ * not begin a version of it. What was not delivered goes, and an empty folder. */
 static int apply_drop(struct applying *a)
 {
-    struct ftx_item *item = ftx_item_find_remote(&a->log.store->index, a->link, a->op.item);
-    if (!item)
+    struct ftx_item *found = ftx_item_find_remote(&a->log.store->index, a->link, a->op.item);
+    if (!found)
         return 0;
-    if (!item->linked) { /* a version that nobody will see */
-        let_go(&a->log, item);
-        return 0;
+    struct ftx_item *item = found, *base = updated_base(found);
+    bool unfinished = found->kind == FTX_FILE && found->as.arriving && !base;
+    if (base) { /* a version that nobody will see */
+        let_go(&a->log, found);
+        item = base;
+    } else if (!found->linked) { /* what it was about to replace goes with it */
+        item = found->as.arriving->base;
     }
-    bool empty = item->kind == FTX_FOLDER && ftx_folder_count(item) == 0;
-    bool unfinished = item->kind == FTX_FILE && item->state != FTX_ITEM_COMPLETE;
     touch(&a->log, item->parent, a->op.when_ns);
-    if (empty || unfinished)
+    bool empty = item->kind == FTX_FOLDER && ftx_folder_count(item) == 0;
+    if (empty || unfinished) {
         ftx_inbox_drop(&a->log, item);
+    } else {
+        ftx_item_clear_remote(&a->log.store->index, item);
+        ftx_log_item(&a->log, item);
+    }
     return 0;
 }
 

@@ -366,6 +366,19 @@ unsigned ftx_item_depth(const struct ftx_item *item)
     return depth;
 }
 
+unsigned ftx_item_height(const struct ftx_item *item)
+{
+    unsigned most = 0;
+    if (item->kind != FTX_FOLDER)
+        return 0;
+    for (struct ftx_item *child = ftx_folder_after(item, 0); child;
+         child = ftx_folder_after(item, child->cookie)) {
+        unsigned below = 1 + ftx_item_height(child);
+        most = below > most ? below : most;
+    }
+    return most;
+}
+
 bool ftx_item_below(const struct ftx_item *item, const struct ftx_item *folder)
 {
     while (item && item != folder)

@@ -59,6 +59,8 @@ size_t ftx_folder_count(const struct ftx_item *folder);
 
 /* How many names its path in the link has: 0 for the link's folder itself. */
 unsigned ftx_item_depth(const struct ftx_item *item);
+/* How many names the longest path below it has: 0 for anything without children. */
+unsigned ftx_item_height(const struct ftx_item *item);
 /* True if `item` is `folder` or lies below it. */
 bool ftx_item_below(const struct ftx_item *item, const struct ftx_item *folder);
 /* True for a box or the folder of a link: not something that travels. */

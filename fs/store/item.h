@@ -9,11 +9,11 @@
 
 #include "fs/store/segments.h"
 #include "transport/session/scheduler.h"
+#include "transport/base/hash.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <xxhash.h>
 
 struct ftx_link;
 
@@ -32,6 +32,9 @@ enum ftx_item_state {
     FTX_ITEM_REFUSED = 7,     /* outbox: the peer does not take it; `error` is the wire's reason */
     FTX_ITEM_FAILED = 8,      /* its bytes cannot be read or written here */
 };
+
+/* Whether the handles of an outbox file go through the kernel's page cache: all do or none does. */
+enum ftx_caching { FTX_CACHING_UNDECIDED, FTX_CACHING_CACHED, FTX_CACHING_DIRECT };
 
 /* State of a pending segment of an outbox file. */
 enum ftx_pending_state {
@@ -92,6 +95,8 @@ struct ftx_arriving {
 struct ftx_opened {
     int fd; /* of the object; -1 until it exists */
     uint32_t n_handles, n_writers;
+    uint8_t caching; /* enum ftx_caching of all its handles */
+    bool stale;      /* CACHED, and the kernel may still hold pages from before a DIRECT time */
 };
 
 struct ftx_item {
@@ -121,6 +126,7 @@ struct ftx_item {
     uint8_t name_size;
     uint8_t box, kind, state, error;
     bool linked; /* stands in its parent */
+    bool stale;  /* outbox: was written past the page cache since it was last opened through it */
 };
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "fs/store/journal.h"
 #include "transport/base/err.h"
+#include "transport/base/hash.h"
 
 #include <assert.h>
 #include <endian.h>
@@ -22,7 +23,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 enum {
     PAGE = 4096,

@@ -180,20 +180,6 @@ int ftx_outbox_remove(struct ftx_store *store, uint64_t parent_id, const char *n
     return err;
 }
 
-/* How deep the tree below a folder is: 0 for anything without children. */
-static unsigned height(const struct ftx_item *item)
-{
-    unsigned most = 0;
-    if (item->kind != FTX_FOLDER)
-        return 0;
-    for (struct ftx_item *child = ftx_folder_after(item, 0); child;
-         child = ftx_folder_after(item, child->cookie)) {
-        unsigned below = 1 + height(child);
-        most = below > most ? below : most;
-    }
-    return most;
-}
-
 /* May `item` take the place of `there`? */
 static int check_replace(const struct ftx_item *item, const struct ftx_item *there, unsigned flags)
 {
@@ -261,8 +247,7 @@ int ftx_outbox_rename(struct ftx_store *store, uint64_t parent_id, const char *n
         err = -EINVAL;
     if (!err)
         err = check_place(new_parent, new_name, new_size);
-    if (!err && item->kind == FTX_FOLDER &&
-        ftx_item_depth(new_parent) + 1 + height(item) > FTX_DEPTH_MAX)
+    if (!err && ftx_item_depth(new_parent) + 1 + ftx_item_height(item) > FTX_DEPTH_MAX)
         err = -ELOOP;
     if (!err) {
         there = ftx_item_lookup(&store->index, new_parent, new_name, new_size);

@@ -38,6 +38,13 @@ int ftx_outbox_set_attr(struct ftx_store *store, uint64_t id, const uint16_t *mo
 int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size);
 
 int ftx_outbox_open(struct ftx_store *store, uint64_t id, bool writer, bool truncate);
+/*
+ * How the kernel shall treat a handle that was just opened. The first handle of a file decides for
+ * all that are open together: one that only writes goes past the page cache (it saves a copy and a
+ * third of the memory), any other through it. *out_keep: cached pages may be kept.
+ */
+void ftx_outbox_caching(struct ftx_store *store, uint64_t id, bool write_only, bool *out_direct,
+                        bool *out_keep);
 /* Whole write at any offset: -EFBIG, or what the disk said. */
 int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, size_t size,
                      uint64_t offset);

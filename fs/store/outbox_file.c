@@ -22,15 +22,14 @@ static bool closed_now(const struct ftx_item *item)
 
 static void seal(struct ftx_log *log, struct ftx_item *item)
 {
-    if (item->state != FTX_ITEM_WRITING)
+    if (item->state != FTX_ITEM_WRITING || !item->linked)
         return;
     item->state = FTX_ITEM_CLOSED;
     ftx_sending_close_tail(log, item->as.sending);
     item->as.sending->touched_ms = ftx_now_ms();
     if (!closed_now(item) && !ftx_list_linked(&item->as.sending->tail))
         ftx_list_append(&log->store->tails, &item->as.sending->tail);
-    if (item->linked)
-        ftx_log_item(log, item);
+    ftx_log_item(log, item);
     ftx_sending_due(log, item->as.sending);
 }
 
@@ -67,6 +66,39 @@ ssize_t ftx_outbox_read(struct ftx_store *store, uint64_t id, void *out, size_t 
     return (ssize_t)n;
 }
 
+/* The object loses what lies behind `size`. */
+static int shorten(struct ftx_store *store, const struct ftx_item *item, uint64_t size)
+{
+    bool own = !item->opened || item->opened->fd < 0;
+    int fd = own ? ftx_object_open(&store->objects, item->object, O_WRONLY) : item->opened->fd;
+    if (fd == -ENOENT)
+        return 0; /* made, never written */
+    if (fd < 0)
+        return fd;
+    int err = ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
+    if (own)
+        close(fd);
+    return err;
+}
+
+/* The size in the index: a new version, of which the range behind the smaller end is known. */
+static int resize(struct ftx_log *log, struct ftx_item *item, uint64_t size)
+{
+    struct ftx_sending *sending = ftx_sending_get(item);
+    if (!sending)
+        return -ENOMEM;
+    ftx_sending_close_tail(log, sending);
+    int err = size < item->size ? ftx_segments_cut(&sending->pending, size, FTX_OFFSET_MAX - size)
+                                : ftx_sending_hole(log, item, size);
+    if (err)
+        return err;
+    if (size < item->size)
+        ftx_log_cut(log, item->id, size, FTX_OFFSET_MAX - size);
+    ftx_sending_reopen(item);
+    sending->touched_ms = ftx_now_ms();
+    return 0;
+}
+
 int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
 {
     if (size > FTX_OFFSET_MAX)
@@ -76,38 +108,18 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
     if (err)
         return err;
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    int fd = -1;
+    bool shorter = item && size < item->size;
     if (!item)
         err = -ENOENT;
-    else if (!ftx_sending_get(item))
-        err = -ENOMEM;
-    bool was_open = item && item->opened;
-    if (!err && item->object && size < item->size) {
-        if (was_open)
-            err = ftx_outbox_fd(&log, item, &fd);
-        else
-            fd = ftx_object_open(&store->objects, item->object, O_WRONLY);
-        if (!err && (fd < 0 || ftruncate(fd, (off_t)size) < 0))
-            err = fd < 0 ? fd : -errno;
-        if (!was_open && fd >= 0)
-            close(fd);
-    }
-    if (!err) {
-        struct ftx_sending *sending = item->as.sending;
-        ftx_sending_close_tail(&log, sending);
-        ftx_sending_reopen(item);
-        if (size < item->size) {
-            err = ftx_segments_cut(&sending->pending, size, FTX_OFFSET_MAX - size);
-            if (!sending->dropped)
-                ftx_log_cut(&log, id, size, FTX_OFFSET_MAX - size);
-        } else {
-            err = ftx_sending_hole(&log, item, size);
-        }
-    }
+    else if (item->linked)
+        err = resize(&log, item, size);
     if (!err) {
         item->size = size;
-        item->as.sending->touched_ms = ftx_now_ms();
         ftx_outbox_stamp(&log, item);
+        if (shorter && item->object) { /* killed in between, it is interrupted, not damaged */
+            ftx_log_flush(&log);
+            err = shorten(store, item, size);
+        }
         if (closed_now(item))
             seal(&log, item);
     }
@@ -142,6 +154,26 @@ int ftx_outbox_open(struct ftx_store *store, uint64_t id, bool writer, bool trun
             ftx_outbox_release(store, id, writer);
     }
     return err;
+}
+
+void ftx_outbox_caching(struct ftx_store *store, uint64_t id, bool write_only, bool *out_direct,
+                        bool *out_keep)
+{
+    *out_direct = false;
+    *out_keep = false;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
+    struct ftx_opened *opened = item ? item->opened : NULL;
+    if (opened && opened->caching == FTX_CACHING_UNDECIDED) {
+        opened->caching = write_only ? FTX_CACHING_DIRECT : FTX_CACHING_CACHED;
+        opened->stale = item->stale;
+        item->stale = write_only;
+    }
+    if (opened) {
+        *out_direct = opened->caching == FTX_CACHING_DIRECT;
+        *out_keep = !opened->stale;
+    }
+    pthread_mutex_unlock(&store->lock);
 }
 
 int ftx_outbox_flush(struct ftx_store *store, uint64_t id)

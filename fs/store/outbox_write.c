@@ -73,8 +73,7 @@ static int put(struct ftx_log *log, struct ftx_sending *sending, const struct ft
         return err;
     if (segment->offset < sending->scan)
         sending->scan = segment->offset;
-    if (!sending->dropped)
-        ftx_log_segment(log, sending->item->id, segment);
+    ftx_log_segment(log, sending->item->id, segment);
     return 0;
 }
 
@@ -104,13 +103,14 @@ int ftx_outbox_fd(struct ftx_log *log, struct ftx_item *item, int *out_fd)
             item->object = ftx_random_id();
             if (item->linked)
                 ftx_log_item(log, item);
+            else
+                ftx_log_trash(log, item->object); /* no row will speak of it */
         }
         uint64_t object = item->object;
         item->opened->n_handles++; /* keeps the item while the lock is off */
-        ftx_log_flush(log);
-        pthread_mutex_unlock(&store->lock);
+        ftx_log_pause(log);
         int fd = ftx_object_open(&store->objects, object, O_RDWR | O_CREAT);
-        pthread_mutex_lock(&store->lock);
+        ftx_log_resume(log);
         item->opened->n_handles--;
         if (fd < 0)
             return fd;
@@ -150,25 +150,14 @@ static int begin_write(struct ftx_store *store, uint64_t id, uint64_t offset, ui
     if (err)
         return err;
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    if (!item)
-        err = -ENOENT;
-    else if (!ftx_sending_get(item))
+    err = item ? ftx_outbox_fd(&log, item, out_fd) : -ENOENT;
+    if (!err && item->linked && !ftx_sending_get(item))
         err = -ENOMEM;
-    if (!err)
-        err = ftx_outbox_fd(&log, item, out_fd);
-    if (!err) {
-        struct ftx_sending *sending = item->as.sending;
-        if (offset < item->size) {
-            ftx_sending_close_tail(&log, sending);
-            ftx_sending_reopen(item);
-            if (item->linked)
-                ftx_log_item(&log, item);
-            err = claim(&log, item, offset, end);
-        } else if (item->state != FTX_ITEM_WRITING) {
-            ftx_sending_reopen(item);
-            if (item->linked)
-                ftx_log_item(&log, item);
-        }
+    if (!err && item->linked && (offset < item->size || item->state != FTX_ITEM_WRITING)) {
+        ftx_sending_close_tail(&log, item->as.sending);
+        ftx_sending_reopen(item);
+        ftx_log_item(&log, item);
+        err = claim(&log, item, offset, end);
     }
     ftx_log_commit(&log);
     return err;
@@ -261,6 +250,28 @@ int ftx_sending_hole(struct ftx_log *log, struct ftx_item *item, uint64_t end)
     return put(log, item->as.sending, &hole);
 }
 
+/* The pieces of a write become segments. */
+static int add_pieces(struct ftx_log *log, struct ftx_item *item, const uint8_t *bytes, size_t size,
+                      uint64_t offset, const struct piece_hashes *hashes)
+{
+    struct ftx_sending *sending = ftx_sending_get(item);
+    if (!sending)
+        return -ENOMEM;
+    ftx_sending_reopen(item);
+    int err = ftx_sending_hole(log, item, offset);
+    for (size_t i = 0, done = 0; done < size && !err; i++) {
+        size_t n = piece_size(offset + done, size - done);
+        err = add_piece(log, sending, bytes + done, offset + done, n, hashes->hash[i]);
+        done += n;
+    }
+    sending->touched_ms = ftx_now_ms();
+    if (sending->has_open && !ftx_list_linked(&sending->tail)) {
+        ftx_list_append(&log->store->tails, &sending->tail);
+        log->wake |= log->store->tails.next == &sending->tail;
+    }
+    return err;
+}
+
 static int finish_write(struct ftx_store *store, uint64_t id, const uint8_t *bytes, size_t size,
                         uint64_t offset, const struct piece_hashes *hashes)
 {
@@ -269,25 +280,13 @@ static int finish_write(struct ftx_store *store, uint64_t id, const uint8_t *byt
     if (err)
         return err;
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    struct ftx_sending *sending = item ? ftx_sending_get(item) : NULL;
-    err = sending ? 0 : -ENOMEM;
-    if (!err) {
-        ftx_sending_reopen(item);
-        err = ftx_sending_hole(&log, item, offset);
-    }
-    for (size_t i = 0, done = 0; done < size && !err; i++) {
-        size_t n = piece_size(offset + done, size - done);
-        err = add_piece(&log, sending, bytes + done, offset + done, n, hashes->hash[i]);
-        done += n;
-    }
+    if (!item)
+        err = -ENOENT;
+    else if (item->linked) /* else nobody sends it */
+        err = add_pieces(&log, item, bytes, size, offset, hashes);
     if (!err) {
         if (offset + size > item->size)
             item->size = offset + size;
-        sending->touched_ms = ftx_now_ms();
-        if (sending->has_open && !ftx_list_linked(&sending->tail)) {
-            ftx_list_append(&store->tails, &sending->tail);
-            log.wake |= store->tails.next == &sending->tail;
-        }
         ftx_outbox_stamp(&log, item);
     }
     ftx_log_commit(&log);
@@ -301,7 +300,7 @@ static void abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset,
     if (ftx_log_begin(&log, store))
         return;
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    struct ftx_sending *sending = item ? item->as.sending : NULL;
+    struct ftx_sending *sending = item && item->linked ? item->as.sending : NULL;
     for (struct ftx_segment *segment = sending ? ftx_segments_at(&sending->pending, offset) : NULL;
          segment && segment->offset < end;
          segment = ftx_segments_at(&sending->pending, segment->offset + segment->length))

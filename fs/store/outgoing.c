@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -427,7 +428,7 @@ void ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64
         uint64_t cell = (at / FTX_EXTENT_MAX + 1) * FTX_EXTENT_MAX;
         struct ftx_segment segment = {.offset = at,
                                       .length = (cell < end ? cell : end) - at,
-                                      .kind = FTX_SEGMENT_DATA,
+                                      .kind = item->object ? FTX_SEGMENT_DATA : FTX_SEGMENT_HOLE,
                                       .state = FTX_PENDING_DUE};
         if (ftx_segments_put(&sending->pending, &segment))
             break;
@@ -509,6 +510,21 @@ bool ftx_outgoing_is_wanted(struct ftx_store *store, const struct ftx_sending *s
     return wanted;
 }
 
+/* An object is shorter than its file where that ends with a hole. */
+static int read_or_zeros(int fd, uint8_t *out, size_t size, uint64_t offset)
+{
+    int err = ftx_object_read(fd, out, size, offset);
+    struct stat st;
+    if (err != -ENODATA)
+        return err;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    uint64_t end = (uint64_t)st.st_size;
+    size_t here = end <= offset ? 0 : end - offset < size ? (size_t)(end - offset) : size;
+    memset(out + here, 0, size - here);
+    return here ? ftx_object_read(fd, out, here, offset) : 0;
+}
+
 int ftx_outgoing_read(void *ctx, struct ftx_source *source, uint8_t *out)
 {
     struct ftx_store *store = ctx;
@@ -516,7 +532,7 @@ int ftx_outgoing_read(void *ctx, struct ftx_source *source, uint8_t *out)
     if (fd < 0)
         return fd == -ENOENT ? FTX_ECHANGED : fd;
     size_t size = (size_t)source->extent.length;
-    int err = ftx_object_read(fd, out, size, source->extent.offset);
+    int err = read_or_zeros(fd, out, size, source->extent.offset);
     close(fd);
     if (err)
         return err == -ENODATA ? FTX_ECHANGED : err;

@@ -124,6 +124,7 @@ static int open_state(struct ftx_store *store, const char *path, char *room, siz
     err = ftx_objects_open(&store->objects, store->state_fd);
     if (err)
         return fail(room, size, err, path, NULL);
+    next_item = ftx_database_next_item(store->db); /* the journal may have taken more */
     store->next_item = next_item > FTX_ID_FIRST ? next_item : FTX_ID_FIRST;
     err = ftx_store_load(store);
     if (err)

@@ -11,6 +11,7 @@
 
 #include "fs/store/objects.h"
 #include "transport/base/err.h"
+#include "transport/base/hash.h"
 #include "transport/base/log.h"
 #include "transport/net/work.h"
 
@@ -20,7 +21,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 /* An extent on its way to the disk. */
 struct piece {
@@ -100,6 +100,27 @@ static void *grow(void *array, size_t n, size_t *capacity, size_t size)
 
 /* -- what the engine tells -- */
 
+enum { REFUSED_KEPT = 4096 };
+
+/* A cut may take the REFUSED with it while the operation counts as applied: it is told again. */
+static int refuse(struct ftx_transfer *t, uint64_t item, uint8_t reason)
+{
+    if (!t->refused)
+        t->refused = calloc(REFUSED_KEPT, sizeof *t->refused);
+    if (!t->refused)
+        return -ENOMEM;
+    t->refused[t->n_refused++ % REFUSED_KEPT] =
+        (struct ftx_refused){.item = item, .reason = reason};
+    return ftx_engine_refuse(t->engine, item, reason);
+}
+
+static void refuse_again(struct ftx_transfer *t)
+{
+    size_t n = t->n_refused < REFUSED_KEPT ? t->n_refused : REFUSED_KEPT;
+    for (size_t i = 0; i < n; i++)
+        (void)ftx_engine_refuse(t->engine, t->refused[i].item, t->refused[i].reason);
+}
+
 int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size)
 {
     struct ftx_transfer *t = ctx;
@@ -114,7 +135,7 @@ int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size
         return err;
     r->effect = true;
     need(r, entry);
-    return refused ? ftx_engine_refuse(t->engine, item, refused) : 0;
+    return refused ? refuse(t, item, refused) : 0;
 }
 
 int ftx_receive_arrived(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
@@ -131,8 +152,9 @@ int ftx_receive_arrived(void *ctx, const struct ftx_extent *extent, const uint8_
     int err = ftx_inbox_begin(t->store, t->link, extent, &piece.item, &piece.object);
     if (err == -EALREADY)
         return 0;
-    if (err == -ENOENT)
-        return ftx_engine_refuse(t->engine, extent->stream, FTX_REFUSED_DELETED);
+    if (err == -ENOENT || err == -ENOSPC)
+        return ftx_engine_refuse(t->engine, extent->stream,
+                                 err == -ENOENT ? FTX_REFUSED_DELETED : FTX_REFUSED_SPACE);
     if (err)
         return err;
     r->pieces[r->n_pieces++] = piece;
@@ -232,10 +254,10 @@ static void on_written(struct ftx_work *work)
     for (size_t i = 0; i < r->n_pieces; i++) {
         uint64_t entry;
         struct piece *piece = &r->pieces[i];
-        ftx_inbox_wrote(t->store, piece->item, &piece->extent, piece->err, &entry);
+        int err = ftx_inbox_wrote(t->store, piece->item, &piece->extent, piece->err, &entry);
         need(r, entry);
-        if (piece->err && !first_err)
-            first_err = piece->err;
+        if (err && !first_err)
+            first_err = err;
     }
     size_t size = ftx_block_size(r->whole);
     ftx_block_free(r->whole);
@@ -313,8 +335,8 @@ static void run_copy(struct ftx_work *work)
     struct ftx_objects *objects = &r->transfer->store->objects;
     int from = ftx_object_open(objects, check->base_object, O_RDONLY);
     int to = from < 0 ? from : ftx_object_open(objects, check->object, O_RDWR | O_CREAT);
-    r->copy_err = to < 0 ? to : 0;
-    for (size_t i = 0; i < check->n && !r->copy_err; i++)
+    r->copy_err = from == -ENOENT ? 0 : to < 0 ? to : 0; /* no object: the base is one hole */
+    for (size_t i = 0; i < check->n && to >= 0 && !r->copy_err; i++)
         r->copy_err = copy_range(from, to, &check->ranges[i]);
     if (to >= 0)
         close(to);
@@ -326,24 +348,26 @@ static void on_copied(struct ftx_work *work)
 {
     struct ftx_inbound_record *r = ftx_list_of(work, struct ftx_inbound_record, work);
     struct ftx_transfer *t = r->transfer;
+    const struct ftx_seal_check *check = &r->copying->check;
     t->n_working--;
+    int err = r->copy_err;
+    if (!err && current(r))
+        err = ftx_inbox_copied(t->store, check->item, check->ranges, check->n);
     if (!current(r)) {
         record_free(r);
-    } else if (r->copy_err) {
-        int err = r->copy_err;
+    } else if (err) {
         record_free(r);
         end_session(t, err);
     } else {
-        ftx_inbox_copied(t->store, r->copying->check.item, r->copying->check.ranges,
-                         r->copying->check.n);
         r->copying = NULL;
         judge_seals(r);
     }
     ftx_transfer_receive_advance(t);
 }
 
-/* What a judged seal asks for. */
-static void act_on(struct ftx_inbound_record *r, struct seal *seal, int found)
+/* What a judged seal asks for. An error that is not about the file: the record may not be
+ * acknowledged, as its sender would take the file for delivered. */
+static int act_on(struct ftx_inbound_record *r, struct seal *seal, int found)
 {
     struct ftx_transfer *t = r->transfer;
     if (found == 0 && seal->check.n) {
@@ -352,18 +376,22 @@ static void act_on(struct ftx_inbound_record *r, struct seal *seal, int found)
         r->work.done = on_copied;
         t->n_working++;
         ftx_work_queue(ftx_xfer_loop(t->xfer), &r->work);
-        return;
+        return 0;
     }
     if (found == 0) {
         seal->waits = true;
-        return;
+        return 0;
     }
     if (found == -ENODATA)
-        (void)ftx_engine_missing(t->engine, seal->seal.stream, seal->seal.version,
-                                 seal->check.ranges, seal->check.n);
+        found = ftx_engine_missing(t->engine, seal->seal.stream, seal->seal.version,
+                                   seal->check.ranges, seal->check.n);
     else if (found == -ENOENT)
-        (void)ftx_engine_refuse(t->engine, seal->seal.stream, FTX_REFUSED_DELETED);
-    seal_done(r, seal);
+        found = ftx_engine_refuse(t->engine, seal->seal.stream, FTX_REFUSED_DELETED);
+    else if (found == -EALREADY)
+        found = 0;
+    if (!found)
+        seal_done(r, seal);
+    return found;
 }
 
 /* Judges the seals one after the other; one whose base must be copied makes the rest wait for the
@@ -376,13 +404,18 @@ static void judge_seals(struct ftx_inbound_record *r)
         if (!seal->open || seal->waits)
             continue;
         int found = ftx_inbox_seal(t->store, t->link, &seal->seal, &seal->check);
-        act_on(r, seal, found);
+        int err = act_on(r, seal, found);
+        if (err) { /* we may be inside a call of the engine */
+            t->failed = err;
+            ftx_xfer_wake(t->xfer);
+            return;
+        }
     }
 }
 
 /* -- acknowledging -- */
 
-static void complete_seals(struct ftx_inbound_record *r, uint64_t committed)
+static int complete_seals(struct ftx_inbound_record *r, uint64_t committed)
 {
     struct ftx_transfer *t = r->transfer;
     for (size_t i = 0; i < r->n_seals && r->n_open; i++) {
@@ -390,10 +423,13 @@ static void complete_seals(struct ftx_inbound_record *r, uint64_t committed)
         uint64_t entry;
         if (!seal->waits || seal->check.settled > committed)
             continue;
-        (void)ftx_inbox_complete(t->store, t->link, &seal->seal, seal->check.item, &entry);
+        int err = ftx_inbox_complete(t->store, t->link, &seal->seal, seal->check.item, &entry);
+        if (err && err != -EALREADY)
+            return err;
         need(r, entry);
         seal_done(r, seal);
     }
+    return 0;
 }
 
 static void answer_prepare(struct ftx_transfer *t)
@@ -416,12 +452,20 @@ static void answer_prepare(struct ftx_transfer *t)
 void ftx_transfer_receive_advance(struct ftx_transfer *t)
 {
     uint64_t committed = ftx_store_committed(t->store);
+    if (t->failed && t->engine) {
+        end_session(t, t->failed);
+        t->failed = 0;
+    }
     for (struct ftx_list *node = t->records.next, *next; node != &t->records; node = next) {
         next = node->next;
         struct ftx_inbound_record *r = ftx_list_of(node, struct ftx_inbound_record, node);
         if (!r->written || !current(r))
             continue;
-        complete_seals(r, committed);
+        int err = complete_seals(r, committed);
+        if (err) {
+            end_session(t, err);
+            break;
+        }
         if (r->n_open || r->copying || r->need > committed)
             continue;
         ftx_engine_durable(t->engine, r->ref);
@@ -440,6 +484,7 @@ void ftx_transfer_receive_begin(struct ftx_transfer *t)
     t->n_unfinished = ftx_inbox_unfinished(t->store, t->link, &t->unfinished);
     t->at_unfinished = 0;
     t->held_offset = 0;
+    refuse_again(t);
 }
 
 static void stop_telling(struct ftx_transfer *t)
@@ -473,6 +518,7 @@ bool ftx_receive_have(void *ctx, const struct ftx_extent **out_extents, size_t *
 void ftx_transfer_receive_end(struct ftx_transfer *t)
 {
     t->generation++;
+    t->failed = 0;
     stop_telling(t);
     if (t->record) {
         record_free(t->record);
@@ -484,4 +530,11 @@ void ftx_transfer_receive_end(struct ftx_transfer *t)
         if (r->written && !r->copying)
             record_free(r);
     }
+}
+
+void ftx_transfer_receive_free(struct ftx_transfer *t)
+{
+    free(t->refused);
+    t->refused = NULL;
+    t->n_refused = 0;
 }

@@ -12,10 +12,15 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RATE_MS = 1000 };
+enum {
+    RATE_MS = 1000,
+    GATHER_MS = 5, /* wakes that come within this time of a turn share the next: small files then
+                      share records */
+};
 
 struct ftx_xfer {
     uv_loop_t *loop;
@@ -23,6 +28,9 @@ struct ftx_xfer {
     struct ftx_node *node;
     enum ftx_links_policy links;
     uv_async_t wake;
+    atomic_bool woken; /* a turn is to come */
+    uv_timer_t gather; /* it waits for more to do */
+    uint64_t turned_ms;
     uv_timer_t settle; /* tails of files that nobody writes to for a while */
     uv_timer_t rate;   /* bytes per second, while something moves */
     struct ftx_list transfers;
@@ -85,6 +93,8 @@ uv_loop_t *ftx_xfer_loop(const struct ftx_xfer *xfer)
 void ftx_xfer_wake(void *ctx)
 {
     struct ftx_xfer *xfer = ctx;
+    if (atomic_exchange(&xfer->woken, true))
+        return;
     pthread_mutex_lock(&xfer->lock);
     if (xfer->open)
         uv_async_send(&xfer->wake);
@@ -347,6 +357,8 @@ static void on_rate(uv_timer_t *timer)
 
 static void turn(struct ftx_xfer *xfer)
 {
+    atomic_store(&xfer->woken, false);
+    xfer->turned_ms = uv_now(xfer->loop);
     tell_saved(xfer);
     if (xfer->stopping)
         return;
@@ -370,9 +382,19 @@ static void turn(struct ftx_xfer *xfer)
     }
 }
 
+static void on_gathered(uv_timer_t *timer)
+{
+    turn(timer->data);
+}
+
 static void on_wake(uv_async_t *async)
 {
-    turn(async->data);
+    struct ftx_xfer *xfer = async->data;
+    uint64_t since_ms = uv_now(xfer->loop) - xfer->turned_ms;
+    if (since_ms < GATHER_MS && !xfer->stopping)
+        uv_timer_start(&xfer->gather, on_gathered, GATHER_MS - since_ms, 0);
+    else
+        turn(xfer);
 }
 
 static void on_settle(uv_timer_t *timer)
@@ -401,9 +423,10 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
         return err;
     }
     uv_timer_init(loop, &xfer->settle);
+    uv_timer_init(loop, &xfer->gather);
     uv_timer_init(loop, &xfer->rate);
     xfer->open = true;
-    xfer->wake.data = xfer->settle.data = xfer->rate.data = xfer;
+    xfer->wake.data = xfer->gather.data = xfer->settle.data = xfer->rate.data = xfer;
     ftx_xfer_wake(xfer);
     *out_xfer = xfer;
     return 0;
@@ -421,6 +444,7 @@ static void on_node_closed(void *ctx)
     xfer->open = false;
     pthread_mutex_unlock(&xfer->lock);
     uv_close((uv_handle_t *)&xfer->wake, NULL);
+    uv_close((uv_handle_t *)&xfer->gather, NULL);
     uv_close((uv_handle_t *)&xfer->settle, NULL);
     uv_close((uv_handle_t *)&xfer->rate, NULL);
 }

@@ -32,6 +32,31 @@ def op_seeds():
     yield "drop", struct.pack("<BQq", 4, 1, when)
 
 
+def op_runs():
+    """Several operations one after the other, as fuzz_ops.c reads them: u16 length and the bytes of each."""
+    def make(item, parent, what, text, target=b""):
+        return struct.pack("<BQQBHqq", 1, item, parent, what, 0o755, 1, 2) + name(text) + target
+
+    def move(item, parent, text):
+        return struct.pack("<BQQq", 2, item, parent, 3) + name(text)
+
+    def drop(item):
+        return struct.pack("<BQq", 4, item, 4)
+
+    tree = [make(1, 0, 2, b"a"), make(2, 1, 2, b"b"), make(3, 2, 1, b"f"), make(4, 0, 1, b"g")]
+    runs = {
+        "tree": tree,
+        "over": tree + [move(4, 2, b"f"), drop(4)],
+        "swap": tree + [move(2, 0, b"c"), move(1, 2, b"a"), move(2, 1, b"b")],
+        "gone": tree + [drop(3), drop(2), drop(1), make(5, 1, 1, b"x"), drop(4)],
+        "halt": tree + [struct.pack("<BQ", 5, 3), struct.pack("<BQHq", 3, 3, 0o600, 9), move(3, 0, b"g")],
+        "deep": [make(item, item - 1, 2, b"d") for item in range(1, 70)],
+        "links": tree + [make(6, 2, 3, b"l", b"../g"), make(7, 0, 3, b"m", b"../g"), move(6, 0, b"l")],
+    }
+    for label, ops in runs.items():
+        yield f"run-{label}", b"".join(struct.pack("<H", len(op)) + op for op in ops)
+
+
 def message_seeds():
     digest = bytes(range(16))
     extent = struct.pack("<QIQQIB", 5, 1, 4096, 8192, 11, 0) + digest + b"hello world"
@@ -58,6 +83,8 @@ def main():
     for label, data in message_seeds():
         seed("messages", label, data)
     for label, data in op_seeds():
+        seed("ops", label, data)
+    for label, data in op_runs():
         seed("ops", label, data)
     names = [b"name", b".", b"..", b"", b"a/b", b"/", b"a\0b", b".ftx", b"new\nline", b"\x7f", b"\xff\xfe", b"x" * 255, b"x" * 256,
              "日本".encode(), b"a/" * 64 + b"b", b"../../etc/passwd", b"/etc/passwd"]

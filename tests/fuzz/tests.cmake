@@ -5,8 +5,8 @@ set(fuzz_libraries_change ftx_store)
 set(fuzz_libraries_handshake ftx_session)
 set(fuzz_libraries_journal ftx_store)
 set(fuzz_libraries_messages ftx_session)
-set(fuzz_libraries_names ftx_xfer)
-set(fuzz_libraries_ops ftx_xfer)
+set(fuzz_libraries_names ftx_store)
+set(fuzz_libraries_ops ftx_store ftx_session)
 set(fuzz_libraries_record ftx_session)
 set(fuzz_mutations_handshake 20000) # each costs group operations
 set(fuzz_mutations_journal 2000)   # each opens files

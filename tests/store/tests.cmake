@@ -17,3 +17,10 @@ ftx_test(store database ftx_store)
 target_link_options(test_database PRIVATE -Wl,--wrap=calloc -Wl,--wrap=realloc)
 
 ftx_test(store recovery ftx_store)
+
+ftx_test(store ops ftx_store)
+
+# The two boxes of one store, call by call.
+ftx_test(store boxes ftx_store ftx_session)
+
+ftx_test(store index ftx_store ftx_session)

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* What must hold: at the sender what was answered, at the receiver what was sealed. */
+#include "tests/sim/store_sim.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+uint8_t *read_object(struct store_end *e, uint64_t object, uint64_t size)
+{
+    uint8_t *bytes = sim_alloc(size + 1);
+    int fd = object ? ftx_object_open(&e->store->objects, object, O_RDONLY) : -1;
+    for (uint64_t done = 0; fd >= 0 && done < size;) {
+        ssize_t n = pread(fd, bytes + done, size - done, (off_t)done);
+        if (n <= 0)
+            break;
+        done += (uint64_t)n;
+    }
+    if (fd >= 0)
+        close(fd);
+    return bytes;
+}
+
+static void check_item(struct store_end *e, const struct user_item *item)
+{
+    struct sim *sim = e->end->sim;
+    struct ftx_attr attr;
+    uint64_t parent = user_folder(e, item->parent);
+    int err = ftx_tree_lookup(e->store, parent, item->name, strlen(item->name), &attr);
+    SIM_CHECK(sim, err == 0 && attr.id == item->id, "%s (%lu) is not there: %d", item->name,
+              item->id, err);
+    ftx_tree_forget(e->store, item->id, 1);
+    SIM_CHECK(sim, attr.kind == item->kind && attr.mode == item->mode,
+              "%s: kind %d mode %o, not %o", item->name, attr.kind, attr.mode, item->mode);
+    SIM_CHECK(sim, attr.mtime_ns == item->mtime_ns, "%s (%lu): mtime %ld, not %ld", item->name,
+              item->id, attr.mtime_ns, item->mtime_ns);
+    struct ftx_item *stored = ftx_item_find(&e->store->index, item->id);
+    if (item->kind == FTX_SYMLINK)
+        SIM_CHECK(sim, strcmp(stored->as.target, item->target) == 0, "%s points to %s", item->name,
+                  stored->as.target);
+    if (item->kind != FTX_FILE)
+        return;
+    SIM_CHECK(sim, attr.size == item->size, "%s (%lu): size %lu, not %lu", item->name, item->id,
+              attr.size, item->size);
+    uint8_t *bytes = read_object(e, stored->object, item->size);
+    SIM_CHECK(sim, item->size == 0 || memcmp(bytes, item->bytes, item->size) == 0,
+              "%s (%lu) has other bytes", item->name, item->id);
+    free(bytes);
+    SIM_CHECK(sim, stored->state != FTX_ITEM_FAILED, "%s (%lu) failed", item->name, item->id);
+    bool open = stored->state == FTX_ITEM_WRITING;
+    bool ended = stored->state == FTX_ITEM_INTERRUPTED;
+    SIM_CHECK(sim,
+              stored->state == FTX_ITEM_REFUSED ||
+                  (open || ended ? item->unsealed : !item->unsealed),
+              "%s (%lu): state %d, %s sealed, %d writers", item->name, item->id, stored->state,
+              item->unsealed ? "not" : "is", (int)item->n_writers);
+}
+
+static size_t count_below(const struct ftx_item *folder)
+{
+    size_t n = 0;
+    for (struct ftx_item *child = ftx_folder_after(folder, 0); child;
+         child = ftx_folder_after(folder, child->cookie))
+        n += 1 + (child->kind == FTX_FOLDER ? count_below(child) : 0);
+    return n;
+}
+
+void check_outbox(struct store_end *e)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < e->n_items; i++) {
+        if (!e->items[i]->linked)
+            continue;
+        check_item(e, e->items[i]);
+        n++;
+    }
+    size_t there = count_below(e->link->folders[FTX_OUTBOX]);
+    SIM_CHECK(e->end->sim, there == n, "%zu items in the outbox, not %zu", there, n);
+}
+
+/* Was this closed by the sender, as this item (0: as any)? */
+static bool was_sealed(const struct store_end *sender, uint64_t item, const uint8_t *bytes,
+                       uint64_t size)
+{
+    for (size_t i = 0; i < sender->sealed.n; i++) {
+        const struct sim_sealed *sealed = &sender->sealed.at[i];
+        if ((!item || sealed->item == item) && sim_equal(sealed->bytes, sealed->size, bytes, size))
+            return true;
+    }
+    return false;
+}
+
+static void check_arrived(struct store_end *e, const struct ftx_item *item)
+{
+    struct sim *sim = e->end->sim;
+    struct store_end *sender = store_end_of(sim_peer(e->end));
+    SIM_CHECK(
+        sim, item->kind != FTX_FILE || (item->state == FTX_ITEM_COMPLETE) == !item->as.arriving,
+        "%s: state %d and%s arriving", item->name, item->state, item->as.arriving ? "" : " not");
+    if (item->kind != FTX_FILE || item->state != FTX_ITEM_COMPLETE)
+        return;
+    uint8_t *bytes = read_object(e, item->object, item->size);
+    SIM_CHECK(sim, was_sealed(sender, item->remote, bytes, item->size),
+              "%s (%lu, %lu of the sender, %lu bytes, version %u) is complete with bytes that were "
+              "never closed",
+              item->name, item->id, item->remote, item->size, item->version);
+    free(bytes);
+    store_world->counts.complete_seen++;
+}
+
+static void check_folder(struct store_end *e, const struct ftx_item *folder)
+{
+    for (struct ftx_item *child = ftx_folder_after(folder, 0); child;
+         child = ftx_folder_after(folder, child->cookie)) {
+        check_arrived(e, child);
+        if (child->kind == FTX_FOLDER)
+            check_folder(e, child);
+    }
+}
+
+void check_inbox(struct store_end *e)
+{
+    check_folder(e, e->link->folders[FTX_INBOX]);
+}
+
+/* The item, or a folder above it, was refused by the receiver. */
+static bool refused(const struct store_end *e, const struct user_item *item)
+{
+    for (; item; item = user_find(e, item->parent))
+        if (item->refused || ftx_item_find(&e->store->index, item->id)->state == FTX_ITEM_REFUSED)
+            return true;
+    return false;
+}
+
+static void check_same(struct store_end *from, struct store_end *to, const struct user_item *item)
+{
+    struct sim *sim = from->end->sim;
+    const struct ftx_item *sent = ftx_item_find(&from->store->index, item->id);
+    const struct ftx_item *got = ftx_item_find_remote(&to->store->index, to->link, item->id);
+    bool interrupted = item->kind == FTX_FILE && sent->state == FTX_ITEM_INTERRUPTED;
+    SIM_CHECK(sim, item->kind != FTX_FILE || interrupted || sent->state == FTX_ITEM_DELIVERED,
+              "%s (%lu) is in state %d at the end, at the peer %d", item->name, item->id,
+              sent->state, got ? got->state : -1);
+    if (got && got->kind == FTX_FILE && got->as.arriving && got->as.arriving->base) {
+        SIM_CHECK(sim, interrupted, "%s (%lu): an update is left over", item->name, item->id);
+        return;
+    }
+    if (to->owner_acted)
+        return;
+    SIM_CHECK(sim, got && got->linked, "%s (%lu, kind %d, state %d) is not at the peer", item->name,
+              item->id, item->kind, sent->state);
+    uint64_t parent = ftx_item_is_root(got->parent) ? 0 : got->parent->remote;
+    SIM_CHECK(sim, parent == item->parent && strcmp(got->name, item->name) == 0,
+              "%s (%lu) is %s in %lu at the peer, not in %lu", item->name, item->id, got->name,
+              parent, item->parent);
+    SIM_CHECK(sim, interrupted || got->mode == item->mode, "%s (%lu): mode %o at the peer, not %o",
+              item->name, item->id, got->mode, item->mode);
+    if (item->kind != FTX_FOLDER || !from->refused)
+        SIM_CHECK(sim, interrupted || got->mtime_ns == item->mtime_ns,
+                  "%s (%lu, kind %d): mtime %ld at the peer, not %ld", item->name, item->id,
+                  item->kind, got->mtime_ns, item->mtime_ns);
+    if (item->kind == FTX_SYMLINK)
+        SIM_CHECK(sim, strcmp(got->as.target, item->target) == 0, "%s points to %s", item->name,
+                  got->as.target);
+    if (item->kind != FTX_FILE)
+        return;
+    if (interrupted) {
+        uint8_t *was = read_object(to, got->object, got->size);
+        SIM_CHECK(sim, got->state != FTX_ITEM_ARRIVING, "%s (%lu) is still arriving", item->name,
+                  item->id);
+        free(was);
+        return;
+    }
+    SIM_CHECK(sim, got->state == FTX_ITEM_COMPLETE && got->size == item->size,
+              "%s (%lu): state %d with %lu bytes of %lu", item->name, item->id, got->state,
+              got->size, item->size);
+    uint8_t *bytes = read_object(to, got->object, got->size);
+    SIM_CHECK(sim, item->size == 0 || memcmp(bytes, item->bytes, item->size) == 0,
+              "%s (%lu) has other bytes at the peer", item->name, item->id);
+    free(bytes);
+}
+
+void check_delivered(struct store_end *e)
+{
+    struct sim *sim = e->end->sim;
+    struct store_end *to = store_end_of(sim_peer(e->end));
+    for (size_t i = 0; i < e->n_items; i++) {
+        if (refused(e, e->items[i]))
+            store_world->counts.refused++;
+        else
+            check_same(e, to, e->items[i]);
+    }
+    SIM_CHECK(sim, e->link->op_first == e->link->op_next, "%lu operations left",
+              e->link->op_next - e->link->op_first);
+    for (struct ftx_list *node = e->link->sendings.next; node != &e->link->sendings;
+         node = node->next) {
+        const struct ftx_item *item = ftx_list_of(node, struct ftx_sending, all)->item;
+        SIM_CHECK(sim, item->state == FTX_ITEM_REFUSED || item->state == FTX_ITEM_INTERRUPTED,
+                  "%s (%lu, state %d) is left to be sent", item->name, item->id, item->state);
+    }
+}
+
+static bool is_used(struct store_end *e, uint64_t object)
+{
+    const struct ftx_table *table = &e->store->index.by_id;
+    for (size_t i = 0; i < table->n_buckets; i++)
+        for (const struct ftx_item *item = table->buckets[i]; item; item = item->next_id)
+            if (item->object == object)
+                return true;
+    return false;
+}
+
+void check_objects(struct store_end *e)
+{
+    for (unsigned i = 0; i < 256; i++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%.300s/.ftx/objects/%02x", e->path, i);
+        DIR *dir = opendir(path);
+        SIM_CHECK(e->end->sim, dir, "%s: %d", path, errno);
+        for (struct dirent *entry; (entry = readdir(dir));) {
+            if (entry->d_name[0] == '.')
+                continue;
+            uint64_t object = (uint64_t)i << 56 | strtoull(entry->d_name, NULL, 16);
+            SIM_CHECK(e->end->sim, is_used(e, object), "nobody has object %016lx", object);
+        }
+        closedir(dir);
+    }
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/* Outbox and inbox of one store, each call by itself: what tests/sim/store.c found, one by one, and
+ * a database that cannot be written. */
+#include "fs/store/inbox.h"
+#include "fs/store/ops.h"
+#include "fs/store/outbox.h"
+#include "fs/store/outgoing.h"
+#include "fs/store/tree.h"
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "tests/store/support.h"
+
+struct box_test {
+    struct scratch scratch;
+    struct ftx_store *store;
+    struct ftx_link *link;
+    uint64_t out, in; /* the link's folders */
+    uint64_t op;      /* the peer's last */
+};
+
+static void on_row(void *ctx, int err)
+{
+    (void)ctx;
+    assert_int_equal(err, 0);
+}
+
+static void open_store(struct box_test *t)
+{
+    char room[512];
+    assert_int_equal(ftx_store_open(t->scratch.path, room, sizeof room, &t->store), 0);
+    struct ftx_link_row row;
+    uint64_t folder;
+    if (ftx_link_get(t->store, 1, &row)) {
+        assert_int_equal(ftx_link_arm(t->store, FTX_OUTBOX, "7-boxes", 7, &folder), 0);
+        assert_int_equal(ftx_link_get(t->store, 1, &row), 0);
+        row.state = FTX_LINK_PAIRED;
+        row.enrolled = true;
+        assert_int_equal(ftx_link_put(t->store, &row, on_row, NULL), 0);
+        assert_int_equal(ftx_store_sync(t->store), 0);
+    }
+    t->link = ftx_link_find(t->store, 1);
+    t->out = t->link->folders[FTX_OUTBOX]->id;
+    t->in = t->link->folders[FTX_INBOX]->id;
+}
+
+static int setup(void **state)
+{
+    struct box_test *t = calloc(1, sizeof *t);
+    *state = t;
+    if (!t || scratch_open(&t->scratch))
+        return -1;
+    open_store(t);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct box_test *t = *state;
+    if (t->store)
+        ftx_store_close(t->store);
+    int rc = scratch_close(&t->scratch);
+    free(t);
+    return rc;
+}
+
+static uint64_t make_file(struct box_test *t, const char *name)
+{
+    uint64_t id = 0;
+    assert_int_equal(
+        ftx_outbox_make(t->store, t->out, name, strlen(name), FTX_FILE, 0644, NULL, true, &id), 0);
+    return id;
+}
+
+static void close_file(struct box_test *t, uint64_t id)
+{
+    assert_int_equal(ftx_outbox_flush(t->store, id), 0);
+    ftx_outbox_release(t->store, id, true);
+}
+
+static void forget_finished(struct box_test *t)
+{
+    bool finished;
+    for (struct ftx_sending *s; (s = ftx_outgoing_due(t->store, t->link, &finished));)
+        if (finished)
+            ftx_outgoing_forget(t->store, s);
+}
+
+/* -- the outbox -- */
+
+static void an_open_file_that_was_removed_is_used_on(void **state)
+{
+    struct box_test *t = *state;
+    uint64_t id = make_file(t, "gone");
+    char room[8];
+    assert_int_equal(ftx_outbox_remove(t->store, t->out, "gone", 4, false), 0);
+    forget_finished(t);
+    assert_int_equal(ftx_outbox_write(t->store, id, "bytes", 5, 3), 0);
+    assert_int_equal(ftx_outbox_truncate(t->store, id, 6), 0);
+    assert_int_equal(ftx_outbox_flush(t->store, id), 0);
+    assert_int_equal(ftx_outbox_read(t->store, id, room, sizeof room, 0), 6);
+    assert_memory_equal(room, "\0\0\0byt", 6);
+    ftx_outbox_release(t->store, id, true);
+    forget_finished(t);
+    assert_true(ftx_list_empty(&t->link->sendings));
+    assert_null(ftx_item_find(&t->store->index, id));
+}
+
+static void writes_make_segments_of_cells(void **state)
+{
+    struct box_test *t = *state;
+    static uint8_t bytes[1 << 20];
+    enum { CELL = 1 << 20 };
+    uint64_t id = make_file(t, "f");
+    assert_int_equal(ftx_outbox_write(t->store, id, bytes, 100, CELL - 50), 0);
+    const struct ftx_segments *pending = &ftx_item_find(&t->store->index, id)->as.sending->pending;
+    static const struct {
+        uint64_t offset, length;
+        uint8_t kind, state;
+    } expected[] = {{0, CELL - 50, FTX_SEGMENT_HOLE, FTX_PENDING_DUE},
+                    {CELL - 50, 50, FTX_SEGMENT_DATA, FTX_PENDING_DUE},
+                    {CELL, 50, FTX_SEGMENT_DATA, FTX_PENDING_OPEN}};
+    assert_int_equal(pending->count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct ftx_segment *s = ftx_segments_at(pending, expected[i].offset);
+        assert_true(s->offset == expected[i].offset && s->length == expected[i].length &&
+                    s->kind == expected[i].kind && s->state == expected[i].state);
+    }
+    assert_int_equal(ftx_outbox_write(t->store, id, bytes, 10, CELL + 50), 0);
+    assert_int_equal(ftx_segments_at(pending, CELL)->length, 60);
+    close_file(t, id);
+    const struct ftx_item *item = ftx_item_find(&t->store->index, id);
+    assert_int_equal(ftx_segments_at(pending, CELL)->state, FTX_PENDING_DUE);
+    assert_int_equal(item->state, FTX_ITEM_CLOSED);
+    assert_int_equal(item->version, 1);
+    assert_int_equal(ftx_outbox_truncate(t->store, id, 10), 0);
+    assert_true(item->version == 2 && item->state == FTX_ITEM_CLOSED && pending->count == 1);
+}
+
+static void says_what_is_wrong(void **state)
+{
+    struct box_test *t = *state;
+    uint64_t id = make_file(t, "f"), folder, other;
+    struct ftx_store *s = t->store;
+    close_file(t, id);
+    assert_int_equal(ftx_outbox_make(s, t->out, "d", 1, FTX_FOLDER, 0755, NULL, false, &folder), 0);
+    assert_int_equal(ftx_outbox_make(s, folder, "x", 1, FTX_SYMLINK, 0777, "f", false, &other), 0);
+    assert_int_equal(ftx_outbox_make(s, t->out, "f", 1, FTX_FILE, 0644, NULL, true, &other),
+                     -EEXIST);
+    assert_int_equal(ftx_outbox_make(s, t->out, ".ftx", 4, FTX_FILE, 0644, NULL, true, &other),
+                     -EINVAL);
+    assert_int_equal(ftx_outbox_make(s, 99999, "f", 1, FTX_FILE, 0644, NULL, true, &other),
+                     -ENOENT);
+    assert_int_equal(ftx_outbox_remove(s, t->out, "d", 1, false), -EISDIR);
+    assert_int_equal(ftx_outbox_remove(s, t->out, "d", 1, true), -ENOTEMPTY);
+    assert_int_equal(ftx_outbox_remove(s, t->out, "f", 1, true), -ENOTDIR);
+    assert_int_equal(ftx_outbox_remove(s, t->out, "g", 1, false), -ENOENT);
+    assert_int_equal(ftx_outbox_rename(s, t->out, "f", 1, t->out, "d", 1, 0), -EISDIR);
+    assert_int_equal(ftx_outbox_rename(s, t->out, "d", 1, t->out, "f", 1, 0), -ENOTDIR);
+    assert_int_equal(ftx_outbox_rename(s, t->out, "d", 1, folder, "d", 1, 0), -EINVAL);
+    assert_int_equal(ftx_outbox_rename(s, t->out, "f", 1, folder, "x", 1, FTX_RENAME_NOREPLACE),
+                     -EEXIST);
+    assert_int_equal(ftx_outbox_write(s, id, "x", 1, INT64_MAX), -EFBIG);
+    assert_int_equal(ftx_outbox_write(s, id, "x", 1, 0), -EBADF);
+    assert_int_equal(ftx_outbox_truncate(s, id, UINT64_MAX), -EFBIG);
+    assert_int_equal(ftx_outbox_open(s, folder, true, false), -ENOENT);
+}
+
+/* Runs `body` in a child on a store that nobody closes. */
+static void killed(struct box_test *t, void (*body)(struct box_test *t))
+{
+    ftx_store_close(t->store);
+    t->store = NULL;
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        open_store(t);
+        body(t);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    open_store(t);
+}
+
+static void make_and_die(struct box_test *t)
+{
+    uint64_t id = make_file(t, "early");
+    if (ftx_outbox_write(t->store, id, "12345", 5, 0))
+        _exit(3);
+}
+
+static void a_kill_takes_nothing_and_numbers_are_not_used_again(void **state)
+{
+    struct box_test *t = *state;
+    killed(t, make_and_die);
+    struct ftx_attr attr;
+    char word[32] = "";
+    assert_int_equal(ftx_tree_lookup(t->store, t->out, "early", 5, &attr), 0);
+    ftx_tree_forget(t->store, attr.id, 1);
+    assert_int_equal(attr.size, 5);
+    assert_true(ftx_tree_xattr(t->store, attr.id, "state", word, sizeof word) > 0);
+    assert_string_equal(word, "interrupted");
+    assert_true(attr.id != t->out && attr.id != t->in);
+    uint64_t id = make_file(t, "late");
+    assert_true(id > attr.id);
+    close_file(t, id);
+    ftx_store_close(t->store);
+    open_store(t);
+    assert_int_equal(ftx_folder_count(t->link->folders[FTX_OUTBOX]), 2);
+}
+
+/* Files keep coming until there is an error: every one is answered, none hangs. */
+static void fill_until_it_fails(struct box_test *t)
+{
+    struct rlimit limit = {.rlim_cur = 4 << 10, .rlim_max = RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    for (unsigned i = 0; i < 1000000; i++) {
+        char name[16];
+        uint64_t id;
+        int n = snprintf(name, sizeof name, "f%u", i);
+        int err =
+            ftx_outbox_make(t->store, t->out, name, (size_t)n, FTX_FILE, 0644, NULL, true, &id);
+        if (err)
+            _exit(err < 0 && ftx_store_sync(t->store) < 0 ? 0 : 4);
+    }
+    _exit(5);
+}
+
+static void a_database_that_cannot_be_written_is_an_error(void **state)
+{
+    killed(*state, fill_until_it_fails);
+    struct box_test *t = *state;
+    assert_true(ftx_folder_count(t->link->folders[FTX_OUTBOX]) > 1000);
+}
+
+/* -- the inbox -- */
+
+static uint8_t apply(struct box_test *t, const struct ftx_op *op)
+{
+    uint8_t bytes[FTX_OP_ENCODED_MAX], refused;
+    uint64_t entry, item;
+    size_t size = ftx_op_encode(op, bytes);
+    assert_int_equal(ftx_inbox_apply(t->store, t->link, ++t->op, bytes, size, FTX_LINKS_SAFE,
+                                     &entry, &item, &refused),
+                     0);
+    return refused;
+}
+
+static uint8_t make(struct box_test *t, uint64_t item, uint64_t parent, enum ftx_kind what,
+                    const char *name)
+{
+    return apply(t, &(struct ftx_op){.kind = FTX_OP_MAKE,
+                                     .item = item,
+                                     .parent = parent,
+                                     .what = (uint8_t)what,
+                                     .mode = 0755,
+                                     .name = name,
+                                     .name_size = strlen(name)});
+}
+
+static uint8_t move(struct box_test *t, uint64_t item, uint64_t parent, const char *name)
+{
+    return apply(t, &(struct ftx_op){.kind = FTX_OP_MOVE,
+                                     .item = item,
+                                     .parent = parent,
+                                     .name = name,
+                                     .name_size = strlen(name)});
+}
+
+static uint8_t drop(struct box_test *t, uint64_t item)
+{
+    return apply(t, &(struct ftx_op){.kind = FTX_OP_DROP, .item = item});
+}
+
+static void extent(struct box_test *t, uint64_t stream, uint32_t version, uint64_t offset,
+                   const char *bytes)
+{
+    struct ftx_extent e = {.stream = stream,
+                           .version = version,
+                           .offset = offset,
+                           .length = strlen(bytes),
+                           .kind = FTX_EXTENT_DATA};
+    uint64_t item, object, entry;
+    assert_int_equal(ftx_inbox_begin(t->store, t->link, &e, &item, &object), 0);
+    int fd = ftx_object_open(&t->store->objects, object, O_WRONLY | O_CREAT);
+    assert_int_equal(ftx_object_write(fd, bytes, strlen(bytes), offset), 0);
+    close(fd);
+    assert_int_equal(ftx_inbox_wrote(t->store, item, &e, 0, &entry), 0);
+}
+
+static struct ftx_plan_seal seal_of(uint64_t stream, uint32_t version, uint64_t size)
+{
+    struct ftx_plan_seal seal = {.stream = stream, .version = version, .size = size};
+    seal.attributes_size = ftx_seal_attr_encode(0644, 1, seal.attributes);
+    return seal;
+}
+
+static void complete(struct box_test *t, uint64_t stream, uint32_t version, uint64_t size)
+{
+    struct ftx_plan_seal seal = seal_of(stream, version, size);
+    struct ftx_seal_check check;
+    uint64_t entry;
+    assert_int_equal(ftx_inbox_seal_comes(t->store, t->link, &seal), 0);
+    assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), 0);
+    assert_int_equal(check.n, 0);
+    assert_int_equal(ftx_inbox_complete(t->store, t->link, &seal, check.item, &entry), 0);
+}
+
+static struct ftx_item *find(struct box_test *t, uint64_t remote)
+{
+    return ftx_item_find_remote(&t->store->index, t->link, remote);
+}
+
+static void what_was_delivered_is_not_lost_for_a_name(void **state)
+{
+    struct box_test *t = *state;
+    assert_int_equal(make(t, 1, 0, FTX_FOLDER, "d"), 0);
+    assert_int_equal(make(t, 2, 1, FTX_FILE, "kept"), 0);
+    extent(t, 2, 1, 0, "bytes");
+    complete(t, 2, 1, 5);
+    struct ftx_item *kept = find(t, 2);
+    assert_int_equal(drop(t, 2), 0);
+    assert_int_equal(drop(t, 1), 0);
+    assert_true(kept->linked && !find(t, 2) && !find(t, 1));
+    assert_int_equal(make(t, 3, 0, FTX_FILE, "d"), FTX_REFUSED_NAME);
+    assert_int_equal(make(t, 4, 0, FTX_FOLDER, "e"), 0);
+    assert_int_equal(move(t, 4, 0, "d"), FTX_REFUSED_NAME);
+    assert_true(kept->linked && !find(t, 4));
+    assert_int_equal(make(t, 5, 0, FTX_FOLDER, "d"), 0);
+    assert_true(find(t, 5) == kept->parent);
+}
+
+static void a_seal_after_the_drop_begins_nothing(void **state)
+{
+    struct box_test *t = *state;
+    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
+    extent(t, 1, 1, 0, "one");
+    complete(t, 1, 1, 3);
+    struct ftx_item *item = find(t, 1);
+    extent(t, 1, 2, 0, "TWO");
+    struct ftx_plan_seal seal = seal_of(1, 2, 3);
+    struct ftx_seal_check check;
+    assert_int_equal(drop(t, 1), 0);
+    assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), -ENOENT);
+    assert_true(item->linked && item->state == FTX_ITEM_COMPLETE && !item->shadow);
+}
+
+static void what_the_base_cannot_have_is_missing(void **state)
+{
+    struct box_test *t = *state;
+    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
+    extent(t, 1, 1, 0, "base");
+    complete(t, 1, 1, 4);
+    struct ftx_plan_seal seal = seal_of(1, 2, 10);
+    struct ftx_seal_check check;
+    assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), -ENODATA);
+    assert_true(check.n == 1 && check.ranges[0].offset == 4 && check.ranges[0].length == 6);
+    seal = seal_of(1, 3, 4);
+    assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), 0);
+    assert_true(check.n == 1 && check.base_object && check.ranges[0].length == 4);
+    assert_int_equal(ftx_inbox_copied(t->store, check.item, check.ranges, check.n), 0);
+    struct ftx_extent held;
+    uint64_t at = 0;
+    assert_int_equal(ftx_inbox_held(t->store, check.item, &at, &held, 1), 0);
+}
+
+static void a_file_renamed_over_another_takes_it_along(void **state)
+{
+    struct box_test *t = *state;
+    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
+    complete(t, 1, 1, 0);
+    assert_int_equal(make(t, 2, 0, FTX_FILE, "new"), 0);
+    assert_int_equal(move(t, 2, 0, "f"), 0);
+    assert_int_equal(ftx_folder_count(t->link->folders[FTX_INBOX]), 1);
+    assert_int_equal(drop(t, 2), 0);
+    assert_int_equal(ftx_folder_count(t->link->folders[FTX_INBOX]), 0);
+}
+
+static void moves_do_not_make_it_deeper_than_allowed(void **state)
+{
+    struct box_test *t = *state;
+    uint64_t item = 1;
+    for (uint64_t tree = 0; tree < 2; tree++)
+        for (uint64_t depth = 0; depth < 40; depth++, item++)
+            assert_int_equal(make(t, item, depth ? item - 1 : 0, FTX_FOLDER, tree ? "a" : "b"), 0);
+    assert_int_equal(move(t, 41, 40, "a"), FTX_REFUSED_NAME);
+    assert_int_equal(make(t, 100, 80, FTX_FOLDER, "x"), 0);
+}
+
+static void the_owner_may_turn_the_tree_around(void **state)
+{
+    struct box_test *t = *state;
+    assert_int_equal(make(t, 1, 0, FTX_FOLDER, "a"), 0);
+    assert_int_equal(make(t, 2, 0, FTX_FOLDER, "b"), 0);
+    uint64_t b = find(t, 2)->id;
+    assert_int_equal(ftx_inbox_rename(t->store, t->in, "a", 1, b, "a", 1, 0), 0);
+    assert_int_equal(move(t, 2, 1, "b"), FTX_REFUSED_NAME);
+}
+
+static void a_large_folder_goes_at_once(void **state)
+{
+    struct box_test *t = *state;
+    enum { FILES = 20000 };
+    assert_int_equal(make(t, 1, 0, FTX_FOLDER, "d"), 0);
+    for (uint64_t i = 0; i < FILES; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%u", (unsigned)i);
+        assert_int_equal(make(t, 2 + i, 1, FTX_FILE, name), 0);
+    }
+    assert_int_equal(make(t, FILES + 2, 0, FTX_FILE, "f"), 0);
+    assert_int_equal(ftx_inbox_remove(t->store, t->in, "d", 1, true), -ENOTEMPTY);
+    for (uint64_t i = 0; i < FILES; i++)
+        assert_int_equal(drop(t, 2 + i), 0);
+    assert_int_equal(drop(t, 1), 0);
+    assert_true(!find(t, 1));
+}
+
+#define with_store(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_store(an_open_file_that_was_removed_is_used_on),
+        with_store(writes_make_segments_of_cells),
+        with_store(says_what_is_wrong),
+        with_store(a_kill_takes_nothing_and_numbers_are_not_used_again),
+        with_store(a_database_that_cannot_be_written_is_an_error),
+        with_store(what_was_delivered_is_not_lost_for_a_name),
+        with_store(a_seal_after_the_drop_begins_nothing),
+        with_store(what_the_base_cannot_have_is_missing),
+        with_store(a_file_renamed_over_another_takes_it_along),
+        with_store(moves_do_not_make_it_deeper_than_allowed),
+        with_store(the_owner_may_turn_the_tree_around),
+        with_store(a_large_folder_goes_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations and names: golden bytes, every truncation, every rule of docs/protocol.md 8. */
+#include "fs/store/ops.h"
+
+#include "fs/store/item.h"
+#include "fs/store/names.h"
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const uint8_t make_link[] = {1, 7, 0, 0,    0, 0, 0, 0,   0,   2,   0,   0,   0,  0, 0,
+                                    0, 0, 3, 0xed, 1, 1, 0, 0,   0,   0,   0,   0,   0,  2, 0,
+                                    0, 0, 0, 0,    0, 0, 2, 'a', 'b', '.', '.', '/', 'c'};
+static const uint8_t move[] = {2, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  0,
+                               0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, 'x'};
+static const uint8_t attr[] = {3, 7, 0, 0, 0, 0, 0, 0, 0, 0xa4, 1, 5, 0, 0, 0, 0, 0, 0, 0};
+static const uint8_t drop[] = {4, 7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0};
+static const uint8_t halt[] = {5, 7, 0, 0, 0, 0, 0, 0, 0};
+
+static const struct {
+    const uint8_t *bytes;
+    size_t size;
+    size_t least; /* a target may end anywhere behind this */
+} golden[] = {{make_link, sizeof make_link, sizeof make_link - 3},
+              {move, sizeof move, sizeof move},
+              {attr, sizeof attr, sizeof attr},
+              {drop, sizeof drop, sizeof drop},
+              {halt, sizeof halt, sizeof halt}};
+
+static void golden_bytes_decode_and_encode(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
+        struct ftx_op op;
+        uint8_t again[FTX_OP_ENCODED_MAX];
+        assert_int_equal(ftx_op_decode(golden[i].bytes, golden[i].size, &op), 0);
+        assert_int_equal(op.item, 7);
+        assert_int_equal(ftx_op_encode(&op, again), golden[i].size);
+        assert_memory_equal(again, golden[i].bytes, golden[i].size);
+    }
+    struct ftx_op op;
+    assert_int_equal(ftx_op_decode(make_link, sizeof make_link, &op), 0);
+    assert_true(op.kind == FTX_OP_MAKE && op.parent == 2 && op.what == FTX_SYMLINK &&
+                op.mode == 0755 && op.mtime_ns == 1 && op.when_ns == 2);
+    assert_true(op.name_size == 2 && memcmp(op.name, "ab", 2) == 0);
+    assert_true(op.target_size == 4 && memcmp(op.target, "../c", 4) == 0);
+}
+
+static void refuses_every_truncation_and_more(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
+        struct ftx_op op;
+        uint8_t longer[64];
+        for (size_t size = 0; size < golden[i].least; size++)
+            assert_int_equal(ftx_op_decode(golden[i].bytes, size, &op), FTX_EPROTO);
+        memcpy(longer, golden[i].bytes, golden[i].size);
+        longer[golden[i].size] = 0;
+        assert_int_equal(ftx_op_decode(longer, golden[i].size + 1, &op), FTX_EPROTO);
+    }
+}
+
+static void refuses_what_is_out_of_range(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at;
+        uint8_t value;
+    } bad[] = {{0, 0}, {0, 6}, {1, 0}, {17, 0}, {17, 4}, {19, 2}, {36, 0}, {37, '/'}, {38, 0}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        uint8_t bytes[sizeof make_link];
+        struct ftx_op op;
+        memcpy(bytes, make_link, sizeof bytes);
+        bytes[bad[i].at] = bad[i].value;
+        assert_int_equal(ftx_op_decode(bytes, sizeof bytes, &op), FTX_EPROTO);
+    }
+}
+
+static void seal_attributes_are_ten_bytes(void **state)
+{
+    (void)state;
+    uint8_t bytes[11] = {0};
+    uint16_t mode;
+    int64_t mtime;
+    assert_int_equal(ftx_seal_attr_encode(0640, -2, bytes), 10);
+    assert_int_equal(ftx_seal_attr_decode(bytes, 10, &mode, &mtime), 0);
+    assert_true(mode == 0640 && mtime == -2);
+    for (size_t size = 0; size < 12; size++)
+        if (size != 10)
+            assert_int_equal(ftx_seal_attr_decode(bytes, size < 11 ? size : 11, &mode, &mtime),
+                             FTX_EPROTO);
+}
+
+static void names_follow_the_rules(void **state)
+{
+    (void)state;
+    char name[256];
+    memset(name, 'n', sizeof name);
+    assert_int_equal(ftx_name_check(name, 255, true), 0);
+    assert_int_equal(ftx_name_check(name, 256, true), -ENAMETOOLONG);
+    static const char *const good[] = {"a", "...", ".x", "\xff\xfe", " ", "\\", ".ftxx"};
+    static const char *const bad[] = {"", ".", "..", "a/b", "/", "\n", "\x7f", "\x1f"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_int_equal(ftx_name_check(good[i], strlen(good[i]), true), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(ftx_name_check(bad[i], strlen(bad[i]), false), -EINVAL);
+    assert_int_equal(ftx_name_check("a\0b", 3, false), -EINVAL);
+    assert_int_equal(ftx_name_check(".ftx", 4, true), -EINVAL);
+    assert_int_equal(ftx_name_check(".ftx", 4, false), 0);
+}
+
+static void targets_stay_inside_or_do_not(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target;
+        unsigned depth;
+        bool inside;
+    } cases[] = {{"a", 0, true},         {"..", 0, false},        {"..", 1, true},
+                 {"../..", 1, false},    {"a/../..", 0, false},   {"a/../b", 0, true},
+                 {"/etc", 5, false},     {"", 3, false},          {"./.././a", 1, true},
+                 {"a//..//..", 1, true}, {"../a/../..", 1, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(
+            ftx_target_inside(cases[i].target, strlen(cases[i].target), cases[i].depth),
+            cases[i].inside);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(golden_bytes_decode_and_encode),
+        cmocka_unit_test(refuses_every_truncation_and_more),
+        cmocka_unit_test(refuses_what_is_out_of_range),
+        cmocka_unit_test(seal_attributes_are_ten_bytes),
+        cmocka_unit_test(names_follow_the_rules),
+        cmocka_unit_test(targets_stay_inside_or_do_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
