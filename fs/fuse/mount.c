@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WRITE_MAX = 1 << 20, THREADS_MAX = 10, THREADS_IDLE = 4 };
+enum { WRITE_MAX = 1 << 20, THREADS_MAX = 10 };
 
 static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
@@ -219,7 +219,8 @@ void ftx_mount_run(struct ftx_mount *mount)
     struct fuse_loop_config *config = fuse_loop_cfg_create();
     if (config) {
         fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
-        fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE);
+        fuse_loop_cfg_set_idle_threads(config,
+                                       THREADS_MAX); /* making one costs more than keeping it */
     }
     fuse_session_loop_mt(mount->session, config);
     if (config)

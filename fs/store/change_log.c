@@ -212,7 +212,6 @@ int ftx_log_op(struct ftx_log *log, struct ftx_link *link, const struct ftx_op *
                                    .id = link->row.id,
                                    .number = number,
                                    .as.bytes = {bytes, size}});
-    link->ops_due = true;
     log->wake = true;
     return 0;
 }

@@ -171,7 +171,6 @@ static int on_op(void *ctx, uint64_t link_id, uint64_t number, const uint8_t *by
         return 0;
     if (number != link->op_next)
         return FTX_ECORRUPT;
-    link->ops_due = true;
     return ftx_link_push_op(link, bytes, size);
 }
 

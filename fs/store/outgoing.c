@@ -54,9 +54,16 @@ size_t ftx_outgoing_op(struct ftx_store *store, struct ftx_link *link, uint64_t 
         size = op->size;
         memcpy(out, op->bytes, size);
     }
-    link->ops_due = number + 1 < link->op_next;
     pthread_mutex_unlock(&store->lock);
     return size;
+}
+
+uint64_t ftx_outgoing_op_last(struct ftx_store *store, struct ftx_link *link)
+{
+    pthread_mutex_lock(&store->lock);
+    uint64_t last = link->op_next - 1;
+    pthread_mutex_unlock(&store->lock);
+    return last;
 }
 
 void ftx_outgoing_ops_durable(struct ftx_store *store, struct ftx_link *link, uint64_t number)
@@ -109,6 +116,18 @@ void ftx_outgoing_forget(struct ftx_store *store, struct ftx_sending *sending)
         ftx_sending_due(&log, sending);
     }
     ftx_log_commit(&log);
+}
+
+bool ftx_outgoing_waits(struct ftx_store *store, struct ftx_link *link, uint64_t bytes)
+{
+    uint64_t waiting = 0;
+    pthread_mutex_lock(&store->lock);
+    bool wanted = !ftx_list_empty(&link->wants);
+    for (struct ftx_list *node = link->due.next; node != &link->due && waiting < bytes;
+         node = node->next)
+        waiting += ftx_list_of(node, struct ftx_sending, due)->pending.bytes;
+    pthread_mutex_unlock(&store->lock);
+    return wanted || waiting >= bytes;
 }
 
 /* Nothing is in flight any more: what was, is due. */

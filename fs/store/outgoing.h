@@ -17,6 +17,8 @@ int ftx_outgoing_start(struct ftx_store *store, struct ftx_link *link, uint64_t 
 /* Operation `number` copied to `out` (FTX_OP_MAX bytes); its size, 0: none. */
 size_t ftx_outgoing_op(struct ftx_store *store, struct ftx_link *link, uint64_t number,
                        uint8_t *out);
+/* The number of the last operation there is. */
+uint64_t ftx_outgoing_op_last(struct ftx_store *store, struct ftx_link *link);
 void ftx_outgoing_ops_durable(struct ftx_store *store, struct ftx_link *link, uint64_t number);
 
 /*
@@ -26,6 +28,9 @@ void ftx_outgoing_ops_durable(struct ftx_store *store, struct ftx_link *link, ui
 struct ftx_sending *ftx_outgoing_due(struct ftx_store *store, struct ftx_link *link,
                                      bool *out_finished);
 void ftx_outgoing_forget(struct ftx_store *store, struct ftx_sending *sending);
+/* True if the sendings to be looked at have at least `bytes` pending, or a reader here waits for
+ * bytes of the peer. */
+bool ftx_outgoing_waits(struct ftx_store *store, struct ftx_link *link, uint64_t bytes);
 /* All sendings of the link become due: a session begins. What was in flight is due again. */
 void ftx_outgoing_restart(struct ftx_store *store, struct ftx_link *link);
 

@@ -12,7 +12,9 @@ static struct ftx_sending *sending_of(struct ftx_stream *stream)
 
 bool ftx_transfer_send_due(struct ftx_transfer *t)
 {
-    bool any = false, finished;
+    uint64_t op_last = ftx_outgoing_op_last(t->store, t->link);
+    bool any = op_last > t->op_last, finished;
+    t->op_last = op_last;
     for (struct ftx_sending *sending; (sending = ftx_outgoing_due(t->store, t->link, &finished));) {
         any = true;
         if (finished) {
@@ -44,6 +46,8 @@ size_t ftx_send_op(void *ctx, uint64_t number, const uint8_t **out_bytes)
 {
     struct ftx_transfer *t = ctx;
     *out_bytes = t->op;
+    if (number > t->op_last)
+        return 0; /* it came after this turn of the loop: it goes with those of the next */
     return ftx_outgoing_op(t->store, t->link, number, t->op);
 }
 

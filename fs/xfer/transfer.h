@@ -27,6 +27,7 @@ struct ftx_transfer {
     unsigned n_saving;         /* identities on their way to the database */
     uint64_t unsaved_token;    /* one for which there was no memory; 0: none */
     uint8_t op[FTX_OP_MAX];    /* what the engine's `op` gave last */
+    uint64_t op_last; /* the last operation that may be sent, as of this turn of the loop */
 
     /* receive.c */
     struct ftx_inbound_record *record; /* being taken in */

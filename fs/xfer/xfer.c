@@ -18,8 +18,9 @@
 
 enum {
     RATE_MS = 1000,
-    GATHER_MS = 5, /* wakes that come within this time of a turn share the next: small files then
-                      share records */
+    GATHER_MS = 5,            /* wakes that come within this time share a turn, always ... */
+    GATHER_SMALL_MS = 50,     /* ... and within this while only small things happen, */
+    GATHER_BYTES = 512 << 10, /* that is, while less than this waits to be sent */
 };
 
 struct ftx_xfer {
@@ -368,12 +369,7 @@ static void turn(struct ftx_xfer *xfer)
          node = next) {
         next = node->next;
         struct ftx_transfer *t = ftx_list_of(node, struct ftx_transfer, node);
-        bool any = ftx_transfer_send_due(t);
-        pthread_mutex_lock(&xfer->store->lock);
-        any |= t->link->ops_due;
-        t->link->ops_due = false;
-        pthread_mutex_unlock(&xfer->store->lock);
-        if (any && t->peer && !t->leaving) {
+        if (ftx_transfer_send_due(t) && t->peer && !t->leaving) {
             ftx_peer_kick(t->peer);
             if (!uv_is_active((uv_handle_t *)&xfer->rate))
                 uv_timer_start(&xfer->rate, on_rate, RATE_MS, RATE_MS);
@@ -382,24 +378,50 @@ static void turn(struct ftx_xfer *xfer)
     }
 }
 
-static void on_gathered(uv_timer_t *timer)
+/* Is there something that should not wait for more small files to share its record? */
+static bool pressing(struct ftx_xfer *xfer)
 {
-    turn(timer->data);
+    pthread_mutex_lock(&xfer->lock);
+    bool any = xfer->stopping || !ftx_list_empty(&xfer->saved);
+    pthread_mutex_unlock(&xfer->lock);
+    for (struct ftx_list *node = xfer->transfers.next; node != &xfer->transfers && !any;
+         node = node->next) {
+        struct ftx_transfer *t = ftx_list_of(node, struct ftx_transfer, node);
+        any = t->preparing || !ftx_list_empty(&t->records) ||
+              ftx_outgoing_waits(t->store, t->link, GATHER_BYTES);
+    }
+    return any;
 }
 
-static void on_wake(uv_async_t *async)
+static void on_gathered(uv_timer_t *timer)
 {
-    struct ftx_xfer *xfer = async->data;
+    struct ftx_xfer *xfer = timer->data;
     uint64_t since_ms = uv_now(xfer->loop) - xfer->turned_ms;
-    if (since_ms < GATHER_MS && !xfer->stopping)
-        uv_timer_start(&xfer->gather, on_gathered, GATHER_MS - since_ms, 0);
+    if (since_ms < GATHER_SMALL_MS && !pressing(xfer))
+        uv_timer_start(timer, on_gathered, GATHER_MS, 0);
     else
         turn(xfer);
 }
 
+/* Takes a turn, or waits a little for more to do in it. */
+static void turn_soon(struct ftx_xfer *xfer)
+{
+    uint64_t since_ms = uv_now(xfer->loop) - xfer->turned_ms;
+    if (since_ms < GATHER_SMALL_MS && !xfer->stopping)
+        uv_timer_start(&xfer->gather, on_gathered, since_ms < GATHER_MS ? GATHER_MS - since_ms : 0,
+                       0);
+    else
+        turn(xfer);
+}
+
+static void on_wake(uv_async_t *async)
+{
+    turn_soon(async->data);
+}
+
 static void on_settle(uv_timer_t *timer)
 {
-    turn(timer->data);
+    turn_soon(timer->data);
 }
 
 int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xfer_config *config,
