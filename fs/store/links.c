@@ -134,6 +134,7 @@ void ftx_link_drop_ops(struct ftx_link *link, uint64_t upto)
 static void detach(struct ftx_store *store, struct ftx_link *link)
 {
     link->removed = true;
+    store->link_changes++;
     for (int box = 0; box < 2; box++) {
         struct ftx_item *folder = link->folders[box];
         if (!folder)
@@ -185,6 +186,7 @@ int ftx_link_arm(struct ftx_store *store, enum ftx_box box, const char *code, si
         detach(store, link);
     else if (!err)
         *out_folder = link->folders[box]->id;
+    store->link_changes++;
     pthread_mutex_unlock(&store->lock);
     if (!err)
         store->events.wake(store->events_ctx);
@@ -240,6 +242,14 @@ int ftx_link_rename(struct ftx_store *store, const char *name, size_t size, cons
     }
     pthread_mutex_unlock(&store->lock);
     return err;
+}
+
+uint64_t ftx_link_changes(struct ftx_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    uint64_t changes = store->link_changes;
+    pthread_mutex_unlock(&store->lock);
+    return changes;
 }
 
 size_t ftx_link_list(struct ftx_store *store, uint64_t *out_ids, size_t capacity)

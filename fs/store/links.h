@@ -75,6 +75,9 @@ int ftx_link_rename(struct ftx_store *store, const char *name, size_t size, cons
 
 /* -- for the loop: rows are copies -- */
 
+/* Changes whenever a link came or went. */
+uint64_t ftx_link_changes(struct ftx_store *store);
+
 /* Ids of all links (at most `capacity` are written); returns how many there are. */
 size_t ftx_link_list(struct ftx_store *store, uint64_t *out_ids, size_t capacity);
 /* -ENOENT. */

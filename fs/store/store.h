@@ -55,6 +55,7 @@ struct ftx_store {
     int state_fd, lock_fd; /* STORE/.ftx, and its lock file */
     uint64_t next_item, reserved_item;
     uint64_t next_link;
+    uint64_t link_changes; /* counts links that came and went */
     uint64_t committed;   /* last journal entry that is in the database, durably where it must be */
     uint64_t appended;    /* last journal entry */
     struct ftx_list jobs; /* link rows to write, for the database thread */

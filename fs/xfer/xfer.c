@@ -29,8 +29,9 @@ struct ftx_xfer {
     struct ftx_node *node;
     enum ftx_links_policy links;
     uv_async_t wake;
-    atomic_bool woken; /* a turn is to come */
-    uv_timer_t gather; /* it waits for more to do */
+    atomic_bool woken;     /* a turn is to come */
+    uv_timer_t gather;     /* it waits for more to do */
+    uint64_t link_changes; /* ftx_link_changes as of the last turn */
     uint64_t turned_ms;
     uv_timer_t settle; /* tails of files that nobody writes to for a while */
     uv_timer_t rate;   /* bytes per second, while something moves */
@@ -363,7 +364,10 @@ static void turn(struct ftx_xfer *xfer)
     tell_saved(xfer);
     if (xfer->stopping)
         return;
-    match_links(xfer);
+    uint64_t link_changes = ftx_link_changes(xfer->store);
+    if (link_changes != xfer->link_changes)
+        match_links(xfer);
+    xfer->link_changes = link_changes;
     settle(xfer);
     for (struct ftx_list *node = xfer->transfers.next, *next; node != &xfer->transfers;
          node = next) {
@@ -407,7 +411,8 @@ static void on_gathered(uv_timer_t *timer)
 static void turn_soon(struct ftx_xfer *xfer)
 {
     uint64_t since_ms = uv_now(xfer->loop) - xfer->turned_ms;
-    if (since_ms < GATHER_SMALL_MS && !xfer->stopping)
+    bool links = ftx_link_changes(xfer->store) != xfer->link_changes; /* mkdir was answered */
+    if (since_ms < GATHER_SMALL_MS && !links && !xfer->stopping)
         uv_timer_start(&xfer->gather, on_gathered, since_ms < GATHER_MS ? GATHER_MS - since_ms : 0,
                        0);
     else
@@ -433,6 +438,7 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
     xfer->loop = loop;
     xfer->store = store;
     xfer->links = config->links;
+    xfer->link_changes = UINT64_MAX; /* none was looked at yet */
     ftx_list_init(&xfer->transfers);
     ftx_list_init(&xfer->saved);
     pthread_mutex_init(&xfer->lock, NULL);
