@@ -121,12 +121,21 @@ void ftx_reply_object(fuse_req_t req, int fd, size_t size, off_t offset)
     free(bytes);
 }
 
+/* Answers with a copy: once the reader has its bytes it may close, and the text is freed while the
+ * reply is still on its way back. */
 static void read_status(fuse_req_t req, size_t size, off_t offset, const struct fuse_file_info *fi)
 {
     const struct text *text = (const struct text *)(uintptr_t)fi->fh;
     size_t at = (size_t)offset < text->size ? (size_t)offset : text->size;
-    size_t left = text->size - at;
-    fuse_reply_buf(req, text->bytes + at, left < size ? left : size);
+    size_t n = text->size - at < size ? text->size - at : size;
+    char *copy = malloc(n ? n : 1);
+    if (!copy) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    memcpy(copy, text->bytes + at, n);
+    fuse_reply_buf(req, copy, n);
+    free(copy);
 }
 
 static void read_outbox(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset)

@@ -139,7 +139,7 @@ def test_delivered_files_cost_nothing_after_a_restart(link, scratch):
 
 
 def test_a_cut_network_goes_on_by_itself(link):
-    pair, data = link, trees.random_bytes(scaled(64 * MIB))
+    pair, data = link, trees.random_bytes(64 * MIB)
     with open(pair.sent("cut"), "wb") as out:
         out.write(data)
     for number in range(3):
