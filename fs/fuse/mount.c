@@ -149,7 +149,8 @@ int ftx_mount_check(const char *path, char *message, size_t room)
 
 /* -- the session -- */
 
-static void on_fuse_log(enum fuse_log_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void on_fuse_log(enum fuse_log_level level,
+                                                              const char *format, va_list args)
 {
     char line[512];
     int n = vsnprintf(line, sizeof line, format, args);

@@ -103,7 +103,7 @@ static void table_remove(struct ftx_table *table, struct ftx_item *item, enum ch
         table->count--;
         return;
     }
-    assert(!"item stands in its table");
+    assert(false); /* it stands in its table */
 }
 
 static int table_init(struct ftx_table *table)

@@ -83,8 +83,9 @@ static int take_lock(struct ftx_store *store, const char *path, char *room, size
 static int make_boxes(struct ftx_store *store)
 {
     for (int box = 0; box < 2; box++) {
-        struct ftx_item *item = ftx_item_new(
-            &store->index, box == FTX_OUTBOX ? FTX_ID_OUTBOX : FTX_ID_INBOX, FTX_FOLDER, box, NULL);
+        struct ftx_item *item =
+            ftx_item_new(&store->index, box == FTX_OUTBOX ? FTX_ID_OUTBOX : FTX_ID_INBOX,
+                         FTX_FOLDER, (enum ftx_box)box, NULL);
         if (!item)
             return -ENOMEM;
         item->mode = 0755;
