@@ -316,6 +316,15 @@ void ftx_link_set_health(struct ftx_store *store, uint64_t id, enum ftx_link_hea
     pthread_mutex_unlock(&store->lock);
 }
 
+bool ftx_link_busy(struct ftx_store *store, const struct ftx_link *link)
+{
+    pthread_mutex_lock(&store->lock);
+    bool busy = link->op_first != link->op_next || !ftx_list_empty(&link->sendings) ||
+                !ftx_list_empty(&link->arriving);
+    pthread_mutex_unlock(&store->lock);
+    return busy;
+}
+
 bool ftx_links_measure(struct ftx_store *store)
 {
     bool moves = false;

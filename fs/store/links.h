@@ -95,6 +95,9 @@ int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_li
 void ftx_link_set_health(struct ftx_store *store, uint64_t id, enum ftx_link_health health,
                          const char *peer_address);
 
+/* Something is not delivered, or has not arrived. */
+bool ftx_link_busy(struct ftx_store *store, const struct ftx_link *link);
+
 /* Takes the rates of all links; to be called once a second. False: nothing moves. */
 bool ftx_links_measure(struct ftx_store *store);
 

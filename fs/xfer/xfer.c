@@ -171,6 +171,12 @@ static void begin(void *ctx, struct ftx_engine *engine)
     (void)ftx_transfer_send_due(t);
 }
 
+static bool busy(void *ctx)
+{
+    struct ftx_transfer *t = ctx;
+    return ftx_link_busy(t->store, t->link);
+}
+
 static void end(void *ctx, int reason)
 {
     struct ftx_transfer *t = ctx;
@@ -211,6 +217,7 @@ static const struct ftx_peer_host host = {
     .save = save_identity,
     .prepare = prepare,
     .begin = begin,
+    .busy = busy,
     .end = end,
     .health = health,
     .gone = gone,

@@ -104,6 +104,12 @@ static void begin(void *ctx, struct ftx_engine *engine)
         end->in[i].told = false;
 }
 
+static bool busy(void *ctx)
+{
+    const struct end *end = ctx;
+    return end->busy;
+}
+
 static void ended(void *ctx, int reason)
 {
     struct end *end = ctx;
@@ -138,6 +144,7 @@ static const struct ftx_peer_host host = {
     .save = save,
     .prepare = prepare,
     .begin = begin,
+    .busy = busy,
     .end = ended,
     .health = health,
     .gone = gone,

@@ -62,6 +62,7 @@ struct end {
     bool kill_written; /* ... after it reached the disk */
     bool dead;
     bool ready_waits; /* prepare is answered later */
+    bool busy;        /* says that there is work */
 
     /* what was told */
     struct ftx_engine *engine; /* while a session runs */

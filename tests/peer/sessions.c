@@ -224,6 +224,20 @@ static void paused_reading_is_not_silence(void **state)
 }
 
 /* Both ends lose everything that was under way at once and dial each other at the same time. */
+/* Neither reaches the other; only one of them has work. */
+static void link_with_work_rests_for_seconds_only(void **state)
+{
+    (void)state;
+    link_open(&both, CODE, CODE);
+    both.ends[S].busy = true;
+    link_start(&both, S);
+    link_start(&both, R);
+    both.ways[S].target = both.ways[R].target = 0;
+    test_loop_await(&both.loop, both.ways[S].n_accepted >= 6); /* R's, after about 31 s */
+    assert_true(both.ways[R].n_accepted >= 7);                 /* S's: at least every 4.8 s */
+    link_close(&both);
+}
+
 static void simultaneous_dials_end_in_one_session(void **state)
 {
     (void)state;
@@ -326,6 +340,7 @@ int main(void)
         cmocka_unit_test(silent_death_is_replaced),
         cmocka_unit_test(silence_is_noticed_and_healed),
         cmocka_unit_test(paused_reading_is_not_silence),
+        cmocka_unit_test(link_with_work_rests_for_seconds_only),
         cmocka_unit_test(simultaneous_dials_end_in_one_session),
         cmocka_unit_test(old_session_numbers_are_leapt_over),
         cmocka_unit_test(removed_link_takes_leave),

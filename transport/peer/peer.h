@@ -60,6 +60,9 @@ struct ftx_peer_host {
     void (*prepare)(void *ctx);
     /* The session runs: streams may be made due. */
     void (*begin)(void *ctx, struct ftx_engine *engine);
+    /* Does something wait to be sent or received? A link with work rests for a few seconds at
+     * most between two dials. */
+    bool (*busy)(void *ctx);
     /* It is over: the engine is closed, and no worker reads for it any more. */
     void (*end)(void *ctx, int reason);
     /* When it changes; `address` is that of CONNECTED, else "". */

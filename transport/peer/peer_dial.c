@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * When a link dials. A round tries each address in turn, then the link rests: 1 2 4 8 16 32 60 s,
- * and up to a fifth more or less, so that two ends that refused each other do not meet again in
- * step. Nothing is dialled while a handshake is under way, whoever began it.
+ * but never above 4 s while it has work, and up to a fifth more or less, so that two ends that
+ * refused each other do not meet again in step. Nothing is dialled while a handshake is under way, whoever began it.
  *
  *   rest --timer, kick--> round: connect -> attempt (handshake) -> fails: next address .. last:
  * rest
@@ -16,7 +16,7 @@
 enum { KICK_MS = 1000 /* a kick ends a rest of this age */ };
 
 static const unsigned rest_s[] = {1, 2, 4, 8, 16, 32, 60};
-enum { N_RESTS = sizeof rest_s / sizeof *rest_s };
+enum { N_RESTS = sizeof rest_s / sizeof *rest_s, N_BUSY_RESTS = 3 };
 
 /* The mode of the next handshake; false: the code is locked, or gone. */
 static bool choose_mode(const struct ftx_peer *peer, struct ftx_handshake_link *out_link)
@@ -123,7 +123,8 @@ void ftx_peer_rest(struct ftx_peer *peer)
 {
     if (!may_dial(peer) || uv_is_active((uv_handle_t *)&peer->retry))
         return;
-    uint64_t ms = 1000 * (uint64_t)rest_s[peer->rests < N_RESTS ? peer->rests : N_RESTS - 1];
+    unsigned longest = (peer->host->busy(peer->ctx) ? N_BUSY_RESTS : N_RESTS) - 1;
+    uint64_t ms = 1000 * (uint64_t)rest_s[peer->rests < longest ? peer->rests : longest];
     ms += randombytes_uniform((uint32_t)(ms * 2 / 5)) - ms / 5;
     peer->rests++;
     peer->rest_since_ms = uv_now(peer->node->loop);
