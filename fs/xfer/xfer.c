@@ -18,9 +18,9 @@
 
 enum {
     RATE_MS = 1000,
-    GATHER_MS = 5,            /* wakes that come within this time share a turn, always ... */
-    GATHER_SMALL_MS = 50,     /* ... and within this while only small things happen, */
-    GATHER_BYTES = 512 << 10, /* that is, while less than this waits to be sent */
+    GATHER_MS = 5,             /* wakes that come within this time share a turn, always ... */
+    GATHER_SMALL_MS = 50,      /* ... and within this while only small things happen, */
+    GATHER_BYTES = 1000 << 10, /* that is, while less than nearly a record waits to be sent */
 };
 
 struct ftx_xfer {
