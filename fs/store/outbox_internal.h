@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What outbox_write.c gives to outbox_file.c: an outbox file and its pending segments. Under the
- * lock. */
+/* What the files of the outbox share: an outbox file and its pending segments. Under the lock. */
 #ifndef FTX_STORE_OUTBOX_INTERNAL_H
 #define FTX_STORE_OUTBOX_INTERNAL_H
 
@@ -9,6 +8,10 @@
 
 /* An outbox file, in its folder or not any more; NULL: none of this number. */
 struct ftx_item *ftx_outbox_file_of(struct ftx_store *store, uint64_t id);
+
+/* The file that is sent as this stream of the link; NULL: none, or it was removed. */
+struct ftx_item *ftx_outgoing_item(struct ftx_store *store, const struct ftx_link *link,
+                                   uint64_t stream);
 
 /* The descriptor of the object, which is made if there is none yet; the item is open. Lets go of
  * the lock while it opens. */

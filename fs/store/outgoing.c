@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Pending segments on their way: due -> flying -> received -> forgotten, and back to due when a
- * session ends. */
+/* What is sent next, and its bytes. Segments on their way: due -> flying -> received -> forgotten
+ * (outgoing_acks.c), and back to due when a session ends. */
 #include "fs/store/outgoing.h"
 
 #include "fs/store/change_log.h"
 #include "fs/store/outbox.h"
+#include "fs/store/outbox_internal.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -18,13 +19,8 @@ enum {
     QUIET_MS = 50,           /* closed by one handle while another is open: sealed when it pauses */
 };
 
-static bool lock(struct ftx_log *log, struct ftx_store *store)
-{
-    return ftx_log_begin(log, store) == 0;
-}
-
-static struct ftx_item *stream_of(struct ftx_store *store, const struct ftx_link *link,
-                                  uint64_t stream)
+struct ftx_item *ftx_outgoing_item(struct ftx_store *store, const struct ftx_link *link,
+                                   uint64_t stream)
 {
     struct ftx_item *item = ftx_item_find(&store->index, stream);
     return item && item->link == link && item->box == FTX_OUTBOX && item->linked &&
@@ -69,7 +65,7 @@ uint64_t ftx_outgoing_op_last(struct ftx_store *store, struct ftx_link *link)
 void ftx_outgoing_ops_durable(struct ftx_store *store, struct ftx_link *link, uint64_t number)
 {
     struct ftx_log log;
-    if (!lock(&log, store))
+    if (ftx_log_begin(&log, store))
         return;
     if (number >= link->op_first) {
         ftx_link_drop_ops(link, number);
@@ -102,7 +98,7 @@ struct ftx_sending *ftx_outgoing_due(struct ftx_store *store, struct ftx_link *l
 void ftx_outgoing_forget(struct ftx_store *store, struct ftx_sending *sending)
 {
     struct ftx_log log;
-    if (!lock(&log, store))
+    if (ftx_log_begin(&log, store))
         return;
     struct ftx_item *item = sending->item;
     if (finished(sending)) {
@@ -154,7 +150,7 @@ static void restart(struct ftx_sending *sending)
 void ftx_outgoing_restart(struct ftx_store *store, struct ftx_link *link)
 {
     struct ftx_log log;
-    if (!lock(&log, store))
+    if (ftx_log_begin(&log, store))
         return;
     for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {
         struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
@@ -296,199 +292,11 @@ bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uin
     return may;
 }
 
-/* Pending segments of exactly this record within the extent: calls for each; 'cut' takes it out. */
-static void settle_extent(struct ftx_log *log, struct ftx_sending *sending,
-                          const struct ftx_extent *extent, uint64_t send, uint8_t state, bool cut)
-{
-    uint64_t end = extent->offset + extent->length;
-    struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
-    while (segment && segment->offset < end) {
-        uint64_t next = segment->offset + segment->length;
-        bool ours = segment->tag == send && (segment->state == FTX_PENDING_FLYING ||
-                                             segment->state == FTX_PENDING_RECEIVED);
-        if (ours && cut) {
-            struct ftx_range range = {segment->offset, segment->length};
-            if (ftx_segments_cut(&sending->pending, range.offset, range.length) == 0)
-                ftx_log_cut(log, sending->item->id, range.offset, range.length);
-        } else if (ours) {
-            segment->state = state;
-        }
-        segment = ftx_segments_at(&sending->pending, next);
-    }
-}
-
-void ftx_outgoing_held(struct ftx_store *store, struct ftx_link *link,
-                       const struct ftx_extent *extent)
-{
-    struct ftx_log log;
-    if (!lock(&log, store))
-        return;
-    struct ftx_item *item = stream_of(store, link, extent->stream);
-    struct ftx_sending *sending = item ? item->as.sending : NULL;
-    struct ftx_segment *segment =
-        sending ? ftx_segments_at(&sending->pending, extent->offset) : NULL;
-    bool same = segment && segment->offset == extent->offset && segment->length == extent->length &&
-                segment->kind == extent->kind && segment->state == FTX_PENDING_DUE &&
-                (segment->kind == FTX_SEGMENT_HOLE ||
-                 (segment->hashed && memcmp(segment->hash, extent->hash, FTX_HASH_SIZE) == 0));
-    if (same && ftx_segments_cut(&sending->pending, extent->offset, extent->length) == 0)
-        ftx_log_cut(&log, item->id, extent->offset, extent->length);
-    ftx_log_commit(&log);
-}
-
-void ftx_outgoing_received(struct ftx_store *store, struct ftx_link *link,
-                           const struct ftx_extent *extent, uint64_t send)
-{
-    struct ftx_log log;
-    if (!lock(&log, store))
-        return;
-    struct ftx_item *item = stream_of(store, link, extent->stream);
-    struct ftx_sending *sending = item ? item->as.sending : NULL;
-    if (sending) {
-        (void)ftx_segments_cut(&sending->flying, extent->offset, extent->length);
-        settle_extent(&log, sending, extent, send, FTX_PENDING_RECEIVED, false);
-        if (sending->blocked || sending->flying.count == 0)
-            ftx_sending_due(&log, sending);
-    }
-    ftx_log_commit(&log);
-}
-
-void ftx_outgoing_durable(struct ftx_store *store, struct ftx_link *link,
-                          const struct ftx_extent *extent, uint64_t send)
-{
-    struct ftx_log log;
-    if (!lock(&log, store))
-        return;
-    struct ftx_item *item = stream_of(store, link, extent->stream);
-    if (item && item->as.sending)
-        settle_extent(&log, item->as.sending, extent, send, 0, true);
-    ftx_log_commit(&log);
-}
-
-/* Was the segment replaced since, or is this damage on our disk? */
-static bool still_there(const struct ftx_sending *sending, const struct ftx_extent *extent,
-                        uint64_t send)
-{
-    struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
-    return segment && segment->offset == extent->offset && segment->length == extent->length &&
-           segment->tag == send && segment->state == FTX_PENDING_FLYING && segment->hashed;
-}
-
-void ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
-                         const struct ftx_extent *extent, uint64_t send, int err)
-{
-    struct ftx_log log;
-    if (!lock(&log, store))
-        return;
-    struct ftx_item *item = stream_of(store, link, extent->stream);
-    struct ftx_sending *sending = item ? item->as.sending : NULL;
-    if (sending) {
-        (void)ftx_segments_cut(&sending->flying, extent->offset, extent->length);
-        if (err == -EIO || (err == FTX_ECHANGED && still_there(sending, extent, send))) {
-            item->state = FTX_ITEM_FAILED;
-            ftx_log_item(&log, item);
-        }
-        settle_extent(&log, sending, extent, send, FTX_PENDING_DUE, false);
-        if (extent->offset < sending->scan)
-            sending->scan = extent->offset;
-        ftx_sending_due(&log, sending);
-    }
-    ftx_log_commit(&log);
-}
-
-void ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                            uint32_t version)
-{
-    struct ftx_log log;
-    if (!lock(&log, store))
-        return;
-    struct ftx_item *item = stream_of(store, link, stream);
-    struct ftx_sending *sending = item ? item->as.sending : NULL;
-    if (sending && item->version == version && item->state == FTX_ITEM_CLOSED && sending->sealed) {
-        /* the acknowledgements of its extents may still be on their way, on other connections */
-        (void)ftx_segments_cut(&sending->pending, 0, FTX_OFFSET_MAX);
-        ftx_log_cut(&log, item->id, 0, FTX_OFFSET_MAX);
-        item->state = FTX_ITEM_DELIVERED;
-        ftx_log_item(&log, item);
-        ftx_sending_due(&log, sending);
-    }
-    ftx_log_commit(&log);
-}
-
-void ftx_outgoing_unsealed(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                           uint32_t version)
-{
-    struct ftx_log log;
-    if (!lock(&log, store))
-        return;
-    struct ftx_item *item = stream_of(store, link, stream);
-    struct ftx_sending *sending = item ? item->as.sending : NULL;
-    if (sending && item->version == version && item->state == FTX_ITEM_CLOSED) {
-        sending->sealed = false;
-        ftx_sending_due(&log, sending);
-    }
-    ftx_log_commit(&log);
-}
-
-void ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                          const struct ftx_range *range)
-{
-    struct ftx_log log;
-    if (!lock(&log, store))
-        return;
-    struct ftx_item *item = stream_of(store, link, stream);
-    bool have = item && (item->state == FTX_ITEM_CLOSED || item->state == FTX_ITEM_DELIVERED);
-    struct ftx_sending *sending = have ? ftx_sending_get(item) : NULL;
-    uint64_t end = sending && range->offset < item->size
-                       ? (range->length < item->size - range->offset ? range->offset + range->length
-                                                                     : item->size)
-                       : 0;
-    for (uint64_t at = range->offset; sending && at < end;) {
-        uint64_t cell = (at / FTX_EXTENT_MAX + 1) * FTX_EXTENT_MAX;
-        struct ftx_segment segment = {.offset = at,
-                                      .length = (cell < end ? cell : end) - at,
-                                      .kind = item->object ? FTX_SEGMENT_DATA : FTX_SEGMENT_HOLE,
-                                      .state = FTX_PENDING_DUE};
-        if (ftx_segments_put(&sending->pending, &segment))
-            break;
-        ftx_log_segment(&log, item->id, &segment);
-        at += segment.length;
-    }
-    if (sending) {
-        /* a late answer to the seal that failed must not be taken for one to the next */
-        item->version += sending->sealed || item->state == FTX_ITEM_DELIVERED;
-        item->state = FTX_ITEM_CLOSED;
-        sending->sealed = false;
-        sending->scan = 0;
-        ftx_log_item(&log, item);
-        ftx_sending_due(&log, sending);
-    }
-    ftx_log_commit(&log);
-}
-
-void ftx_outgoing_refused(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                          uint8_t reason)
-{
-    struct ftx_log log;
-    if (!lock(&log, store))
-        return;
-    struct ftx_item *item = ftx_item_find(&store->index, stream);
-    if (item && item->link == link && item->box == FTX_OUTBOX && item->linked &&
-        !ftx_item_is_root(item)) {
-        item->state = FTX_ITEM_REFUSED;
-        item->error = reason;
-        ftx_log_item(&log, item);
-        if (item->kind == FTX_FILE && item->as.sending)
-            ftx_sending_due(&log, item->as.sending);
-    }
-    ftx_log_commit(&log);
-}
-
 struct ftx_sending *ftx_outgoing_find(struct ftx_store *store, struct ftx_link *link,
                                       uint64_t stream)
 {
     pthread_mutex_lock(&store->lock);
-    struct ftx_item *item = stream_of(store, link, stream);
+    struct ftx_item *item = ftx_outgoing_item(store, link, stream);
     struct ftx_sending *sending = item ? item->as.sending : NULL;
     if (sending && sending->dropped)
         sending = NULL;

@@ -2,7 +2,8 @@
 /*
  * When a link dials. A round tries each address in turn, then the link rests: 1 2 4 8 16 32 60 s,
  * but never above 4 s while it has work, and up to a fifth more or less, so that two ends that
- * refused each other do not meet again in step. Nothing is dialled while a handshake is under way, whoever began it.
+ * refused each other do not meet again in step. Nothing is dialled while a handshake is under way,
+ * whoever began it.
  *
  *   rest --timer, kick--> round: connect -> attempt (handshake) -> fails: next address .. last:
  * rest

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* What the peer answered to what was sent to it: the pending segments of a stream go on, go back,
+ * or go. */
+#include "fs/store/outgoing.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/outbox.h"
+#include "fs/store/outbox_internal.h"
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Begins a change of a stream that is under way; NULL: it is not (any more), nothing was begun. */
+static struct ftx_sending *begin(struct ftx_log *log, struct ftx_store *store,
+                                 const struct ftx_link *link, uint64_t stream)
+{
+    if (ftx_log_begin(log, store))
+        return NULL;
+    struct ftx_item *item = ftx_outgoing_item(store, link, stream);
+    if (item && item->as.sending)
+        return item->as.sending;
+    ftx_log_commit(log);
+    return NULL;
+}
+
+/* True for a segment that went with record `send` and was not changed since. */
+static bool went_with(const struct ftx_segment *segment, uint64_t send)
+{
+    return segment->tag == send &&
+           (segment->state == FTX_PENDING_FLYING || segment->state == FTX_PENDING_RECEIVED);
+}
+
+/* Segments within the extent that went with record `send` get the state. */
+static void settle(struct ftx_sending *sending, const struct ftx_extent *extent, uint64_t send,
+                   enum ftx_pending_state state)
+{
+    uint64_t end = extent->offset + extent->length;
+    for (struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
+         segment && segment->offset < end;
+         segment = ftx_segments_at(&sending->pending, segment->offset + segment->length))
+        if (went_with(segment, send))
+            segment->state = state;
+}
+
+/* Is this the segment, as it is now, that the peer says it holds? */
+static bool same_as(const struct ftx_segment *segment, const struct ftx_extent *extent)
+{
+    return segment->offset == extent->offset && segment->length == extent->length &&
+           segment->kind == extent->kind && segment->state == FTX_PENDING_DUE &&
+           (segment->kind == FTX_SEGMENT_HOLE ||
+            (segment->hashed && memcmp(segment->hash, extent->hash, FTX_HASH_SIZE) == 0));
+}
+
+void ftx_outgoing_held(struct ftx_store *store, struct ftx_link *link,
+                       const struct ftx_extent *extent)
+{
+    struct ftx_log log;
+    struct ftx_sending *sending = begin(&log, store, link, extent->stream);
+    if (!sending)
+        return;
+    struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
+    if (segment && same_as(segment, extent) &&
+        ftx_segments_cut(&sending->pending, extent->offset, extent->length) == 0)
+        ftx_log_cut(&log, extent->stream, extent->offset, extent->length);
+    ftx_log_commit(&log);
+}
+
+void ftx_outgoing_received(struct ftx_store *store, struct ftx_link *link,
+                           const struct ftx_extent *extent, uint64_t send)
+{
+    struct ftx_log log;
+    struct ftx_sending *sending = begin(&log, store, link, extent->stream);
+    if (!sending)
+        return;
+    (void)ftx_segments_cut(&sending->flying, extent->offset, extent->length);
+    settle(sending, extent, send, FTX_PENDING_RECEIVED);
+    if (sending->blocked || sending->flying.count == 0)
+        ftx_sending_due(&log, sending);
+    ftx_log_commit(&log);
+}
+
+void ftx_outgoing_durable(struct ftx_store *store, struct ftx_link *link,
+                          const struct ftx_extent *extent, uint64_t send)
+{
+    struct ftx_log log;
+    struct ftx_sending *sending = begin(&log, store, link, extent->stream);
+    if (!sending)
+        return;
+    uint64_t end = extent->offset + extent->length;
+    struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
+    while (segment && segment->offset < end) {
+        struct ftx_range range = {segment->offset, segment->length};
+        if (went_with(segment, send) &&
+            ftx_segments_cut(&sending->pending, range.offset, range.length) == 0)
+            ftx_log_cut(&log, extent->stream, range.offset, range.length);
+        segment = ftx_segments_at(&sending->pending, range.offset + range.length);
+    }
+    ftx_log_commit(&log);
+}
+
+/* Was the segment replaced since, or is this damage on our disk? */
+static bool still_there(const struct ftx_sending *sending, const struct ftx_extent *extent,
+                        uint64_t send)
+{
+    struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
+    return segment && segment->offset == extent->offset && segment->length == extent->length &&
+           segment->tag == send && segment->state == FTX_PENDING_FLYING && segment->hashed;
+}
+
+void ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
+                         const struct ftx_extent *extent, uint64_t send, int err)
+{
+    struct ftx_log log;
+    struct ftx_sending *sending = begin(&log, store, link, extent->stream);
+    if (!sending)
+        return;
+    (void)ftx_segments_cut(&sending->flying, extent->offset, extent->length);
+    if (err == -EIO || (err == FTX_ECHANGED && still_there(sending, extent, send))) {
+        sending->item->state = FTX_ITEM_FAILED;
+        ftx_log_item(&log, sending->item);
+    }
+    settle(sending, extent, send, FTX_PENDING_DUE);
+    if (extent->offset < sending->scan)
+        sending->scan = extent->offset;
+    ftx_sending_due(&log, sending);
+    ftx_log_commit(&log);
+}
+
+void ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                            uint32_t version)
+{
+    struct ftx_log log;
+    struct ftx_sending *sending = begin(&log, store, link, stream);
+    if (!sending)
+        return;
+    struct ftx_item *item = sending->item;
+    if (item->version == version && item->state == FTX_ITEM_CLOSED && sending->sealed) {
+        /* the acknowledgements of its extents may still be on their way, on other connections */
+        (void)ftx_segments_cut(&sending->pending, 0, FTX_OFFSET_MAX);
+        ftx_log_cut(&log, item->id, 0, FTX_OFFSET_MAX);
+        item->state = FTX_ITEM_DELIVERED;
+        ftx_log_item(&log, item);
+        ftx_sending_due(&log, sending);
+    }
+    ftx_log_commit(&log);
+}
+
+void ftx_outgoing_unsealed(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                           uint32_t version)
+{
+    struct ftx_log log;
+    struct ftx_sending *sending = begin(&log, store, link, stream);
+    if (!sending)
+        return;
+    if (sending->item->version == version && sending->item->state == FTX_ITEM_CLOSED) {
+        sending->sealed = false;
+        ftx_sending_due(&log, sending);
+    }
+    ftx_log_commit(&log);
+}
+
+/* The range becomes due again, cell by cell. */
+static int make_due(struct ftx_log *log, struct ftx_sending *sending, uint64_t at, uint64_t end)
+{
+    struct ftx_item *item = sending->item;
+    while (at < end) {
+        uint64_t cell = (at / FTX_EXTENT_MAX + 1) * FTX_EXTENT_MAX;
+        struct ftx_segment segment = {.offset = at,
+                                      .length = (cell < end ? cell : end) - at,
+                                      .kind = item->object ? FTX_SEGMENT_DATA : FTX_SEGMENT_HOLE,
+                                      .state = FTX_PENDING_DUE};
+        int err = ftx_segments_put(&sending->pending, &segment);
+        if (err)
+            return err;
+        ftx_log_segment(log, item->id, &segment);
+        at += segment.length;
+    }
+    return 0;
+}
+
+void ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                          const struct ftx_range *range)
+{
+    struct ftx_log log;
+    if (ftx_log_begin(&log, store))
+        return;
+    struct ftx_item *item = ftx_outgoing_item(store, link, stream);
+    bool have = item && (item->state == FTX_ITEM_CLOSED || item->state == FTX_ITEM_DELIVERED);
+    struct ftx_sending *sending = have ? ftx_sending_get(item) : NULL;
+    if (sending) {
+        /* a late answer to the seal that failed must not be taken for one to the next */
+        item->version += sending->sealed || item->state == FTX_ITEM_DELIVERED;
+        item->state = FTX_ITEM_CLOSED;
+        sending->sealed = false;
+        sending->scan = 0;
+        ftx_log_item(&log, item); /* first: what a kill leaves out is found missing once more */
+        uint64_t end = range->offset + range->length; /* no overflow: the decoder has checked it */
+        (void)make_due(&log, sending, range->offset, end < item->size ? end : item->size);
+        ftx_sending_due(&log, sending);
+    }
+    ftx_log_commit(&log);
+}
+
+void ftx_outgoing_refused(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                          uint8_t reason)
+{
+    struct ftx_log log;
+    if (ftx_log_begin(&log, store))
+        return;
+    struct ftx_item *item = ftx_item_find(&store->index, stream);
+    if (item && item->link == link && item->box == FTX_OUTBOX && item->linked &&
+        !ftx_item_is_root(item)) {
+        item->state = FTX_ITEM_REFUSED;
+        item->error = reason;
+        ftx_log_item(&log, item);
+        if (item->kind == FTX_FILE && item->as.sending)
+            ftx_sending_due(&log, item->as.sending);
+    }
+    ftx_log_commit(&log);
+}
