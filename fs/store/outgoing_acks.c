@@ -33,7 +33,7 @@ static bool went_with(const struct ftx_segment *segment, uint64_t send)
 
 /* Segments within the extent that went with record `send` get the state. */
 static void settle(struct ftx_sending *sending, const struct ftx_extent *extent, uint64_t send,
-                   enum ftx_pending_state state)
+                   uint8_t state)
 {
     uint64_t end = extent->offset + extent->length;
     for (struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
