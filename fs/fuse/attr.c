@@ -3,6 +3,7 @@
 #include "fs/fuse/session.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/inbox.h"
 #include "fs/store/outbox.h"
 #include "transport/base/err.h"
 #include "transport/wire/limits.h"
@@ -235,6 +236,8 @@ void ftx_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
                             FUSE_SET_ATTR_MTIME_NOW);
     if (err)
         err = ino < FTX_ID_FIRST ? -EPERM : err;
+    else if (changes == FUSE_SET_ATTR_MODE && now.place == FTX_PLACE_ITEM && now.box == FTX_INBOX)
+        err = ftx_inbox_set_mode(mount->store, ino, attr->st_mode & 0777);
     else if (changes && (now.place != FTX_PLACE_ITEM || now.box != FTX_OUTBOX))
         err = now.place == FTX_PLACE_LINK && !(changes & FUSE_SET_ATTR_SIZE) ? 0 : -EPERM;
     else

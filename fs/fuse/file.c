@@ -101,21 +101,9 @@ void ftx_reply_object(fuse_req_t req, int fd, size_t size, off_t offset)
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    size_t done = 0;
-    int err = 0;
-    while (fd >= 0 && done < size) {
-        ssize_t n = pread(fd, bytes + done, size - done, offset + (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            err = errno;
-        if (n <= 0)
-            break; /* a hole up to the end */
-        done += (size_t)n;
-    }
-    memset(bytes + done, 0, size - done);
+    int err = ftx_object_read_padded(fd, bytes, size, (uint64_t)offset);
     if (err)
-        fuse_reply_err(req, err);
+        ftx_reply_err(req, err);
     else
         fuse_reply_buf(req, bytes, size);
     free(bytes);
@@ -224,11 +212,14 @@ void ftx_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void ftx_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
+    struct ftx_store *store = ftx_mount_of(req)->store;
+    struct ftx_attr attr;
     (void)datasync;
-    if (ino != FTX_ID_STATUS && fi->fh)
-        ftx_reply_err(req, ftx_outbox_fsync(ftx_mount_of(req)->store, ino));
+    (void)fi;
+    if (ftx_tree_attr(store, ino, &attr) == 0 && attr.box == FTX_OUTBOX)
+        ftx_reply_err(req, ftx_outbox_fsync(store, ino));
     else
-        fuse_reply_err(req, 0);
+        fuse_reply_err(req, 0); /* what came is durable before it is complete */
 }
 
 void ftx_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

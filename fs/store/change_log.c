@@ -36,20 +36,31 @@ uint64_t ftx_random_id(void)
     return id;
 }
 
-int ftx_log_begin(struct ftx_log *log, struct ftx_store *store)
+/* Waits under the lock until an entry has room. */
+static int wait_for_room(struct ftx_store *store)
 {
-    *log = (struct ftx_log){.store = store};
-    pthread_mutex_lock(&store->lock);
     while (store->flushing || ftx_journal_room(store->journal) < FTX_JOURNAL_ENTRY_MAX) {
-        if (store->failed && !store->flushing) {
-            int err = store->failed;
-            pthread_mutex_unlock(&store->lock);
-            return err;
-        }
+        if (store->failed && !store->flushing)
+            return store->failed;
         pthread_cond_signal(&store->work);
         pthread_cond_wait(&store->drained, &store->lock);
     }
     return 0;
+}
+
+int ftx_log_begin(struct ftx_log *log, struct ftx_store *store)
+{
+    ftx_log_lock(log, store);
+    int err = wait_for_room(store);
+    if (err)
+        pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+void ftx_log_lock(struct ftx_log *log, struct ftx_store *store)
+{
+    *log = (struct ftx_log){.store = store};
+    pthread_mutex_lock(&store->lock);
 }
 
 bool ftx_log_try(struct ftx_log *log, struct ftx_store *store)
@@ -62,17 +73,9 @@ bool ftx_log_try(struct ftx_log *log, struct ftx_store *store)
     return false;
 }
 
-void ftx_log_pause(struct ftx_log *log)
+int ftx_log_room(struct ftx_log *log)
 {
-    ftx_log_flush(log);
-    pthread_mutex_unlock(&log->store->lock);
-}
-
-void ftx_log_resume(struct ftx_log *log)
-{
-    pthread_mutex_lock(&log->store->lock);
-    while (log->store->flushing) /* store->entry holds somebody else's change */
-        pthread_cond_wait(&log->store->drained, &log->store->lock);
+    return wait_for_room(log->store);
 }
 
 static void note(struct ftx_log *log, const struct ftx_change *change)
@@ -200,6 +203,12 @@ void ftx_log_trash_gone(struct ftx_log *log, uint64_t object)
     note(log, &(struct ftx_change){.kind = FTX_CHANGE_TRASH_GONE, .id = object});
 }
 
+uint64_t ftx_log_promise(struct ftx_log *log, const struct ftx_link *link)
+{
+    log->store->durable |= link->health == FTX_HEALTH_CONNECTED;
+    return log->store->appended + 1;
+}
+
 int ftx_log_op(struct ftx_log *log, struct ftx_link *link, const struct ftx_op *op)
 {
     uint8_t bytes[FTX_OP_ENCODED_MAX];
@@ -212,6 +221,7 @@ int ftx_log_op(struct ftx_log *log, struct ftx_link *link, const struct ftx_op *
                                    .id = link->row.id,
                                    .number = number,
                                    .as.bytes = {bytes, size}});
+    ftx_link_op(link, number)->entry = ftx_log_promise(log, link);
     log->wake = true;
     return 0;
 }

@@ -22,18 +22,22 @@ struct ftx_log {
     bool arrived; /* tell waiting readers */
 };
 
-/* Lets go of the lock in the middle of a change (what was noted so far is appended), and takes it
- * back. */
-void ftx_log_pause(struct ftx_log *log);
-void ftx_log_resume(struct ftx_log *log);
-
 /* Takes the lock with room for one entry in the journal. Error (lock not held): the database cannot
  * be written and the journal is full. */
 int ftx_log_begin(struct ftx_log *log, struct ftx_store *store);
 
+/* Waits for room again, where the lock was let go in the middle of a change (whose notes so far
+ * were flushed). An error is that of ftx_log_begin, but the lock is held: nothing more may be
+ * noted. */
+int ftx_log_room(struct ftx_log *log);
+
 /* The same without waiting: false (lock not held) if the journal has no room. For the database
  * thread, which makes room. */
 bool ftx_log_try(struct ftx_log *log, struct ftx_store *store);
+
+/* The same for what touches no row: takes the lock, whatever the journal's state; nothing may be
+ * noted. */
+void ftx_log_lock(struct ftx_log *log, struct ftx_store *store);
 
 /* Appends what was noted, if anything, releases the lock, tells the loop. Returns the journal's
  * number of the last entry. */
@@ -51,6 +55,13 @@ void ftx_log_ops_gone(struct ftx_log *log, const struct ftx_link *link, uint64_t
 void ftx_log_trash(struct ftx_log *log, uint64_t object);
 void ftx_log_trash_gone(struct ftx_log *log, uint64_t object);
 void ftx_log_flush(struct ftx_log *log);
+
+/*
+ * What was noted last must survive a power cut before the peer hears of it: returns the entry it
+ * will be in, to be compared with store->durable_at. While the peer is there, the next commit makes
+ * it so.
+ */
+uint64_t ftx_log_promise(struct ftx_log *log, const struct ftx_link *link);
 
 /* Adds an operation to the link's log: number, memory, journal. -ENOMEM, FTX_ELIMIT. */
 int ftx_log_op(struct ftx_log *log, struct ftx_link *link, const struct ftx_op *op);

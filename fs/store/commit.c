@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    GATHER_MS = 20,  /* changes that come within this time share a commit */
+    GATHER_MS = 20,  /* from one round to the next: changes of that time share a commit */
     RETRY_MS = 1000, /* after a failed commit */
     TRASH_AT_ONCE = 256,
 };
@@ -30,6 +30,7 @@ struct round {
     uint64_t written[FTX_SYNC_SINGLE_MAX];
     size_t n_written;
     bool sync_all, durable, has_batch;
+    bool lost; /* contents that the batch tells of could not be synced */
     struct ftx_list trash;
 };
 
@@ -53,13 +54,13 @@ static bool idle(const struct ftx_store *store)
            !(store->durable && store->durable_at < store->appended);
 }
 
-/* Lets changes gather, unless somebody waits for the commit or the journal runs full. */
-static void gather(struct ftx_store *store)
+/* Lets changes gather, unless somebody waits for the commit or the journal runs full. The first
+ * after a pause does not wait. */
+static void gather(struct ftx_store *store, const struct timespec *until)
 {
-    struct timespec until = after_ms(GATHER_MS);
     while (!store->stopping && !store->hurry && ftx_list_empty(&store->jobs) &&
            ftx_journal_room(store->journal) > FTX_JOURNAL_ENTRY_MAX)
-        if (pthread_cond_timedwait(&store->work, &store->lock, &until) == ETIMEDOUT)
+        if (pthread_cond_timedwait(&store->work, &store->lock, until) == ETIMEDOUT)
             return;
 }
 
@@ -111,15 +112,66 @@ static int apply_entry(void *ctx, uint64_t number, const void *body, size_t size
     return ftx_database_apply(store->db, body, size);
 }
 
-static int commit_round(struct ftx_store *store, struct round *round)
+/* Takes what an entry says has come for missing. */
+static int forget_contents(void *ctx, uint64_t number, const void *body, size_t size)
+{
+    struct ftx_store *store = ctx;
+    struct ftx_change change;
+    (void)number;
+    for (size_t offset = 0; offset < size;) {
+        int err = ftx_change_decode(body, size, &offset, &change);
+        if (err)
+            return err;
+        struct ftx_item *item =
+            change.kind == FTX_CHANGE_SEGMENT ? ftx_item_find(&store->index, change.id) : NULL;
+        if (item && item->box == FTX_INBOX && item->kind == FTX_FILE && item->as.arriving)
+            (void)ftx_segments_cut(&item->as.arriving->have, change.as.segment.offset,
+                                   change.as.segment.length);
+    }
+    return 0;
+}
+
+/*
+ * Syncs the contents that the round tells of, once: a failed sync must not be tried again, as the
+ * kernel may have dropped the pages that it could not write. What may be lost is missing again, and
+ * whoever counts on it learns that from store->losses.
+ */
+static void sync_contents(struct ftx_store *store, struct round *round)
 {
     int err = sync_objects(store, round);
-    if (!err && round->has_batch)
+    if (!err)
+        return;
+    ftx_log(FTX_LOG_ERROR,
+            "file contents cannot be synced to the disk: %s; what came last is asked "
+            "for again",
+            ftx_err_text(err));
+    round->lost = true;
+    pthread_mutex_lock(&store->lock);
+    if (round->has_batch)
+        (void)ftx_journal_each(&round->batch, forget_contents, store);
+    store->losses++;
+    pthread_mutex_unlock(&store->lock);
+}
+
+static int commit_round(struct ftx_store *store, struct round *round)
+{
+    int err = 0;
+    if (round->has_batch)
         err = ftx_journal_each(&round->batch, apply_entry, store);
+    if (!err && round->lost)
+        ftx_database_contents_lost(store->db);
     if (!err && (round->has_batch || round->durable))
         err = ftx_database_commit(
             store->db, round->has_batch ? round->batch.last : store->committed, round->durable);
     return err;
+}
+
+/* Objects that may not be removed yet wait on. */
+static void put_back(struct ftx_store *store, struct ftx_list *trash)
+{
+    pthread_mutex_lock(&store->lock);
+    ftx_list_splice(&store->trash, trash);
+    pthread_mutex_unlock(&store->lock);
 }
 
 /* Removes objects whose rows are gone (as committed), then forgets them. */
@@ -131,9 +183,7 @@ static void empty_trash(struct ftx_store *store, struct ftx_list *trash)
         (void)ftx_object_remove(&store->objects, ftx_list_of(node, struct ftx_trash, node)->object);
     struct ftx_log log;
     if (!ftx_log_try(&log, store)) {
-        pthread_mutex_lock(&store->lock);
-        ftx_list_splice(&store->trash, trash);
-        pthread_mutex_unlock(&store->lock);
+        put_back(store, trash);
         return;
     }
     for (struct ftx_list *node; (node = ftx_list_pop(trash));) {
@@ -144,9 +194,11 @@ static void empty_trash(struct ftx_store *store, struct ftx_list *trash)
     ftx_log_commit(&log);
 }
 
-static void run_round(struct ftx_store *store, struct round *round)
+/* False: the store closes, and the journal keeps what the database could not take. */
+static bool run_round(struct ftx_store *store, struct round *round)
 {
     int err;
+    sync_contents(store, round);
     while ((err = commit_round(store, round)) != 0) {
         pthread_mutex_lock(&store->lock);
         if (store->failed != err)
@@ -155,12 +207,14 @@ static void run_round(struct ftx_store *store, struct round *round)
         store->failed = err;
         pthread_cond_broadcast(&store->drained);
         struct timespec until = after_ms(RETRY_MS);
-        if (!store->stopping)
-            pthread_cond_timedwait(&store->work, &store->lock, &until);
+        while (!store->stopping &&
+               pthread_cond_timedwait(&store->work, &store->lock, &until) != ETIMEDOUT)
+            ;
         bool stop = store->stopping;
         pthread_mutex_unlock(&store->lock);
         if (stop)
-            return; /* the journal keeps what the database could not take */
+            return false;
+        ftx_link_jobs_run(store); /* their callers wait */
     }
     pthread_mutex_lock(&store->lock);
     store->failed = 0;
@@ -173,28 +227,36 @@ static void run_round(struct ftx_store *store, struct round *round)
     pthread_cond_broadcast(&store->drained);
     pthread_mutex_unlock(&store->lock);
     store->events.committed(store->events_ctx);
+    return true;
 }
 
 static void *run(void *arg)
 {
     struct ftx_store *store = arg;
+    struct timespec next = after_ms(0);
     for (;;) {
         pthread_mutex_lock(&store->lock);
         while (idle(store) && !store->stopping)
             pthread_cond_wait(&store->work, &store->lock);
         bool last = idle(store) || (store->stopping && store->failed);
-        if (!last)
-            gather(store);
         struct round round = {0};
-        take_round(store, &round);
+        if (!last) {
+            gather(store, &next);
+            next = after_ms(GATHER_MS);
+            take_round(store, &round);
+        }
         pthread_mutex_unlock(&store->lock);
         if (last)
-            return NULL;
-        if (round.has_batch || round.durable)
-            run_round(store, &round);
+            break;
+        bool done = !(round.has_batch || round.durable) || run_round(store, &round);
         ftx_link_jobs_run(store);
-        empty_trash(store, &round.trash);
+        if (done)
+            empty_trash(store, &round.trash);
+        else
+            put_back(store, &round.trash);
     }
+    ftx_link_jobs_run(store);
+    return NULL;
 }
 
 int ftx_commit_start(struct ftx_store *store)

@@ -96,6 +96,7 @@ static const char *const sql[FTX_SQL_COUNT] = {
     [FTX_SQL_PUT_OP_ACKED] = "UPDATE links SET op_acked = max(op_acked, ?2) WHERE id = ?1",
     [FTX_SQL_PUT_OP_SEEN] = "UPDATE links SET op_seen = ?2 WHERE id = ?1",
     [FTX_SQL_PUT_TRASH] = "INSERT OR IGNORE INTO trash VALUES(?1)",
+    [FTX_SQL_ITEM_BOX] = "SELECT box FROM items WHERE id = ?1",
     [FTX_SQL_DROP_TRASH] = "DELETE FROM trash WHERE object = ?1",
     [FTX_SQL_SECRETS_LEAVE] = "SELECT 1 FROM links WHERE id = ?1 AND"
                               " (code <> ?2 OR static_secret <> ?3 OR link_secret <> ?4)",
@@ -364,6 +365,7 @@ int ftx_database_commit(struct ftx_database *db, uint64_t journal_last, bool dur
         rc = ftx_database_end(db, rc);
     }
     db->batch.size = 0;
+    db->batch.contents_lost = false;
     if (rc == 0)
         db->next_item = next_item;
     return rc;

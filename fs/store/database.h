@@ -56,6 +56,10 @@ int ftx_database_load(struct ftx_database *db, const struct ftx_database_visitor
  * nothing. FTX_ECORRUPT, -ENOMEM. */
 int ftx_database_apply(struct ftx_database *db, const void *changes, size_t size);
 
+/* The contents that the batch tells of did not reach the disk: the next commit takes inbox segments
+ * for missing instead of present. */
+void ftx_database_contents_lost(struct ftx_database *db);
+
 /*
  * Writes the batch and `journal_last` in one transaction; `durable`: returns 0 only once this and
  * every earlier commit survive a power cut. On an error nothing of it is written; the batch is

@@ -46,6 +46,11 @@ int ftx_database_apply(struct ftx_database *db, const void *changes, size_t size
     return 0;
 }
 
+void ftx_database_contents_lost(struct ftx_database *db)
+{
+    db->batch.contents_lost = true;
+}
+
 static int run(struct ftx_database *db, enum ftx_sql which, size_t n, const uint64_t *values)
 {
     return ftx_database_run(db, ftx_database_bind(db, which, n, values));
@@ -148,6 +153,26 @@ static int put_segment(struct ftx_database *db, uint64_t item, const struct ftx_
     return rc < 0 ? rc : put_row(db, item, segment);
 }
 
+/* 1: an item of the inbox; 0: not, or none. */
+static int in_inbox(struct ftx_database *db, uint64_t item)
+{
+    sqlite3_stmt *statement = ftx_database_bind(db, FTX_SQL_ITEM_BOX, 1, &item);
+    int found = sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0) == 1;
+    int rc = ftx_database_err(db, sqlite3_reset(statement));
+    return rc < 0 ? rc : found;
+}
+
+/* A segment, or the gap that is in its place. */
+static int take_segment(struct ftx_database *db, const struct ftx_change *change)
+{
+    const struct ftx_segment *segment = &change->as.segment;
+    int lost = db->batch.contents_lost ? in_inbox(db, change->id) : 0;
+    if (lost < 0)
+        return lost;
+    return lost ? cut(db, change->id, segment->offset, end_of(segment))
+                : put_segment(db, change->id, segment);
+}
+
 static int put_op(struct ftx_database *db, const struct ftx_change *change)
 {
     sqlite3_stmt *statement =
@@ -168,7 +193,7 @@ static int write_change(struct ftx_database *db, const struct ftx_change *change
         rc = run(db, FTX_SQL_DROP_ITEM, 1, values);
         return rc < 0 ? rc : run(db, FTX_SQL_DROP_ALL_SEGMENTS, 1, values);
     case FTX_CHANGE_SEGMENT:
-        return put_segment(db, change->id, &change->as.segment);
+        return take_segment(db, change);
     case FTX_CHANGE_SEGMENT_CUT:
         return cut_range(db, change->id, change->as.range.offset, change->as.range.length);
     case FTX_CHANGE_OP:

@@ -7,6 +7,7 @@
 #include "fs/store/database.h"
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* One prepared statement each; the SQL is the table in database.c. */
@@ -25,6 +26,7 @@ enum ftx_sql {
     FTX_SQL_PUT_OP_SEEN,
     FTX_SQL_PUT_TRASH,
     FTX_SQL_DROP_TRASH,
+    FTX_SQL_ITEM_BOX,
     FTX_SQL_SECRETS_LEAVE,
     FTX_SQL_PUT_LINK,
     FTX_SQL_DROP_LINK,
@@ -36,6 +38,7 @@ struct ftx_batch {
     uint8_t *bytes;
     size_t size;
     size_t capacity;
+    bool contents_lost; /* its inbox segments are cut instead of put */
 };
 
 struct ftx_database {

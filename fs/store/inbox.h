@@ -35,7 +35,6 @@ int ftx_inbox_apply(struct ftx_store *store, struct ftx_link *link, uint64_t num
 /*
  * An extent is about to be written: *out_object is where; the item counts one write under way until
  * ftx_inbox_wrote. -EALREADY: nothing to do (old version). -ENOENT: no such file here (refuse it).
- * -EFBIG, -ENOSPC: refused for its size or for the margin of free space.
  */
 int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *extent,
                     uint64_t *out_item, uint64_t *out_object);
@@ -74,9 +73,12 @@ struct ftx_seal_check {
 int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
                    struct ftx_seal_check *out);
 
-/* Ranges were copied from the base: they are here now. */
+/* After ftx_inbox_seal gave ranges to copy, once: they are here now, or `err`, which is returned.
+ */
 int ftx_inbox_copied(struct ftx_store *store, uint64_t item, const struct ftx_range *ranges,
-                     size_t n);
+                     size_t n, int err);
+/* Ranges of the file's base are being copied: extents that come must wait. */
+bool ftx_inbox_copying(struct ftx_store *store, uint64_t item);
 
 /* The file is complete, in one step; *out_entry: the journal entry that says so. -EALREADY: it is
  * gone or changed meanwhile. */
@@ -112,6 +114,8 @@ int64_t ftx_inbox_progress(struct ftx_store *store, uint64_t id);
 /* unlink and rmdir by the owner: local; an arriving item is refused thereby. */
 int ftx_inbox_remove(struct ftx_store *store, uint64_t parent, const char *name, size_t size,
                      bool folder);
+/* chmod by the owner: local, as long as the sender does not change it. */
+int ftx_inbox_set_mode(struct ftx_store *store, uint64_t id, uint16_t mode);
 /* rename by the owner, within the link. */
 int ftx_inbox_rename(struct ftx_store *store, uint64_t parent, const char *name, size_t size,
                      uint64_t new_parent, const char *new_name, size_t new_size, unsigned flags);
@@ -120,6 +124,8 @@ int ftx_inbox_rename(struct ftx_store *store, uint64_t parent, const char *name,
 
 struct ftx_log;
 
+/* An inbox file, in its folder or not any more; NULL: none of this number. */
+struct ftx_item *ftx_inbox_file_of(const struct ftx_store *store, uint64_t id);
 struct ftx_arriving *ftx_arriving_get(struct ftx_store *store, struct ftx_item *item);
 /* The arriving file ends as such (complete or gone): frees the state. */
 void ftx_arriving_end(struct ftx_item *item);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Contents of inbox files: extents come, readers read, a seal makes them complete. */
+/* Contents of inbox files: extents come, a seal makes them complete. */
 #include "fs/store/inbox.h"
 
 #include "fs/store/change_log.h"
@@ -9,10 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
-
-enum { FREE_MARGIN_PERCENT = 2 }; /* of the disk that a peer's bytes never take */
 
 struct ftx_arriving *ftx_arriving_get(struct ftx_store *store, struct ftx_item *item)
 {
@@ -38,7 +35,7 @@ void ftx_arriving_end(struct ftx_item *item)
     item->as.arriving = NULL;
 }
 
-static struct ftx_item *inbox_file(struct ftx_store *store, uint64_t id)
+struct ftx_item *ftx_inbox_file_of(const struct ftx_store *store, uint64_t id)
 {
     struct ftx_item *item = ftx_item_find(&store->index, id);
     return item && item->link && item->box == FTX_INBOX && item->kind == FTX_FILE ? item : NULL;
@@ -115,23 +112,18 @@ static struct ftx_item *sealed_item(struct ftx_log *log, struct ftx_link *link,
     return NULL;
 }
 
-/* Room for what comes, beyond the margin that stays free? */
-static bool has_room(struct ftx_store *store, uint64_t length)
+bool ftx_inbox_copying(struct ftx_store *store, uint64_t id)
 {
-    struct statvfs st;
-    if (fstatvfs(store->state_fd, &st) < 0)
-        return true;
-    uint64_t unit = st.f_frsize;
-    uint64_t margin = (uint64_t)st.f_blocks / 100 * FREE_MARGIN_PERCENT * unit;
-    uint64_t free_bytes = (uint64_t)st.f_bavail * unit;
-    return free_bytes > margin && free_bytes - margin > length;
+    pthread_mutex_lock(&store->lock);
+    const struct ftx_item *item = ftx_inbox_file_of(store, id);
+    bool copying = item && item->as.arriving && item->as.arriving->copying;
+    pthread_mutex_unlock(&store->lock);
+    return copying;
 }
 
 int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *extent,
                     uint64_t *out_item, uint64_t *out_object)
 {
-    if (extent->kind == FTX_EXTENT_DATA && !has_room(store, extent->length))
-        return -ENOSPC;
     struct ftx_log log;
     int err = ftx_log_begin(&log, store);
     if (err)
@@ -139,7 +131,7 @@ int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct
     struct ftx_item *item = receiver_of(&log, link, extent->stream, extent->version, &err);
     if (item) {
         err = 0;
-        if (!item->object) {
+        if (!item->object && extent->kind == FTX_EXTENT_DATA) {
             item->object = ftx_random_id();
             ftx_log_item(&log, item);
         }
@@ -159,14 +151,26 @@ static void grow(struct ftx_log *log, struct ftx_item *item, uint64_t size)
     ftx_log_item(log, item);
 }
 
+/* The last write to an item that was let go of meanwhile ends it. */
+static void write_ended(struct ftx_log *log, struct ftx_item *item)
+{
+    struct ftx_arriving *arriving = item->as.arriving;
+    arriving->n_writing--;
+    if (item->state == FTX_ITEM_FAILED && arriving->n_writing == 0) {
+        ftx_arriving_end(item);
+        ftx_item_reap(log, item);
+    }
+}
+
 /* The journal takes nothing: at least the count is right. */
 static void write_lost(struct ftx_store *store, uint64_t id)
 {
-    pthread_mutex_lock(&store->lock);
-    struct ftx_item *item = inbox_file(store, id);
+    struct ftx_log log;
+    ftx_log_lock(&log, store);
+    struct ftx_item *item = ftx_inbox_file_of(store, id);
     if (item && item->as.arriving)
-        item->as.arriving->n_writing--;
-    pthread_mutex_unlock(&store->lock);
+        write_ended(&log, item);
+    ftx_log_commit(&log);
 }
 
 int ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_extent *extent, int err,
@@ -179,16 +183,12 @@ int ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_exten
         write_lost(store, id);
         return err ? err : log_err;
     }
-    struct ftx_item *item = inbox_file(store, id);
+    struct ftx_item *item = ftx_inbox_file_of(store, id);
     struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
+    bool gone = item && item->state == FTX_ITEM_FAILED;
     if (arriving)
-        arriving->n_writing--;
-    if (arriving && item->state == FTX_ITEM_FAILED) { /* let go of meanwhile */
-        if (arriving->n_writing == 0) {
-            ftx_arriving_end(item);
-            ftx_item_reap(&log, item);
-        }
-    } else if (arriving && !err) {
+        write_ended(&log, item);
+    if (arriving && !gone && !err) {
         struct ftx_segment segment = {.offset = extent->offset,
                                       .length = extent->length,
                                       .kind = extent->kind,
@@ -209,8 +209,8 @@ int ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_exten
     if (log.size) {
         ftx_log_flush(&log);
         *out_entry = store->appended;
-        if (item && item->as.arriving)
-            item->as.arriving->settled = store->appended;
+        if (arriving && !gone)
+            arriving->settled = store->appended;
     }
     ftx_log_commit(&log);
     return err;
@@ -313,6 +313,8 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
             }
             out->object = item->object;
             out->base_object = base->object;
+            arriving->copying = true;
+            arriving->n_writing++;
         } else if (out->n) {
             err = -ENODATA;
         }
@@ -322,27 +324,34 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
     return err;
 }
 
-int ftx_inbox_copied(struct ftx_store *store, uint64_t id, const struct ftx_range *ranges, size_t n)
+int ftx_inbox_copied(struct ftx_store *store, uint64_t id, const struct ftx_range *ranges, size_t n,
+                     int err)
 {
     struct ftx_log log;
-    int err = ftx_log_begin(&log, store);
-    if (err)
-        return err;
-    struct ftx_item *item = inbox_file(store, id);
-    for (size_t i = 0; item && item->as.arriving && i < n && !err; i++) {
+    int log_err = ftx_log_begin(&log, store);
+    if (log_err)
+        ftx_log_lock(&log, store);
+    struct ftx_item *item = ftx_inbox_file_of(store, id);
+    struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
+    bool wanted = arriving && item->state != FTX_ITEM_FAILED && !err && !log_err;
+    for (size_t i = 0; wanted && i < n && !err; i++) {
         struct ftx_segment segment = {
             .offset = ranges[i].offset, .length = ranges[i].length, .kind = FTX_SEGMENT_DATA};
-        err = ftx_segments_put(&item->as.arriving->have, &segment);
+        err = ftx_segments_put(&arriving->have, &segment);
         if (!err)
             ftx_log_segment(&log, id, &segment);
     }
-    if (item && item->as.arriving) {
+    if (wanted) {
         ftx_log_written(&log, item->object);
         ftx_log_flush(&log);
-        item->as.arriving->settled = store->appended;
+        arriving->settled = store->appended;
+    }
+    if (arriving) {
+        arriving->copying = false;
+        write_ended(&log, item);
     }
     ftx_log_commit(&log);
-    return err;
+    return err ? err : log_err;
 }
 
 /* The shadow takes the place of its base, which lives on only for those who have it open. */
@@ -371,7 +380,7 @@ int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = inbox_file(store, id);
+    struct ftx_item *item = ftx_inbox_file_of(store, id);
     struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
     bool ok = arriving && item->link == link && item->version == seal->version &&
               item->state == FTX_ITEM_ARRIVING && arriving->sealed && arriving->n_writing == 0 &&
@@ -419,7 +428,7 @@ size_t ftx_inbox_held(struct ftx_store *store, uint64_t id, uint64_t *in_out_off
 {
     size_t n = 0;
     pthread_mutex_lock(&store->lock);
-    struct ftx_item *item = inbox_file(store, id);
+    struct ftx_item *item = ftx_inbox_file_of(store, id);
     while (item && item->as.arriving && n < capacity) {
         struct ftx_segment *segment = ftx_segments_at(&item->as.arriving->have, *in_out_offset);
         if (!segment)
@@ -436,119 +445,4 @@ size_t ftx_inbox_held(struct ftx_store *store, uint64_t id, uint64_t *in_out_off
     }
     pthread_mutex_unlock(&store->lock);
     return n;
-}
-
-bool ftx_inbox_want(struct ftx_store *store, struct ftx_link *link, uint64_t *out_remote,
-                    struct ftx_range *out_range)
-{
-    pthread_mutex_lock(&store->lock);
-    struct ftx_list *node = ftx_list_pop(&link->wants);
-    if (node) {
-        struct ftx_want *want = ftx_list_of(node, struct ftx_want, node);
-        *out_remote = want->remote;
-        *out_range = (struct ftx_range){want->offset, want->length};
-        free(want);
-    }
-    pthread_mutex_unlock(&store->lock);
-    return node != NULL;
-}
-
-int ftx_inbox_open(struct ftx_store *store, uint64_t id, bool *out_complete)
-{
-    int err = -ENOENT;
-    pthread_mutex_lock(&store->lock);
-    struct ftx_item *item = inbox_file(store, id);
-    if (item && !item->opened) {
-        item->opened = calloc(1, sizeof *item->opened);
-        if (item->opened)
-            item->opened->fd = -1;
-        else
-            err = -ENOMEM;
-    }
-    if (item && item->opened) {
-        item->opened->n_handles++;
-        *out_complete = item->state == FTX_ITEM_COMPLETE;
-        err = 0;
-    }
-    pthread_mutex_unlock(&store->lock);
-    return err;
-}
-
-void ftx_inbox_release(struct ftx_store *store, uint64_t id)
-{
-    struct ftx_log log;
-    bool logged = ftx_log_begin(&log, store) == 0;
-    if (!logged)
-        pthread_mutex_lock(&store->lock);
-    struct ftx_item *item = inbox_file(store, id);
-    if (item && item->opened && --item->opened->n_handles == 0) {
-        if (item->opened->fd >= 0)
-            close(item->opened->fd);
-        free(item->opened);
-        item->opened = NULL;
-        if (logged)
-            ftx_item_reap(&log, item);
-    }
-    if (logged)
-        ftx_log_commit(&log);
-    else
-        pthread_mutex_unlock(&store->lock);
-}
-
-static void add_want(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t length)
-{
-    struct ftx_want *want = item->remote ? malloc(sizeof *want) : NULL;
-    if (!want)
-        return;
-    *want = (struct ftx_want){.remote = item->remote, .offset = offset, .length = length};
-    ftx_list_init(&want->node);
-    ftx_list_append(&item->link->wants, &want->node);
-    log->wake = true;
-}
-
-int ftx_inbox_read(struct ftx_store *store, uint64_t id, size_t size, uint64_t offset, bool want,
-                   int *out_fd, size_t *out_size)
-{
-    struct ftx_log log;
-    int err = ftx_log_begin(&log, store);
-    if (err)
-        return err;
-    struct ftx_item *item = inbox_file(store, id);
-    struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
-    *out_fd = -1;
-    *out_size = 0;
-    if (!item || !item->opened)
-        err = -ENOENT;
-    else if (item->state == FTX_ITEM_FAILED)
-        err = -EIO;
-    uint64_t left = !err && offset < item->size ? item->size - offset : 0;
-    uint64_t n = size < left ? size : left;
-    bool more_may_come = !err && arriving && !arriving->sealed;
-    if (!err && n == 0 && more_may_come)
-        err = -EAGAIN;
-    else if (!err && arriving && !ftx_segments_cover(&arriving->have, offset, n))
-        err = -EAGAIN;
-    if (err == -EAGAIN && want)
-        add_want(&log, item, offset, n ? n : size);
-    if (!err && n && item->object) {
-        if (item->opened->fd < 0) {
-            int fd = ftx_object_open(&store->objects, item->object, O_RDONLY);
-            err = fd < 0 && fd != -ENOENT ? fd : 0; /* none yet: all of it is a hole */
-            item->opened->fd = fd < 0 ? -1 : fd;
-        }
-        *out_fd = item->opened->fd;
-    }
-    if (!err)
-        *out_size = (size_t)n;
-    ftx_log_commit(&log);
-    return err;
-}
-
-int64_t ftx_inbox_progress(struct ftx_store *store, uint64_t id)
-{
-    pthread_mutex_lock(&store->lock);
-    struct ftx_item *item = inbox_file(store, id);
-    int64_t at_ms = item && item->as.arriving ? item->as.arriving->progress_ms : 0;
-    pthread_mutex_unlock(&store->lock);
-    return at_ms;
 }

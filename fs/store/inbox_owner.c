@@ -49,6 +49,25 @@ int ftx_inbox_remove(struct ftx_store *store, uint64_t parent_id, const char *na
     return err;
 }
 
+int ftx_inbox_set_mode(struct ftx_store *store, uint64_t id, uint16_t mode)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (!item || !item->link || item->box != FTX_INBOX || ftx_item_is_root(item)) {
+        err = -ENOENT;
+    } else {
+        item->mode = mode & 0777;
+        item->ctime_ns = ftx_now_ns();
+        if (item->linked)
+            ftx_log_item(&log, item);
+    }
+    ftx_log_commit(&log);
+    return err;
+}
+
 int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
                      uint64_t new_parent_id, const char *new_name, size_t new_size, unsigned flags)
 {
@@ -60,7 +79,8 @@ int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *na
     struct ftx_item *parent = ftx_item_find(&store->index, new_parent_id);
     struct ftx_item *there = NULL;
     char *copy = NULL;
-    if (!item || !parent || parent->kind != FTX_FOLDER)
+    if (!item || !parent || parent->kind != FTX_FOLDER || !parent->link ||
+        !(parent->linked || ftx_item_is_root(parent)))
         err = -ENOENT;
     else if (parent->link != item->link || parent->box != FTX_INBOX)
         err = -EXDEV;

@@ -7,6 +7,7 @@
 #include "transport/base/err.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,6 +184,75 @@ static void show(struct applying *a, struct ftx_item *item, struct ftx_item *par
     touch(&a->log, parent, a->op.when_ns);
 }
 
+/* What is kept in folder `from` goes into folder `to`, which takes its place; what `to` has itself
+ * wins. `from` is empty then. -ENOMEM: some of it has gone. */
+static int merge(struct applying *a, struct ftx_item *from, struct ftx_item *to)
+{
+    struct ftx_store *store = a->log.store;
+    uint64_t cookie = 0;
+    for (struct ftx_item *child; (child = ftx_folder_after(from, cookie));) {
+        cookie = child->cookie;
+        struct ftx_item *there = ftx_item_lookup(&store->index, to, child->name, child->name_size);
+        char *name;
+        if (there && there->kind == FTX_FOLDER && child->kind == FTX_FOLDER) {
+            int err = merge(a, child, there);
+            if (err)
+                return err;
+        }
+        if (there) {
+            ftx_inbox_drop(&a->log, child);
+            continue;
+        }
+        int err = ftx_item_prepare(to, child->name, child->name_size, &name);
+        if (err)
+            return err;
+        size_t size = child->name_size;
+        ftx_item_unlink(&store->index, child);
+        ftx_item_place(&store->index, child, to, name, size);
+        ftx_log_item(&a->log, child);
+    }
+    return 0;
+}
+
+/* Gives a folder with kept files another name: its own is needed. */
+static int move_aside(struct applying *a, struct ftx_item *folder)
+{
+    struct ftx_store *store = a->log.store;
+    struct ftx_item *parent = folder->parent;
+    char name[FTX_NAME_MAX + 1], *copy;
+    size_t size;
+    for (unsigned n = 1;; n++) {
+        char mark[24];
+        int mark_size = snprintf(mark, sizeof mark, n == 1 ? ".kept" : ".kept%u", n);
+        size_t most = FTX_NAME_MAX - (size_t)mark_size;
+        size_t own = folder->name_size < most ? folder->name_size : most;
+        memcpy(name, folder->name, own);
+        memcpy(name + own, mark, (size_t)mark_size);
+        size = own + (size_t)mark_size;
+        if (!ftx_item_lookup(&store->index, parent, name, size))
+            break;
+    }
+    int err = ftx_item_prepare(parent, name, size, &copy);
+    if (err)
+        return err;
+    ftx_item_unlink(&store->index, folder);
+    ftx_item_place(&store->index, folder, parent, copy, size);
+    ftx_item_clear_remote(&store->index, folder);
+    ftx_log_item(&a->log, folder);
+    return 0;
+}
+
+/* A folder in which delivered files are kept stands where the sender has something else by now:
+ * nothing of it is lost, and the sender's is not held up. `comes` NULL: something new, no folder.
+ */
+static int make_way(struct applying *a, struct ftx_item *there, struct ftx_item *comes)
+{
+    if (may_replace(there))
+        return 0;
+    bool merges = comes && comes->kind == FTX_FOLDER && !ftx_item_below(comes, there);
+    return merges ? merge(a, there, comes) : move_aside(a, there);
+}
+
 static int apply_make(struct applying *a)
 {
     struct ftx_store *store = a->log.store;
@@ -193,14 +263,15 @@ static int apply_make(struct applying *a)
     enum ftx_refusal reason = judge_make(a, parent);
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
     bool adopts = there && there->kind == FTX_FOLDER && op->what == FTX_FOLDER;
-    if (!reason && !adopts && !may_replace(there))
-        reason = FTX_REFUSED_NAME;
     if (reason)
         return refuse(a, reason);
     if (adopts)
         return adopt(a, there);
     char *name;
-    int err = ftx_item_prepare(parent, op->name, op->name_size, &name);
+    int err = make_way(a, there, NULL);
+    if (err)
+        return err;
+    err = ftx_item_prepare(parent, op->name, op->name_size, &name);
     if (err)
         return err;
     struct ftx_item *item =
@@ -265,10 +336,16 @@ static int apply_move(struct applying *a)
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
     enum ftx_refusal reason = judge_place(parent, op, ftx_item_height(item));
     /* below itself it can only come where the owner moved folders, too */
-    if (!reason && (ftx_item_below(parent, item) || (there != item && !may_replace(there))))
+    if (!reason && ftx_item_below(parent, item))
         reason = FTX_REFUSED_NAME;
     if (reason)
         return leave(a, item, reason);
+    if (there != item) {
+        int err = make_way(a, there, item);
+        if (err)
+            return err;
+        there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
+    }
     struct ftx_item *from = item->linked ? item->parent : NULL;
     bool unfinished = item->kind == FTX_FILE && item->as.arriving;
     if (unfinished && item->as.arriving->base && item->as.arriving->base != there) {

@@ -2,26 +2,52 @@
 /* Three hash tables with chains through the items, and the folders' arrays of children. */
 #include "fs/store/index.h"
 
+#include "transport/wire/limits.h"
+
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BUCKETS_FIRST = 1024, GONE_MIN = 32 };
 
+/* Names and numbers come from peers: without the key nobody can make them share one chain. */
+static uint8_t hash_key[crypto_shorthash_KEYBYTES];
+
+static void make_hash_key(void)
+{
+    crypto_shorthash_keygen(hash_key);
+}
+
+static uint64_t hash(const void *bytes, size_t size)
+{
+    uint64_t out;
+    static_assert(sizeof out == crypto_shorthash_BYTES, "SipHash gives 64 bits");
+    crypto_shorthash((uint8_t *)&out, bytes, size, hash_key);
+    return out;
+}
+
 static uint64_t hash_id(const struct ftx_item *item)
 {
-    return item->id * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+    return item->id * UINT64_C(0x9e3779b97f4a7c15) >> 20; /* our own numbers */
 }
 
 static uint64_t hash_name(const struct ftx_item *parent, const char *name, size_t size)
 {
-    return XXH3_64bits_withSeed(name, size, parent->id);
+    uint8_t bytes[sizeof parent->id + FTX_NAME_MAX];
+    memcpy(bytes, &parent->id, sizeof parent->id);
+    if (size > FTX_NAME_MAX)
+        size = FTX_NAME_MAX; /* nothing has such a name */
+    memcpy(bytes + sizeof parent->id, name, size);
+    return hash(bytes, sizeof parent->id + size);
 }
 
 static uint64_t hash_remote(const struct ftx_link *link, uint64_t remote)
 {
-    return (remote + ((uint64_t)(uintptr_t)link >> 4)) * UINT64_C(0x9e3779b97f4a7c15) >> 20;
+    uint64_t pair[] = {(uint64_t)(uintptr_t)link, remote};
+    return hash(pair, sizeof pair);
 }
 
 /* Which of an item's chains belongs to which table, and its hash there. */
@@ -116,6 +142,8 @@ static int table_init(struct ftx_table *table)
 
 int ftx_index_init(struct ftx_index *index)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_hash_key);
     memset(index, 0, sizeof *index);
     if (table_init(&index->by_id) || table_init(&index->by_name) || table_init(&index->by_remote)) {
         ftx_index_close(index);

@@ -69,6 +69,9 @@ struct ftx_sending {
     struct ftx_segments flying;  /* in flight: nothing that overlaps may be sent */
     uint64_t scan;               /* no due segment ends at or before this offset */
     uint64_t want_at, want_end;  /* a reader at the peer waits for this range; empty: none */
+    uint64_t began, closed;      /* journal entries that began the version and closed it: extents,
+                                    and the seal, leave when these are durable */
+    uint64_t missing_end;        /* of what the peer said it lacks of the last SEAL */
     uint64_t open_at;            /* offset of the OPEN segment, if has_open */
     int64_t touched_ms;          /* last write or flush, monotonic */
     bool has_open;
@@ -86,9 +89,10 @@ struct ftx_arriving {
     struct ftx_item *item;
     struct ftx_item *base; /* the complete version that this one will replace; NULL: none */
     int64_t progress_ms;   /* when bytes last came, monotonic */
-    uint32_t n_writing;    /* extents on their way to the disk */
+    uint32_t n_writing;    /* extents, or a copy, on their way to the disk */
     uint64_t settled;      /* journal entry of the last change of `have` */
-    bool sealed;           /* the final size is known: nothing more comes for this version */
+    bool copying;          /* ranges of the base are being copied: no extent may be written */
+    bool sealed;           /* the final size is known: it grows no more in this version */
 };
 
 /* Descriptor and counts of an item that programs have open. */

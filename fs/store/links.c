@@ -76,6 +76,7 @@ int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
     link->op_first = link->op_next = 1;
     ftx_list_init(&link->sendings);
     ftx_list_init(&link->due);
+    ftx_list_init(&link->undurable);
     ftx_list_init(&link->arriving);
     ftx_list_init(&link->wants);
     ftx_list_init(&link->node);
@@ -114,13 +115,18 @@ int ftx_link_push_op(struct ftx_link *link, const uint8_t *bytes, size_t size)
         link->ops = grown;
         link->ops_capacity = capacity;
     }
-    struct ftx_stored_op *op = malloc(sizeof *op + size);
+    struct ftx_stored_op *op = calloc(1, sizeof *op + size);
     if (!op)
         return -ENOMEM;
     op->size = (uint16_t)size;
     memcpy(op->bytes, bytes, size);
     link->ops[link->op_next++ & (link->ops_capacity - 1)] = op;
     return 0;
+}
+
+struct ftx_stored_op *ftx_link_op(const struct ftx_link *link, uint64_t number)
+{
+    return link->ops[number & (link->ops_capacity - 1)];
 }
 
 void ftx_link_drop_ops(struct ftx_link *link, uint64_t upto)
@@ -286,18 +292,17 @@ int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_li
     pthread_mutex_lock(&store->lock);
     struct ftx_link *link = ftx_link_find(store, row->id);
     int err = link && !link->removed ? 0 : -ENOENT;
-    if (!err)
-        err = ftx_link_job_queue(store, row, done, ctx);
     if (!err) {
-        uint64_t op_seen = link->row.op_seen, op_acked = link->row.op_acked;
-        char name[sizeof link->row.name];
-        memcpy(name, link->row.name, sizeof name);
-        link->row = *row;
-        memcpy(link->row.name, name, sizeof name); /* renamed meanwhile: the newer name holds */
-        link->row.op_seen = op_seen;
-        link->row.op_acked = op_acked;
+        struct ftx_link_row merged = *row;
+        memcpy(merged.name, link->row.name, sizeof merged.name); /* it may be renamed meanwhile */
+        merged.op_seen = link->row.op_seen;
+        merged.op_acked = link->row.op_acked;
+        link->row = merged;
+        sodium_memzero(&merged, sizeof merged);
         err = add_folders(store, link);
     }
+    if (!err)
+        err = ftx_link_job_queue(store, &link->row, done, ctx);
     pthread_mutex_unlock(&store->lock);
     return err;
 }

@@ -28,6 +28,7 @@ enum ftx_link_health {
 };
 
 struct ftx_stored_op {
+    uint64_t entry; /* of the journal: it leaves when that is durable */
     uint16_t size;
     uint8_t bytes[];
 };
@@ -40,10 +41,13 @@ struct ftx_link {
     struct ftx_stored_op **ops;  /* ring of not acknowledged operations: op_first .. op_next - 1 */
     size_t ops_capacity;         /* a power of two, or 0 */
     uint64_t op_first, op_next;
-    struct ftx_list sendings; /* ftx_sending.all */
-    struct ftx_list due;      /* ftx_sending.due */
-    struct ftx_list arriving; /* ftx_arriving.node */
-    struct ftx_list wants;    /* struct ftx_want: ranges that readers wait for */
+    uint64_t op_ready;         /* operations below this one are durable: they may leave */
+    struct ftx_list sendings;  /* ftx_sending.all */
+    struct ftx_list due;       /* ftx_sending.due: the loop must look at them */
+    struct ftx_list undurable; /* ftx_sending.due: once more is durable here */
+    uint64_t undurable_at;     /* store->durable_at when `undurable` was last looked at */
+    struct ftx_list arriving;  /* ftx_arriving.node */
+    struct ftx_list wants;     /* struct ftx_want: ranges that readers wait for */
     enum ftx_link_health health;
     char peer_address[64];              /* empty: not connected */
     bool removed;                       /* unpaired: the loop lets go of it */
@@ -128,6 +132,8 @@ int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
                  struct ftx_link **out_link);
 void ftx_link_free(struct ftx_store *store, struct ftx_link *link);
 int ftx_link_push_op(struct ftx_link *link, const uint8_t *bytes, size_t size);
+/* One of op_first .. op_next - 1. */
+struct ftx_stored_op *ftx_link_op(const struct ftx_link *link, uint64_t number);
 void ftx_link_drop_ops(struct ftx_link *link, uint64_t upto);
 
 #endif

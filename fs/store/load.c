@@ -5,6 +5,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/inbox.h"
 #include "fs/store/links.h"
+#include "fs/store/ops.h"
 #include "fs/store/outbox.h"
 #include "transport/base/err.h"
 
@@ -163,14 +164,27 @@ static int on_segment(void *ctx, uint64_t id, const struct ftx_segment *segment)
     return 0;
 }
 
+/* The operation is not acknowledged: what it tells of is not told yet, and content follows it. */
+static void mark_item(const struct ftx_store *store, uint64_t number, const struct ftx_op *op)
+{
+    struct ftx_item *item = ftx_item_find(&store->index, op->item);
+    if (!item || item->box != FTX_OUTBOX)
+        return;
+    item->op = number;
+    if (op->kind == FTX_OP_MAKE && item->kind == FTX_FILE && item->as.sending)
+        item->as.sending->stream.op = number;
+}
+
 static int on_op(void *ctx, uint64_t link_id, uint64_t number, const uint8_t *bytes, size_t size)
 {
     struct loading *loading = ctx;
     struct ftx_link *link = ftx_link_find(loading->store, link_id);
+    struct ftx_op op;
     if (!link)
         return 0;
-    if (number != link->op_next)
+    if (number != link->op_next || ftx_op_decode(bytes, size, &op))
         return FTX_ECORRUPT;
+    mark_item(loading->store, number, &op);
     return ftx_link_push_op(link, bytes, size);
 }
 

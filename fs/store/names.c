@@ -32,17 +32,18 @@ int ftx_target_check(const char *target, size_t size)
 
 bool ftx_target_inside(const char *target, size_t size, unsigned depth)
 {
+    bool down = false; /* has gone into a folder, which may be a symlink to one higher up */
     if (size == 0 || target[0] == '/')
         return false;
     for (size_t at = 0; at < size;) {
         const char *slash = memchr(target + at, '/', size - at);
         size_t n = slash ? (size_t)(slash - target) - at : size - at;
         if (n == 2 && memcmp(target + at, "..", 2) == 0) {
-            if (depth == 0)
+            if (down || depth == 0)
                 return false;
             depth--;
         } else if (n > 0 && !(n == 1 && target[at] == '.')) {
-            depth++;
+            down = true;
         }
         at += n + 1;
     }

@@ -18,7 +18,8 @@ int ftx_name_check(const char *name, size_t size, bool at_root);
 int ftx_target_check(const char *target, size_t size);
 
 /* True if a symlink that stands `depth` folders below its link's root stays inside with this
- * target: relative, and never above the root on its way. */
+ * target: relative, at first up (at most to the root), then only down. `..` behind a name could
+ * leave through another symlink of that name. */
 bool ftx_target_inside(const char *target, size_t size, unsigned depth);
 
 #endif

@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,6 +97,27 @@ int ftx_object_read(int fd, void *out, size_t size, uint64_t offset)
         size -= (size_t)n;
         offset += (size_t)n;
     }
+    return 0;
+}
+
+int ftx_object_read_padded(int fd, void *out, size_t size, uint64_t offset)
+{
+    if (past_any_file(offset, size))
+        return -ENODATA;
+    char *to = out;
+    while (fd >= 0 && size > 0) {
+        ssize_t n = pread(fd, to, size, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        to += n;
+        size -= (size_t)n;
+        offset += (size_t)n;
+    }
+    memset(to, 0, size);
     return 0;
 }
 

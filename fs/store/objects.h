@@ -28,6 +28,9 @@ int ftx_object_remove(const struct ftx_objects *objects, uint64_t id);
 int ftx_object_read(int fd, void *out, size_t size, uint64_t offset);
 int ftx_object_write(int fd, const void *bytes, size_t size, uint64_t offset);
 
+/* A read with zeros behind the object's end, and where there is no object (fd -1). -errno. */
+int ftx_object_read_padded(int fd, void *out, size_t size, uint64_t offset);
+
 /* Makes a range read as zeros, giving its blocks back where the filesystem can; never changes the
  * size. -errno. */
 int ftx_object_punch(int fd, uint64_t offset, uint64_t length);

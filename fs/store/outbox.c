@@ -5,6 +5,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/links.h"
 #include "fs/store/names.h"
+#include "fs/store/opened.h"
 #include "transport/wire/limits.h"
 
 #include <errno.h>
@@ -85,12 +86,8 @@ static int dress(struct ftx_item *item, const char *target, bool open)
         item->version = 1;
         if (!ftx_sending_get(item))
             return -ENOMEM;
-        if (open) {
-            item->opened = calloc(1, sizeof *item->opened);
-            if (!item->opened)
-                return -ENOMEM;
-            *item->opened = (struct ftx_opened){.fd = -1, .n_handles = 1, .n_writers = 1};
-        }
+        if (open)
+            return ftx_opened_add(item, true);
     }
     return 0;
 }
@@ -127,10 +124,12 @@ int ftx_outbox_make(struct ftx_store *store, uint64_t parent_id, const char *nam
             ftx_item_unlink(&store->index, item);
     }
     if (!err) {
-        if (item->kind == FTX_FILE)
-            item->as.sending->stream.op = item->op;
         touch(&log, parent, item->mtime_ns);
         ftx_log_item(&log, item);
+        if (item->kind == FTX_FILE) {
+            item->as.sending->stream.op = item->op;
+            item->as.sending->began = ftx_log_promise(&log, item->link);
+        }
         *out_id = item->id;
     } else if (item) {
         ftx_item_free(&store->index, item);

@@ -60,8 +60,9 @@ void ftx_outbox_release(struct ftx_store *store, uint64_t id, bool writer);
  * INT64_MAX: never. Loop. */
 int64_t ftx_outbox_settle(struct ftx_store *store, int64_t now_ms);
 
-/* At start: files that were open when the daemon was killed become INTERRUPTED. */
-int ftx_outbox_interrupt(struct ftx_store *store);
+/* At start: files that were open when the daemon was killed become INTERRUPTED. After a power cut
+ * the peer may have newer bytes of them than we: they are then pending as a whole. */
+int ftx_outbox_interrupt(struct ftx_store *store, bool power_cut);
 
 /* -- private to fs/store, under the lock -- */
 

@@ -4,6 +4,7 @@
 #include "fs/store/outbox.h"
 
 #include "fs/store/links.h"
+#include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
 #include "transport/wire/limits.h"
 
@@ -30,40 +31,37 @@ static void seal(struct ftx_log *log, struct ftx_item *item)
     if (!closed_now(item) && !ftx_list_linked(&item->as.sending->tail))
         ftx_list_append(&log->store->tails, &item->as.sending->tail);
     ftx_log_item(log, item);
+    item->as.sending->closed = ftx_log_promise(log, item->link);
     ftx_sending_due(log, item->as.sending);
+}
+
+/* A descriptor was closed, and the file is still open through another: its child has ended, or
+ * another program writes to it. The last one seals it. */
+static void unseal(struct ftx_log *log, struct ftx_item *item)
+{
+    item->state = FTX_ITEM_WRITING;
+    ftx_log_item(log, item);
 }
 
 ssize_t ftx_outbox_read(struct ftx_store *store, uint64_t id, void *out, size_t size,
                         uint64_t offset)
 {
-    struct ftx_log log;
-    int err = ftx_log_begin(&log, store);
-    if (err)
-        return err;
+    int fd = -1, err = 0;
+    pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    int fd = -1;
     uint64_t end = item ? item->size : 0;
     if (!item)
         err = -ENOENT;
-    else if (item->object)
-        err = ftx_outbox_fd(&log, item, &fd);
-    ftx_log_commit(&log);
+    else if (item->object && offset < end)
+        err = ftx_opened_fd(store, item, 0, &fd);
+    pthread_mutex_unlock(&store->lock);
+    if (err == -ENOENT && item)
+        err = -EIO; /* its object is gone */
     if (err || offset >= end)
         return err;
     size_t n = size < end - offset ? size : (size_t)(end - offset);
-    size_t done = 0;
-    while (fd >= 0 && done < n) {
-        ssize_t got = pread(fd, (uint8_t *)out + done, n - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            break; /* a hole at the end */
-        done += (size_t)got;
-    }
-    memset((uint8_t *)out + done, 0, n - done);
-    return (ssize_t)n;
+    err = ftx_object_read_padded(fd, out, n, offset);
+    return err ? err : (ssize_t)n;
 }
 
 /* The object loses what lies behind `size`. */
@@ -94,7 +92,7 @@ static int resize(struct ftx_log *log, struct ftx_item *item, uint64_t size)
         return err;
     if (size < item->size)
         ftx_log_cut(log, item->id, size, FTX_OFFSET_MAX - size);
-    ftx_sending_reopen(item);
+    ftx_sending_reopen(log, item);
     sending->touched_ms = ftx_now_ms();
     return 0;
 }
@@ -120,6 +118,10 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
             ftx_log_flush(&log);
             err = shorten(store, item, size);
         }
+        if (err && item->linked) { /* old bytes would come back where a gap reads as zeros */
+            item->state = FTX_ITEM_FAILED;
+            ftx_log_item(&log, item);
+        }
         if (closed_now(item))
             seal(&log, item);
     }
@@ -129,25 +131,10 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
 
 int ftx_outbox_open(struct ftx_store *store, uint64_t id, bool writer, bool truncate)
 {
-    struct ftx_log log;
-    int err = ftx_log_begin(&log, store);
-    if (err)
-        return err;
+    pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    if (!item)
-        err = -ENOENT;
-    else if (!item->opened) {
-        item->opened = calloc(1, sizeof *item->opened);
-        if (item->opened)
-            item->opened->fd = -1;
-        else
-            err = -ENOMEM;
-    }
-    if (!err) {
-        item->opened->n_handles++;
-        item->opened->n_writers += writer;
-    }
-    ftx_log_commit(&log);
+    int err = item ? ftx_opened_add(item, writer) : -ENOENT;
+    pthread_mutex_unlock(&store->lock);
     if (!err && truncate) {
         err = ftx_outbox_truncate(store, id, 0);
         if (err)
@@ -196,40 +183,34 @@ int ftx_outbox_fsync(struct ftx_store *store, uint64_t id)
     if (err)
         return err;
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    if (item && item->object)
-        ftx_log_written(&log, item->object);
+    int fd = -1;
+    if (!item)
+        err = -ENOENT;
+    else if (item->object)
+        err = ftx_outbox_fd(&log, item, &fd);
     ftx_log_commit(&log);
-    return item ? ftx_store_sync(store) : -ENOENT;
+    if (!err && fd >= 0 && fdatasync(fd) < 0) /* the caller has it open: the descriptor stays */
+        err = -errno;
+    return err ? err : ftx_store_sync(store);
 }
 
 void ftx_outbox_release(struct ftx_store *store, uint64_t id, bool writer)
 {
     struct ftx_log log;
-    bool logged = ftx_log_begin(&log, store) == 0;
-    if (!logged)
-        pthread_mutex_lock(&store->lock);
+    bool noted = ftx_log_begin(&log, store) == 0;
+    if (!noted)
+        ftx_log_lock(&log, store);
     struct ftx_item *item = ftx_outbox_file_of(store, id);
     if (item && item->opened) {
-        struct ftx_opened *opened = item->opened;
-        opened->n_writers -= writer;
-        opened->n_handles--;
-        if (logged && writer && opened->n_writers == 0 && item->as.sending) {
+        bool last_writer = writer && item->opened->n_writers == 1;
+        ftx_opened_drop(&log, item, writer);
+        item = ftx_outbox_file_of(store, id);
+        if (noted && last_writer && item && item->as.sending) {
             seal(&log, item); /* written through a mapping after the last close */
             ftx_sending_due(&log, item->as.sending);
         }
-        if (opened->n_handles == 0) {
-            if (opened->fd >= 0)
-                close(opened->fd);
-            free(opened);
-            item->opened = NULL;
-            if (logged)
-                ftx_item_reap(&log, item);
-        }
     }
-    if (logged)
-        ftx_log_commit(&log);
-    else
-        pthread_mutex_unlock(&store->lock);
+    ftx_log_commit(&log);
 }
 
 int64_t ftx_outbox_settle(struct ftx_store *store, int64_t now_ms)
@@ -248,6 +229,8 @@ int64_t ftx_outbox_settle(struct ftx_store *store, int64_t now_ms)
         }
         ftx_list_remove(&sending->tail);
         ftx_sending_close_tail(&log, sending);
+        if (sending->item->state == FTX_ITEM_CLOSED && !closed_now(sending->item))
+            unseal(&log, sending->item);
         ftx_sending_due(&log, sending);
     }
     log.wake = false; /* the loop asked */
@@ -270,22 +253,25 @@ static void distrust(struct ftx_store *store, struct ftx_item *item)
     close(fd);
 }
 
-static int interrupt(struct ftx_log *log, struct ftx_item *item)
+static int interrupt(struct ftx_log *log, struct ftx_item *item, bool power_cut)
 {
+    int err = 0;
     if (item->state == FTX_ITEM_WRITING) {
         struct ftx_op halt = {.kind = FTX_OP_HALT, .item = item->id};
-        int err = ftx_log_op(log, item->link, &halt);
+        err = ftx_log_op(log, item->link, &halt);
         if (err)
             return err;
         item->state = FTX_ITEM_INTERRUPTED;
         ftx_log_item(log, item);
+        if (power_cut) /* the peer may have bytes of writes that nobody here knows of any more */
+            err = ftx_sending_claim(log, item->as.sending, 0, item->size, FTX_PENDING_DUE);
         ftx_log_flush(log);
     }
     distrust(log->store, item);
-    return 0;
+    return err;
 }
 
-int ftx_outbox_interrupt(struct ftx_store *store)
+int ftx_outbox_interrupt(struct ftx_store *store, bool power_cut)
 {
     struct ftx_log log;
     int err = ftx_log_begin(&log, store);
@@ -296,7 +282,7 @@ int ftx_outbox_interrupt(struct ftx_store *store)
         for (struct ftx_list *s = link->sendings.next; s != &link->sendings && !err; s = s->next) {
             struct ftx_item *item = ftx_list_of(s, struct ftx_sending, all)->item;
             if (item->state == FTX_ITEM_WRITING || item->state == FTX_ITEM_INTERRUPTED)
-                err = interrupt(&log, item);
+                err = interrupt(&log, item, power_cut);
         }
     }
     ftx_log_commit(&log);

@@ -21,10 +21,15 @@ int ftx_outbox_fd(struct ftx_log *log, struct ftx_item *item, int *out_fd);
 void ftx_outbox_stamp(struct ftx_log *log, struct ftx_item *item);
 
 /* The item will hold what was not sealed: the first write after a close begins a version. */
-void ftx_sending_reopen(struct ftx_item *item);
+void ftx_sending_reopen(struct ftx_log *log, struct ftx_item *item);
 
 /* The OPEN segment is finished: it may be sent. */
 void ftx_sending_close_tail(struct ftx_log *log, struct ftx_sending *sending);
+
+/* The range [offset, end) is pending in this state, its bytes unknown: it will be sent as it is
+ * then. -ENOMEM (a part of it may be pending). */
+int ftx_sending_claim(struct ftx_log *log, struct ftx_sending *sending, uint64_t offset,
+                      uint64_t end, enum ftx_pending_state state);
 
 /* A hole from the old end to where the write began or the file was stretched. -ENOMEM. */
 int ftx_sending_hole(struct ftx_log *log, struct ftx_item *item, uint64_t end);

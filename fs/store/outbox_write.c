@@ -7,6 +7,7 @@
  * Bytes become segments that never cross a 1 MiB cell. The segment a writer is adding to is OPEN;
  * it becomes due when its cell is full, the writer goes elsewhere or closes, or 50 ms pass.
  */
+#include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
 
 #include "fs/store/outbox.h"
@@ -47,8 +48,8 @@ struct ftx_sending *ftx_sending_get(struct ftx_item *item)
 
 void ftx_sending_due(struct ftx_log *log, struct ftx_sending *sending)
 {
-    if (!ftx_list_linked(&sending->due))
-        ftx_list_append(&sending->item->link->due, &sending->due);
+    ftx_list_remove(&sending->due); /* it may stand in link->undurable */
+    ftx_list_append(&sending->item->link->due, &sending->due);
     log->wake = true;
 }
 
@@ -77,13 +78,17 @@ static int put(struct ftx_log *log, struct ftx_sending *sending, const struct ft
     return 0;
 }
 
-void ftx_sending_reopen(struct ftx_item *item)
+void ftx_sending_reopen(struct ftx_log *log, struct ftx_item *item)
 {
-    if (item->state != FTX_ITEM_WRITING)
-        item->version++;
-    item->as.sending->sealed = false;
+    struct ftx_sending *sending = item->as.sending;
+    sending->sealed = false;
+    if (item->state == FTX_ITEM_WRITING)
+        return;
+    item->version++;
     item->state = FTX_ITEM_WRITING;
     item->error = 0;
+    ftx_log_item(log, item);
+    sending->began = ftx_log_promise(log, item->link);
 }
 
 void ftx_outbox_stamp(struct ftx_log *log, struct ftx_item *item)
@@ -95,48 +100,35 @@ void ftx_outbox_stamp(struct ftx_log *log, struct ftx_item *item)
 
 int ftx_outbox_fd(struct ftx_log *log, struct ftx_item *item, int *out_fd)
 {
-    struct ftx_store *store = log->store;
     if (!item->opened)
         return -EBADF;
-    if (item->opened->fd < 0) {
-        if (item->object == 0) {
-            item->object = ftx_random_id();
-            if (item->linked)
-                ftx_log_item(log, item);
-            else
-                ftx_log_trash(log, item->object); /* no row will speak of it */
-        }
-        uint64_t object = item->object;
-        item->opened->n_handles++; /* keeps the item while the lock is off */
-        ftx_log_pause(log);
-        int fd = ftx_object_open(&store->objects, object, O_RDWR | O_CREAT);
-        ftx_log_resume(log);
-        item->opened->n_handles--;
-        if (fd < 0)
-            return fd;
-        if (item->opened->fd < 0)
-            item->opened->fd = fd;
+    if (item->object == 0) {
+        item->object = ftx_random_id();
+        if (item->linked)
+            ftx_log_item(log, item);
         else
-            close(fd);
+            ftx_log_trash(log, item->object); /* no row will speak of it */
+        ftx_log_flush(log);                   /* before the object is made */
     }
-    *out_fd = item->opened->fd;
-    return 0;
+    int err = ftx_opened_fd(log->store, item, O_CREAT, out_fd);
+    int room_err = ftx_log_room(log); /* others may have filled the journal meanwhile */
+    return err ? err : room_err;
 }
 
-/* Marks what the write will overwrite as unknown. */
-static int claim(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end)
+int ftx_sending_claim(struct ftx_log *log, struct ftx_sending *sending, uint64_t offset,
+                      uint64_t end, enum ftx_pending_state state)
 {
-    struct ftx_sending *sending = item->as.sending;
-    uint64_t stop = end < item->size ? end : item->size;
-    for (uint64_t at = offset; at < stop;) {
-        uint64_t cell = (at / CELL + 1) * CELL;
-        uint64_t next = cell < stop ? cell : stop;
-        struct ftx_segment segment = {
-            .offset = at, .length = next - at, .kind = FTX_SEGMENT_DATA, .state = FTX_PENDING_OPEN};
+    while (offset < end) {
+        uint64_t cell = (offset / CELL + 1) * CELL;
+        struct ftx_segment segment = {.offset = offset,
+                                      .length = (cell < end ? cell : end) - offset,
+                                      .kind = sending->item->object ? FTX_SEGMENT_DATA
+                                                                    : FTX_SEGMENT_HOLE,
+                                      .state = (uint8_t)state};
         int err = put(log, sending, &segment);
         if (err)
             return err;
-        at = next;
+        offset += segment.length;
     }
     return 0;
 }
@@ -150,14 +142,19 @@ static int begin_write(struct ftx_store *store, uint64_t id, uint64_t offset, ui
     if (err)
         return err;
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    err = item ? ftx_outbox_fd(&log, item, out_fd) : -ENOENT;
+    if (!item)
+        err = -ENOENT;
+    else if (end > item->size && !ftx_store_has_room(store, FTX_OUTBOX, end - offset))
+        err = -ENOSPC;
+    else
+        err = ftx_outbox_fd(&log, item, out_fd);
     if (!err && item->linked && !ftx_sending_get(item))
         err = -ENOMEM;
     if (!err && item->linked && (offset < item->size || item->state != FTX_ITEM_WRITING)) {
         ftx_sending_close_tail(&log, item->as.sending);
-        ftx_sending_reopen(item);
-        ftx_log_item(&log, item);
-        err = claim(&log, item, offset, end);
+        ftx_sending_reopen(&log, item);
+        err = ftx_sending_claim(&log, item->as.sending, offset, end < item->size ? end : item->size,
+                                FTX_PENDING_OPEN);
     }
     ftx_log_commit(&log);
     return err;
@@ -257,7 +254,7 @@ static int add_pieces(struct ftx_log *log, struct ftx_item *item, const uint8_t 
     struct ftx_sending *sending = ftx_sending_get(item);
     if (!sending)
         return -ENOMEM;
-    ftx_sending_reopen(item);
+    ftx_sending_reopen(log, item);
     int err = ftx_sending_hole(log, item, offset);
     for (size_t i = 0, done = 0; done < size && !err; i++) {
         size_t n = piece_size(offset + done, size - done);
@@ -293,12 +290,11 @@ static int finish_write(struct ftx_store *store, uint64_t id, const uint8_t *byt
     return err;
 }
 
-/* The disk refused: what was claimed is whatever it is now, and will be sent as that. */
+/* The write failed: what was claimed is whatever it is now, and will be sent as that. */
 static void abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end)
 {
     struct ftx_log log;
-    if (ftx_log_begin(&log, store))
-        return;
+    ftx_log_lock(&log, store);
     struct ftx_item *item = ftx_outbox_file_of(store, id);
     struct ftx_sending *sending = item && item->linked ? item->as.sending : NULL;
     for (struct ftx_segment *segment = sending ? ftx_segments_at(&sending->pending, offset) : NULL;
@@ -311,6 +307,9 @@ static void abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset,
         sending->scan = 0;
         ftx_sending_due(&log, sending);
     }
+    uint64_t from = item && offset < item->size ? item->size : offset;
+    if (item && item->opened && item->opened->fd >= 0 && from < end)
+        (void)ftx_object_punch(item->opened->fd, from, end - from); /* a gap there reads as zeros */
     ftx_log_commit(&log);
 }
 
@@ -323,14 +322,14 @@ int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, si
         return -EINVAL;
     int fd;
     int err = begin_write(store, id, offset, offset + size, &fd);
-    if (err)
-        return err;
-    err = ftx_object_write(fd, bytes, size, offset);
-    if (err) {
-        abandon_write(store, id, offset, offset + size);
-        return err;
+    if (!err)
+        err = ftx_object_write(fd, bytes, size, offset);
+    if (!err) {
+        struct piece_hashes hashes;
+        hash_pieces(bytes, size, offset, &hashes);
+        err = finish_write(store, id, bytes, size, offset, &hashes);
     }
-    struct piece_hashes hashes;
-    hash_pieces(bytes, size, offset, &hashes);
-    return finish_write(store, id, bytes, size, offset, &hashes);
+    if (err)
+        abandon_write(store, id, offset, offset + size);
+    return err;
 }

@@ -16,7 +16,6 @@
 
 enum {
     SMALL_BYTES = 128 << 10, /* a file with no more than this to send goes before large ones */
-    QUIET_MS = 50,           /* closed by one handle while another is open: sealed when it pauses */
 };
 
 struct ftx_item *ftx_outgoing_item(struct ftx_store *store, const struct ftx_link *link,
@@ -36,8 +35,7 @@ int ftx_outgoing_start(struct ftx_store *store, struct ftx_link *link, uint64_t 
     pthread_mutex_unlock(&store->lock);
     if (!possible)
         return FTX_ELOST;
-    ftx_outgoing_ops_durable(store, link, durable);
-    return 0;
+    return ftx_outgoing_ops_durable(store, link, durable);
 }
 
 size_t ftx_outgoing_op(struct ftx_store *store, struct ftx_link *link, uint64_t number,
@@ -46,7 +44,7 @@ size_t ftx_outgoing_op(struct ftx_store *store, struct ftx_link *link, uint64_t 
     size_t size = 0;
     pthread_mutex_lock(&store->lock);
     if (number >= link->op_first && number < link->op_next) {
-        const struct ftx_stored_op *op = link->ops[number & (link->ops_capacity - 1)];
+        const struct ftx_stored_op *op = ftx_link_op(link, number);
         size = op->size;
         memcpy(out, op->bytes, size);
     }
@@ -54,24 +52,41 @@ size_t ftx_outgoing_op(struct ftx_store *store, struct ftx_link *link, uint64_t 
     return size;
 }
 
-uint64_t ftx_outgoing_op_last(struct ftx_store *store, struct ftx_link *link)
+/* Does the entry survive a power cut? If not, it soon will, and the loop is woken. */
+static bool durable(struct ftx_store *store, uint64_t entry)
+{
+    if (entry <= store->durable_at)
+        return true;
+    store->durable = true;
+    pthread_cond_signal(&store->work);
+    return false;
+}
+
+uint64_t ftx_outgoing_op_ready(struct ftx_store *store, struct ftx_link *link)
 {
     pthread_mutex_lock(&store->lock);
-    uint64_t last = link->op_next - 1;
+    if (link->op_ready < link->op_first)
+        link->op_ready = link->op_first;
+    while (link->op_ready < link->op_next &&
+           durable(store, ftx_link_op(link, link->op_ready)->entry))
+        link->op_ready++;
+    uint64_t last = link->op_ready - 1;
     pthread_mutex_unlock(&store->lock);
     return last;
 }
 
-void ftx_outgoing_ops_durable(struct ftx_store *store, struct ftx_link *link, uint64_t number)
+int ftx_outgoing_ops_durable(struct ftx_store *store, struct ftx_link *link, uint64_t number)
 {
     struct ftx_log log;
-    if (ftx_log_begin(&log, store))
-        return;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
     if (number >= link->op_first) {
         ftx_link_drop_ops(link, number);
         ftx_log_ops_gone(&log, link, number);
     }
     ftx_log_commit(&log);
+    return 0;
 }
 
 /* Its item needs no sending any more. */
@@ -80,16 +95,30 @@ static bool finished(const struct ftx_sending *sending)
     return sending->dropped || sending->item->state == FTX_ITEM_DELIVERED;
 }
 
+/* The same for what a stream has to send; until then it is out of the way. */
+static bool stream_durable(struct ftx_store *store, struct ftx_sending *sending, uint64_t entry)
+{
+    if (durable(store, entry))
+        return true;
+    if (!ftx_list_linked(&sending->due))
+        ftx_list_append(&sending->item->link->undurable, &sending->due);
+    return false;
+}
+
 struct ftx_sending *ftx_outgoing_due(struct ftx_store *store, struct ftx_link *link,
                                      bool *out_finished)
 {
     struct ftx_sending *sending = NULL;
     pthread_mutex_lock(&store->lock);
-    struct ftx_list *node = ftx_list_pop(&link->due);
-    if (node) {
+    if (link->undurable_at != store->durable_at)
+        ftx_list_splice(&link->due, &link->undurable);
+    link->undurable_at = store->durable_at;
+    for (struct ftx_list *node; !sending && (node = ftx_list_pop(&link->due));) {
         sending = ftx_list_of(node, struct ftx_sending, due);
         sending->stream.small = sending->pending.bytes <= SMALL_BYTES;
         *out_finished = finished(sending);
+        if (!*out_finished && !stream_durable(store, sending, sending->began))
+            sending = NULL;
     }
     pthread_mutex_unlock(&store->lock);
     return sending;
@@ -98,8 +127,7 @@ struct ftx_sending *ftx_outgoing_due(struct ftx_store *store, struct ftx_link *l
 void ftx_outgoing_forget(struct ftx_store *store, struct ftx_sending *sending)
 {
     struct ftx_log log;
-    if (ftx_log_begin(&log, store))
-        return;
+    ftx_log_lock(&log, store);
     struct ftx_item *item = sending->item;
     if (finished(sending)) {
         ftx_list_remove(&sending->all);
@@ -150,8 +178,7 @@ static void restart(struct ftx_sending *sending)
 void ftx_outgoing_restart(struct ftx_store *store, struct ftx_link *link)
 {
     struct ftx_log log;
-    if (ftx_log_begin(&log, store))
-        return;
+    ftx_log_lock(&log, store);
     for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {
         struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
         restart(sending);
@@ -222,7 +249,8 @@ int ftx_outgoing_extent(struct ftx_store *store, struct ftx_sending *sending, si
                         uint64_t send, struct ftx_source *out)
 {
     pthread_mutex_lock(&store->lock);
-    struct ftx_segment *segment = may_send(sending) ? next_due(sending) : NULL;
+    bool may = may_send(sending) && stream_durable(store, sending, sending->began);
+    struct ftx_segment *segment = may ? next_due(sending) : NULL;
     int err = 0;
     if (!segment)
         err = -EAGAIN;
@@ -277,9 +305,9 @@ bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uin
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = sending->item;
     bool writers = item->opened && item->opened->n_writers > 0;
-    bool quiet = !writers || ftx_now_ms() >= sending->touched_ms + QUIET_MS;
-    bool may = may_send(sending) && item->state == FTX_ITEM_CLOSED && !sending->sealed && quiet &&
-               all_there(sending, send);
+    bool may = may_send(sending) && item->state == FTX_ITEM_CLOSED && !sending->sealed &&
+               !writers && all_there(sending, send) &&
+               stream_durable(store, sending, sending->closed);
     if (may) {
         sending->sealed = true;
         sending->sent = true;
@@ -337,21 +365,6 @@ bool ftx_outgoing_is_wanted(struct ftx_store *store, const struct ftx_sending *s
     return wanted;
 }
 
-/* An object is shorter than its file where that ends with a hole. */
-static int read_or_zeros(int fd, uint8_t *out, size_t size, uint64_t offset)
-{
-    int err = ftx_object_read(fd, out, size, offset);
-    struct stat st;
-    if (err != -ENODATA)
-        return err;
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    uint64_t end = (uint64_t)st.st_size;
-    size_t here = end <= offset ? 0 : end - offset < size ? (size_t)(end - offset) : size;
-    memset(out + here, 0, size - here);
-    return here ? ftx_object_read(fd, out, here, offset) : 0;
-}
-
 int ftx_outgoing_read(void *ctx, struct ftx_source *source, uint8_t *out)
 {
     struct ftx_store *store = ctx;
@@ -359,7 +372,7 @@ int ftx_outgoing_read(void *ctx, struct ftx_source *source, uint8_t *out)
     if (fd < 0)
         return fd == -ENOENT ? FTX_ECHANGED : fd;
     size_t size = (size_t)source->extent.length;
-    int err = read_or_zeros(fd, out, size, source->extent.offset);
+    int err = ftx_object_read_padded(fd, out, size, source->extent.offset);
     close(fd);
     if (err)
         return err == -ENODATA ? FTX_ECHANGED : err;

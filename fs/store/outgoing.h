@@ -17,9 +17,9 @@ int ftx_outgoing_start(struct ftx_store *store, struct ftx_link *link, uint64_t 
 /* Operation `number` copied to `out` (FTX_OP_MAX bytes); its size, 0: none. */
 size_t ftx_outgoing_op(struct ftx_store *store, struct ftx_link *link, uint64_t number,
                        uint8_t *out);
-/* The number of the last operation there is. */
-uint64_t ftx_outgoing_op_last(struct ftx_store *store, struct ftx_link *link);
-void ftx_outgoing_ops_durable(struct ftx_store *store, struct ftx_link *link, uint64_t number);
+/* The number of the last operation that may leave: it and all before it are durable. */
+uint64_t ftx_outgoing_op_ready(struct ftx_store *store, struct ftx_link *link);
+int ftx_outgoing_ops_durable(struct ftx_store *store, struct ftx_link *link, uint64_t number);
 
 /*
  * The next sending that must be looked at, taken from the link's list, or NULL. *out_finished: its
@@ -41,22 +41,24 @@ void ftx_outgoing_size(struct ftx_store *store, struct ftx_sending *sending,
                        struct ftx_extent *out);
 bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uint64_t send,
                        struct ftx_plan_seal *out);
-void ftx_outgoing_held(struct ftx_store *store, struct ftx_link *link,
-                       const struct ftx_extent *extent);
-void ftx_outgoing_received(struct ftx_store *store, struct ftx_link *link,
-                           const struct ftx_extent *extent, uint64_t send);
-void ftx_outgoing_durable(struct ftx_store *store, struct ftx_link *link,
+/* What the peer answered. An error: nothing can be noted now, so it did not happen: the session
+ * must end, for the next one learns it again. */
+int ftx_outgoing_held(struct ftx_store *store, struct ftx_link *link,
+                      const struct ftx_extent *extent);
+int ftx_outgoing_received(struct ftx_store *store, struct ftx_link *link,
                           const struct ftx_extent *extent, uint64_t send);
-void ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
-                         const struct ftx_extent *extent, uint64_t send, int err);
-void ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                            uint32_t version);
-void ftx_outgoing_unsealed(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+int ftx_outgoing_durable(struct ftx_store *store, struct ftx_link *link,
+                         const struct ftx_extent *extent, uint64_t send);
+int ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
+                        const struct ftx_extent *extent, uint64_t send, int cause);
+int ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
                            uint32_t version);
-void ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                          const struct ftx_range *range);
-void ftx_outgoing_refused(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                          uint8_t reason);
+int ftx_outgoing_unsealed(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                          uint32_t version);
+int ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                         uint32_t version, const struct ftx_range *range);
+int ftx_outgoing_refused(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                         uint8_t reason);
 /* The sending of a stream of this link that still has something to send, or NULL. */
 struct ftx_sending *ftx_outgoing_find(struct ftx_store *store, struct ftx_link *link,
                                       uint64_t stream);

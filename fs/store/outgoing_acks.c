@@ -11,17 +11,20 @@
 #include <errno.h>
 #include <string.h>
 
-/* Begins a change of a stream that is under way; NULL: it is not (any more), nothing was begun. */
-static struct ftx_sending *begin(struct ftx_log *log, struct ftx_store *store,
-                                 const struct ftx_link *link, uint64_t stream)
+/* Begins a change of a stream; *out NULL: nothing of it is under way (any more), nothing was
+ * begun. */
+static int begin(struct ftx_log *log, struct ftx_store *store, const struct ftx_link *link,
+                 uint64_t stream, struct ftx_sending **out)
 {
-    if (ftx_log_begin(log, store))
-        return NULL;
+    *out = NULL;
+    int err = ftx_log_begin(log, store);
+    if (err)
+        return err;
     struct ftx_item *item = ftx_outgoing_item(store, link, stream);
-    if (item && item->as.sending)
-        return item->as.sending;
-    ftx_log_commit(log);
-    return NULL;
+    *out = item ? item->as.sending : NULL;
+    if (!*out)
+        ftx_log_commit(log);
+    return 0;
 }
 
 /* True for a segment that went with record `send` and was not changed since. */
@@ -52,41 +55,46 @@ static bool same_as(const struct ftx_segment *segment, const struct ftx_extent *
             (segment->hashed && memcmp(segment->hash, extent->hash, FTX_HASH_SIZE) == 0));
 }
 
-void ftx_outgoing_held(struct ftx_store *store, struct ftx_link *link,
-                       const struct ftx_extent *extent)
+int ftx_outgoing_held(struct ftx_store *store, struct ftx_link *link,
+                      const struct ftx_extent *extent)
 {
     struct ftx_log log;
-    struct ftx_sending *sending = begin(&log, store, link, extent->stream);
-    if (!sending)
-        return;
+    struct ftx_sending *sending;
+    int err = begin(&log, store, link, extent->stream, &sending);
+    if (err || !sending)
+        return err;
     struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
     if (segment && same_as(segment, extent) &&
         ftx_segments_cut(&sending->pending, extent->offset, extent->length) == 0)
         ftx_log_cut(&log, extent->stream, extent->offset, extent->length);
     ftx_log_commit(&log);
+    return 0;
 }
 
-void ftx_outgoing_received(struct ftx_store *store, struct ftx_link *link,
-                           const struct ftx_extent *extent, uint64_t send)
+int ftx_outgoing_received(struct ftx_store *store, struct ftx_link *link,
+                          const struct ftx_extent *extent, uint64_t send)
 {
     struct ftx_log log;
-    struct ftx_sending *sending = begin(&log, store, link, extent->stream);
-    if (!sending)
-        return;
+    struct ftx_sending *sending;
+    int err = begin(&log, store, link, extent->stream, &sending);
+    if (err || !sending)
+        return err;
     (void)ftx_segments_cut(&sending->flying, extent->offset, extent->length);
     settle(sending, extent, send, FTX_PENDING_RECEIVED);
     if (sending->blocked || sending->flying.count == 0)
         ftx_sending_due(&log, sending);
     ftx_log_commit(&log);
+    return 0;
 }
 
-void ftx_outgoing_durable(struct ftx_store *store, struct ftx_link *link,
-                          const struct ftx_extent *extent, uint64_t send)
+int ftx_outgoing_durable(struct ftx_store *store, struct ftx_link *link,
+                         const struct ftx_extent *extent, uint64_t send)
 {
     struct ftx_log log;
-    struct ftx_sending *sending = begin(&log, store, link, extent->stream);
-    if (!sending)
-        return;
+    struct ftx_sending *sending;
+    int err = begin(&log, store, link, extent->stream, &sending);
+    if (err || !sending)
+        return err;
     uint64_t end = extent->offset + extent->length;
     struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
     while (segment && segment->offset < end) {
@@ -97,6 +105,7 @@ void ftx_outgoing_durable(struct ftx_store *store, struct ftx_link *link,
         segment = ftx_segments_at(&sending->pending, range.offset + range.length);
     }
     ftx_log_commit(&log);
+    return 0;
 }
 
 /* Was the segment replaced since, or is this damage on our disk? */
@@ -108,15 +117,16 @@ static bool still_there(const struct ftx_sending *sending, const struct ftx_exte
            segment->tag == send && segment->state == FTX_PENDING_FLYING && segment->hashed;
 }
 
-void ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
-                         const struct ftx_extent *extent, uint64_t send, int err)
+int ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
+                        const struct ftx_extent *extent, uint64_t send, int cause)
 {
     struct ftx_log log;
-    struct ftx_sending *sending = begin(&log, store, link, extent->stream);
-    if (!sending)
-        return;
+    struct ftx_sending *sending;
+    int err = begin(&log, store, link, extent->stream, &sending);
+    if (err || !sending)
+        return err;
     (void)ftx_segments_cut(&sending->flying, extent->offset, extent->length);
-    if (err == -EIO || (err == FTX_ECHANGED && still_there(sending, extent, send))) {
+    if (cause == -EIO || (cause == FTX_ECHANGED && still_there(sending, extent, send))) {
         sending->item->state = FTX_ITEM_FAILED;
         ftx_log_item(&log, sending->item);
     }
@@ -125,15 +135,17 @@ void ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
         sending->scan = extent->offset;
     ftx_sending_due(&log, sending);
     ftx_log_commit(&log);
+    return 0;
 }
 
-void ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                            uint32_t version)
+int ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                           uint32_t version)
 {
     struct ftx_log log;
-    struct ftx_sending *sending = begin(&log, store, link, stream);
-    if (!sending)
-        return;
+    struct ftx_sending *sending;
+    int err = begin(&log, store, link, stream, &sending);
+    if (err || !sending)
+        return err;
     struct ftx_item *item = sending->item;
     if (item->version == version && item->state == FTX_ITEM_CLOSED && sending->sealed) {
         /* the acknowledgements of its extents may still be on their way, on other connections */
@@ -144,78 +156,81 @@ void ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint
         ftx_sending_due(&log, sending);
     }
     ftx_log_commit(&log);
+    return 0;
 }
 
-void ftx_outgoing_unsealed(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                           uint32_t version)
+int ftx_outgoing_unsealed(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                          uint32_t version)
 {
     struct ftx_log log;
-    struct ftx_sending *sending = begin(&log, store, link, stream);
-    if (!sending)
-        return;
+    struct ftx_sending *sending;
+    int err = begin(&log, store, link, stream, &sending);
+    if (err || !sending)
+        return err;
     if (sending->item->version == version && sending->item->state == FTX_ITEM_CLOSED) {
         sending->sealed = false;
         ftx_sending_due(&log, sending);
     }
     ftx_log_commit(&log);
-}
-
-/* The range becomes due again, cell by cell. */
-static int make_due(struct ftx_log *log, struct ftx_sending *sending, uint64_t at, uint64_t end)
-{
-    struct ftx_item *item = sending->item;
-    while (at < end) {
-        uint64_t cell = (at / FTX_EXTENT_MAX + 1) * FTX_EXTENT_MAX;
-        struct ftx_segment segment = {.offset = at,
-                                      .length = (cell < end ? cell : end) - at,
-                                      .kind = item->object ? FTX_SEGMENT_DATA : FTX_SEGMENT_HOLE,
-                                      .state = FTX_PENDING_DUE};
-        int err = ftx_segments_put(&sending->pending, &segment);
-        if (err)
-            return err;
-        ftx_log_segment(log, item->id, &segment);
-        at += segment.length;
-    }
     return 0;
 }
 
-void ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                          const struct ftx_range *range)
+/* Is this a range of the answer to the SEAL under way? They ascend, so an answer costs no more than
+ * the file has. */
+static bool answers_seal(const struct ftx_item *item, uint32_t version,
+                         const struct ftx_range *range)
+{
+    const struct ftx_sending *sending = item->as.sending;
+    if (!sending || item->state != FTX_ITEM_CLOSED)
+        return false;
+    if (sending->sealed)
+        return version == item->version;
+    return version + 1 == item->version && sending->missing_end &&
+           range->offset >= sending->missing_end;
+}
+
+int ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                         uint32_t version, const struct ftx_range *range)
 {
     struct ftx_log log;
-    if (ftx_log_begin(&log, store))
-        return;
-    struct ftx_item *item = ftx_outgoing_item(store, link, stream);
-    bool have = item && (item->state == FTX_ITEM_CLOSED || item->state == FTX_ITEM_DELIVERED);
-    struct ftx_sending *sending = have ? ftx_sending_get(item) : NULL;
-    if (sending) {
-        /* a late answer to the seal that failed must not be taken for one to the next */
-        item->version += sending->sealed || item->state == FTX_ITEM_DELIVERED;
-        item->state = FTX_ITEM_CLOSED;
+    struct ftx_sending *sending;
+    int err = begin(&log, store, link, stream, &sending);
+    if (err || !sending)
+        return err;
+    struct ftx_item *item = sending->item;
+    if (answers_seal(item, version, range)) {
+        item->version += sending->sealed; /* no late answer may be taken for one to the next SEAL */
         sending->sealed = false;
         sending->scan = 0;
         ftx_log_item(&log, item); /* first: what a kill leaves out is found missing once more */
-        uint64_t end = range->offset + range->length; /* no overflow: the decoder has checked it */
-        (void)make_due(&log, sending, range->offset, end < item->size ? end : item->size);
+        sending->closed = ftx_log_promise(&log, link);
+        sending->missing_end = range->offset + range->length; /* the decoder has checked it */
+        uint64_t end = sending->missing_end < item->size ? sending->missing_end : item->size;
+        (void)ftx_sending_claim(&log, sending, range->offset, end, FTX_PENDING_DUE);
         ftx_sending_due(&log, sending);
     }
     ftx_log_commit(&log);
+    return 0;
 }
 
-void ftx_outgoing_refused(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                          uint8_t reason)
+int ftx_outgoing_refused(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
+                         uint8_t reason)
 {
     struct ftx_log log;
-    if (ftx_log_begin(&log, store))
-        return;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
     struct ftx_item *item = ftx_item_find(&store->index, stream);
     if (item && item->link == link && item->box == FTX_OUTBOX && item->linked &&
         !ftx_item_is_root(item)) {
+        if (item->state !=
+            FTX_ITEM_REFUSED) /* what it says of the item's content follows from it */
+            item->error = reason;
         item->state = FTX_ITEM_REFUSED;
-        item->error = reason;
         ftx_log_item(&log, item);
         if (item->kind == FTX_FILE && item->as.sending)
             ftx_sending_due(&log, item->as.sending);
     }
     ftx_log_commit(&log);
+    return 0;
 }

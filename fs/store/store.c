@@ -25,6 +25,9 @@
 
 enum { JOURNAL_HALF = 4 << 20 };
 
+/* Of the disk, that what comes into a box never takes. */
+static const unsigned free_percent[] = {[FTX_OUTBOX] = 5, [FTX_INBOX] = 2};
+
 static int fail(char *room, size_t size, int err, const char *what, const char *advice)
 {
     snprintf(room, size, "%s: %s%s%s", what, ftx_err_text(err), advice ? "; " : "",
@@ -49,6 +52,30 @@ static int check_folder(const char *path, char *room, size_t size)
     return 0;
 }
 
+/* Which run of the kernel this is; empty: it does not say. */
+static void read_boot_id(char out[FTX_BOOT_ID_SIZE])
+{
+    out[0] = '\0';
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t n = read(fd, out, FTX_BOOT_ID_SIZE - 1);
+    close(fd);
+    out[n > 0 ? n : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}
+
+/* The lock file's text: our pid, and the boot id once a power cut before this boot is dealt with.
+ */
+static int write_lock(struct ftx_store *store, const char *boot_id)
+{
+    char text[128];
+    int n = snprintf(text, sizeof text, "%ld\n%s", (long)getpid(), boot_id);
+    if (ftruncate(store->lock_fd, 0) < 0)
+        return -errno;
+    return ftx_object_write(store->lock_fd, text, (size_t)n, 0);
+}
+
 static int take_lock(struct ftx_store *store, const char *path, char *room, size_t size)
 {
     char file[4096];
@@ -64,20 +91,21 @@ static int take_lock(struct ftx_store *store, const char *path, char *room, size
         openat(store->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (store->lock_fd < 0)
         return fail(room, size, -errno, file, NULL);
+    char old[128] = "";
+    ssize_t n = pread(store->lock_fd, old, sizeof old - 1, 0);
+    old[n > 0 ? n : 0] = '\0';
     if (flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-        char pid[32] = "";
-        ssize_t n = pread(store->lock_fd, pid, sizeof pid - 1, 0);
-        pid[n > 0 ? n : 0] = '\0';
-        snprintf(room, size,
-                 "%s: the store is in use by ftxfs (pid %s); unmount that, or name another --store",
-                 path, pid[0] ? pid : "unknown");
+        snprintf(
+            room, size,
+            "%s: the store is in use by ftxfs (pid %.*s); unmount that, or name another --store",
+            path, (int)strcspn(old, "\n"), old);
         return -EBUSY;
     }
-    char pid[32];
-    int n = snprintf(pid, sizeof pid, "%ld", (long)getpid());
-    if (ftruncate(store->lock_fd, 0) < 0 || pwrite(store->lock_fd, pid, (size_t)n, 0) != n)
-        return fail(room, size, errno ? -errno : -EIO, file, NULL);
-    return 0;
+    read_boot_id(store->boot_id);
+    const char *boot = strchr(old, '\n');
+    store->power_cut = !boot || !store->boot_id[0] || strcmp(boot + 1, store->boot_id) != 0;
+    err = write_lock(store, "");
+    return err ? fail(room, size, err, file, NULL) : 0;
 }
 
 static int make_boxes(struct ftx_store *store)
@@ -114,17 +142,21 @@ static int open_state(struct ftx_store *store, const char *path, char *room, siz
     err = ftx_journal_open(store->state_fd, "journal", JOURNAL_HALF, &store->journal);
     if (err)
         return fail(room, size, err, path, err == -ENOSPC ? "the disk is full" : NULL);
+    err = ftx_objects_open(&store->objects, store->state_fd);
+    if (!err) /* what the rows tell of may stand in the page cache only, if we were killed */
+        err = ftx_objects_sync(&store->objects);
+    if (err)
+        return fail(room, size, err, path, NULL);
     uint64_t last = journal_last;
     err = ftx_journal_replay(store->journal, journal_last, replay_entry, store, &last);
-    if (!err && last > journal_last)
+    if (store->power_cut) /* these entries may have reached the disk before what they tell of */
+        ftx_database_contents_lost(store->db);
+    if (!err) /* without a journal too: earlier commits may not have been durable */
         err = ftx_database_commit(store->db, last, true);
     if (err)
         return fail(room, size, err, file, "the journal could not be moved into the database");
     ftx_journal_reset(store->journal, last);
-    store->committed = store->appended = last;
-    err = ftx_objects_open(&store->objects, store->state_fd);
-    if (err)
-        return fail(room, size, err, path, NULL);
+    store->committed = store->appended = store->durable_at = last;
     next_item = ftx_database_next_item(store->db); /* the journal may have taken more */
     store->next_item = next_item > FTX_ID_FIRST ? next_item : FTX_ID_FIRST;
     err = ftx_store_load(store);
@@ -185,6 +217,15 @@ static void tell_nobody(void *ctx)
     (void)ctx;
 }
 
+/* What the last run left open; after this, a power cut before this boot is dealt with. */
+static int start_anew(struct ftx_store *store)
+{
+    int err = ftx_outbox_interrupt(store, store->power_cut);
+    if (!err && store->power_cut)
+        err = ftx_store_sync(store);
+    return err ? err : write_lock(store, store->boot_id);
+}
+
 int ftx_store_open(const char *path, char *message_room, size_t room, struct ftx_store **out_store)
 {
     if (sodium_init() < 0)
@@ -208,7 +249,7 @@ int ftx_store_open(const char *path, char *message_room, size_t room, struct ftx
         err = open_state(store, path, message_room, room);
     if (!err) {
         err = ftx_commit_start(store);
-        if (!err && (err = ftx_outbox_interrupt(store)) != 0)
+        if (!err && (err = start_anew(store)) != 0)
             ftx_commit_stop(store);
         if (err)
             fail(message_room, room, err, path, "the start could not be completed");
@@ -235,10 +276,11 @@ void ftx_store_close(struct ftx_store *store)
     store_free(store);
 }
 
-uint64_t ftx_store_committed(struct ftx_store *store)
+uint64_t ftx_store_committed(struct ftx_store *store, uint64_t *out_losses)
 {
     pthread_mutex_lock(&store->lock);
     uint64_t committed = store->committed;
+    *out_losses = store->losses;
     pthread_mutex_unlock(&store->lock);
     return committed;
 }
@@ -259,13 +301,24 @@ int ftx_store_sync(struct ftx_store *store)
     return err;
 }
 
+bool ftx_store_has_room(const struct ftx_store *store, enum ftx_box box, uint64_t bytes)
+{
+    struct statvfs st;
+    if (fstatvfs(store->state_fd, &st) < 0)
+        return true;
+    uint64_t margin = (uint64_t)st.f_blocks / 100 * free_percent[box] * st.f_frsize;
+    uint64_t free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    return free_bytes > margin && free_bytes - margin > bytes;
+}
+
 void ftx_store_statfs(struct ftx_store *store, struct ftx_statfs *out)
 {
     struct statvfs st;
     memset(out, 0, sizeof *out);
     if (fstatvfs(store->state_fd, &st) == 0) {
         out->total_bytes = (uint64_t)st.f_blocks * st.f_frsize;
-        out->free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+        uint64_t margin = (uint64_t)st.f_blocks / 100 * free_percent[FTX_OUTBOX];
+        out->free_bytes = st.f_bavail > margin ? (st.f_bavail - margin) * st.f_frsize : 0;
     }
     pthread_mutex_lock(&store->lock);
     out->items = store->index.by_id.count;

@@ -30,6 +30,8 @@ struct ftx_store_events {
     void (*arrived)(void *ctx);   /* an inbox file got bytes, its end, or went away */
 };
 
+enum { FTX_BOOT_ID_SIZE = 64 };
+
 enum {
     FTX_SYNC_SINGLE_MAX = 16
 }; /* up to this many objects are synced one by one, more together */
@@ -53,6 +55,8 @@ struct ftx_store {
     struct ftx_store_events events;
     void *events_ctx;
     int state_fd, lock_fd; /* STORE/.ftx, and its lock file */
+    char boot_id[FTX_BOOT_ID_SIZE];
+    bool power_cut; /* the last run was in another boot: what was not durable may be gone */
     uint64_t next_item, reserved_item;
     uint64_t next_link;
     uint64_t link_changes; /* counts links that came and went */
@@ -67,6 +71,7 @@ struct ftx_store {
     bool durable;        /* the next commit must survive a power cut */
     bool hurry;          /* somebody waits for it */
     uint64_t durable_at; /* entries up to this one survive a power cut */
+    uint64_t losses;     /* counts syncs of contents that failed: what came last is missing again */
     bool flushing;       /* a change of many entries waits for the journal */
     bool stopping;
     int failed; /* what the database thread's last commit met; 0 when it goes well */
@@ -93,11 +98,19 @@ void ftx_store_set_events(struct ftx_store *store, const struct ftx_store_events
 /* Writes everything to the database and frees. Nobody may use the store any more. */
 void ftx_store_close(struct ftx_store *store);
 
-/* The last journal entry that is committed. */
-uint64_t ftx_store_committed(struct ftx_store *store);
+/* The last journal entry that is committed. *out_losses changes when contents that it may tell of
+ * could not be synced: what is not acknowledged by then must not be. */
+uint64_t ftx_store_committed(struct ftx_store *store, uint64_t *out_losses);
 
 /* Waits until everything appended so far survives a power cut. -EIO and the like. */
 int ftx_store_sync(struct ftx_store *store);
+
+/*
+ * Is there room for so many bytes more in this box? A part of the disk always stays free, 5 %
+ * before the outbox and 2 % before a peer: it is what the database needs to note that something was
+ * removed. Any thread.
+ */
+bool ftx_store_has_room(const struct ftx_store *store, enum ftx_box box, uint64_t bytes);
 
 void ftx_store_statfs(struct ftx_store *store, struct ftx_statfs *out);
 

@@ -82,19 +82,13 @@ void ftx_tree_ref(struct ftx_store *store, uint64_t id)
 void ftx_tree_forget(struct ftx_store *store, uint64_t id, uint64_t n)
 {
     struct ftx_log log;
-    bool logged = ftx_log_begin(&log, store) == 0;
-    if (!logged)
-        pthread_mutex_lock(&store->lock);
+    ftx_log_lock(&log, store);
     struct ftx_item *item = ftx_item_find(&store->index, id);
     if (item) {
         item->n_lookup = n < item->n_lookup ? item->n_lookup - (uint32_t)n : 0;
-        if (logged)
-            ftx_item_reap(&log, item);
+        ftx_item_reap(&log, item);
     }
-    if (logged)
-        ftx_log_commit(&log);
-    else
-        pthread_mutex_unlock(&store->lock);
+    ftx_log_commit(&log);
 }
 
 int ftx_tree_list(struct ftx_store *store, uint64_t id, uint64_t cookie, ftx_tree_entry_fn entry,

@@ -36,6 +36,8 @@ struct ftx_transfer {
     uint64_t generation;         /* counts sessions: answers of workers to an old one are dropped */
     struct ftx_refused *refused; /* operations that were: told again in each session */
     size_t n_refused;
+    uint64_t losses;        /* of the store, as of the last look */
+    bool no_room;           /* on the disk, for a record that waits */
     int failed;             /* what came cannot be stored: the session ends at the next turn */
     bool preparing;         /* a session waits until all is written and committed ... */
     uint64_t prepare_entry; /* ... up to this journal entry */
@@ -49,6 +51,8 @@ extern const struct ftx_engine_app ftx_transfer_app;
 
 enum ftx_links_policy ftx_xfer_links(const struct ftx_xfer *xfer);
 uv_loop_t *ftx_xfer_loop(const struct ftx_xfer *xfer);
+/* Calls ftx_transfer_receive_retry of all transfers in a second. */
+void ftx_xfer_retry_later(struct ftx_xfer *xfer);
 /* A transfer without peer and without work may be freed. */
 void ftx_xfer_reap(struct ftx_transfer *transfer);
 
@@ -58,6 +62,8 @@ bool ftx_transfer_send_due(struct ftx_transfer *transfer);
 /* receive.c */
 void ftx_transfer_receive_begin(struct ftx_transfer *transfer);
 void ftx_transfer_receive_end(struct ftx_transfer *transfer);
+/* Tries again what had no room on the disk. */
+void ftx_transfer_receive_retry(struct ftx_transfer *transfer);
 /* The transfer goes away. */
 void ftx_transfer_receive_free(struct ftx_transfer *transfer);
 /* The store committed more, or a worker is back: completes, acknowledges, answers `prepare`. */

@@ -18,6 +18,7 @@
 
 enum {
     RATE_MS = 1000,
+    RETRY_MS = 1000,           /* after the disk had no room */
     GATHER_MS = 5,             /* wakes that come within this time share a turn, always ... */
     GATHER_SMALL_MS = 50,      /* ... and within this while only small things happen, */
     GATHER_BYTES = 1000 << 10, /* that is, while less than nearly a record waits to be sent */
@@ -32,9 +33,10 @@ struct ftx_xfer {
     atomic_bool woken;     /* a turn is to come */
     uv_timer_t gather;     /* it waits for more to do */
     uint64_t link_changes; /* ftx_link_changes as of the last turn */
-    uint64_t turned_ms;
-    uv_timer_t settle; /* tails of files that nobody writes to for a while */
-    uv_timer_t rate;   /* bytes per second, while something moves */
+    uint64_t turned_ms;    /* the last turn that gave a peer something to send */
+    uv_timer_t settle;     /* tails of files that nobody writes to for a while */
+    uv_timer_t retry;      /* what the disk had no room for */
+    uv_timer_t rate;       /* bytes per second, while something moves */
     struct ftx_list transfers;
     pthread_mutex_t lock;  /* of the next two */
     bool open;             /* `wake` may be used */
@@ -364,10 +366,22 @@ static void on_rate(uv_timer_t *timer)
         uv_timer_stop(timer);
 }
 
+static void on_retry(uv_timer_t *timer)
+{
+    struct ftx_xfer *xfer = timer->data;
+    for (struct ftx_list *node = xfer->transfers.next; node != &xfer->transfers; node = node->next)
+        ftx_transfer_receive_retry(ftx_list_of(node, struct ftx_transfer, node));
+}
+
+void ftx_xfer_retry_later(struct ftx_xfer *xfer)
+{
+    if (!uv_is_active((uv_handle_t *)&xfer->retry))
+        uv_timer_start(&xfer->retry, on_retry, RETRY_MS, 0);
+}
+
 static void turn(struct ftx_xfer *xfer)
 {
     atomic_store(&xfer->woken, false);
-    xfer->turned_ms = uv_now(xfer->loop);
     tell_saved(xfer);
     if (xfer->stopping)
         return;
@@ -382,6 +396,7 @@ static void turn(struct ftx_xfer *xfer)
         struct ftx_transfer *t = ftx_list_of(node, struct ftx_transfer, node);
         if (ftx_transfer_send_due(t) && t->peer && !t->leaving) {
             ftx_peer_kick(t->peer);
+            xfer->turned_ms = uv_now(xfer->loop);
             if (!uv_is_active((uv_handle_t *)&xfer->rate))
                 uv_timer_start(&xfer->rate, on_rate, RATE_MS, RATE_MS);
         }
@@ -459,9 +474,11 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
     }
     uv_timer_init(loop, &xfer->settle);
     uv_timer_init(loop, &xfer->gather);
+    uv_timer_init(loop, &xfer->retry);
     uv_timer_init(loop, &xfer->rate);
     xfer->open = true;
-    xfer->wake.data = xfer->gather.data = xfer->settle.data = xfer->rate.data = xfer;
+    xfer->wake.data = xfer->gather.data = xfer->settle.data = xfer->retry.data = xfer->rate.data =
+        xfer;
     ftx_xfer_wake(xfer);
     *out_xfer = xfer;
     return 0;
@@ -481,6 +498,7 @@ static void on_node_closed(void *ctx)
     uv_close((uv_handle_t *)&xfer->wake, NULL);
     uv_close((uv_handle_t *)&xfer->gather, NULL);
     uv_close((uv_handle_t *)&xfer->settle, NULL);
+    uv_close((uv_handle_t *)&xfer->retry, NULL);
     uv_close((uv_handle_t *)&xfer->rate, NULL);
 }
 

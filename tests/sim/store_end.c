@@ -244,6 +244,12 @@ void ftx_xfer_wake(void *xfer)
     (void)xfer; /* store_turn comes by itself */
 }
 
+void ftx_xfer_retry_later(struct ftx_xfer *xfer)
+{
+    (void)xfer;
+    abort(); /* the simulated disk is never full */
+}
+
 void ftx_xfer_reap(struct ftx_transfer *transfer)
 {
     (void)transfer;

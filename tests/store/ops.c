@@ -121,10 +121,19 @@ static void targets_stay_inside_or_do_not(void **state)
         const char *target;
         unsigned depth;
         bool inside;
-    } cases[] = {{"a", 0, true},         {"..", 0, false},        {"..", 1, true},
-                 {"../..", 1, false},    {"a/../..", 0, false},   {"a/../b", 0, true},
-                 {"/etc", 5, false},     {"", 3, false},          {"./.././a", 1, true},
-                 {"a//..//..", 1, true}, {"../a/../..", 1, false}};
+    } cases[] = {{"a", 0, true},
+                 {"..", 0, false},
+                 {"..", 1, true},
+                 {"../..", 1, false},
+                 {"a/../..", 0, false},
+                 {"a/../b", 5, false},
+                 {"/etc", 5, false},
+                 {"", 3, false},
+                 {"./.././a", 1, true},
+                 {"a//..//..", 5, false},
+                 {"../a/../..", 5, false},
+                 {"../../a", 2, true},
+                 {"..//.//../a/b", 2, true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(
             ftx_target_inside(cases[i].target, strlen(cases[i].target), cases[i].depth),

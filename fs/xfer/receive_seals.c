@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* A SEAL says that a file has come: it is judged when the extents of its record are written, takes
+ * what did not change from the version before, and completes once all of that is committed. */
+#include "fs/xfer/inbound.h"
+
+#include "fs/store/objects.h"
+#include "transport/base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void done(struct ftx_inbound_record *r, struct ftx_inbound_seal *seal)
+{
+    seal->open = false;
+    seal->waits = false;
+    r->n_open--;
+}
+
+/* Copies a range of the base; what lies beyond its object's end is a hole in both. */
+static int copy_range(int from, int to, const struct ftx_range *range)
+{
+    struct stat st;
+    if (fstat(from, &st) < 0)
+        return -errno;
+    uint64_t end = (uint64_t)st.st_size;
+    if (range->offset >= end)
+        return 0;
+    uint64_t length = range->length < end - range->offset ? range->length : end - range->offset;
+    return ftx_object_copy(from, to, range->offset, length);
+}
+
+static int copy_ranges(const struct ftx_store *store, const struct ftx_seal_check *check)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < check->n; i++)
+        bytes += check->ranges[i].length;
+    if (!ftx_store_has_room(store, FTX_INBOX, bytes))
+        return -ENOSPC;
+    int from = ftx_object_open(&store->objects, check->base_object, O_RDONLY);
+    int to = from < 0 ? from : ftx_object_open(&store->objects, check->object, O_RDWR | O_CREAT);
+    int err = to < 0 ? to : 0;
+    for (size_t i = 0; i < check->n && !err; i++)
+        err = copy_range(from, to, &check->ranges[i]);
+    if (to >= 0)
+        close(to);
+    if (from >= 0)
+        close(from);
+    return err;
+}
+
+static void run_copy(struct ftx_work *work)
+{
+    struct ftx_inbound_record *r = ftx_list_of(work, struct ftx_inbound_record, work);
+    r->copy_err = copy_ranges(r->transfer->store, r->check);
+}
+
+/* Extents that waited for a copy may be written. */
+static void write_delayed(struct ftx_transfer *t)
+{
+    for (struct ftx_list *node = t->records.next; node != &t->records; node = node->next) {
+        struct ftx_inbound_record *r = ftx_list_of(node, struct ftx_inbound_record, node);
+        if (r->delayed && !r->copying)
+            ftx_inbound_write(r);
+    }
+}
+
+static void on_copied(struct ftx_work *work)
+{
+    struct ftx_inbound_record *r = ftx_list_of(work, struct ftx_inbound_record, work);
+    struct ftx_transfer *t = r->transfer;
+    const struct ftx_seal_check *check = r->check;
+    t->n_working--;
+    r->working = false;
+    bool current = ftx_inbound_current(r);
+    if (current && (r->copy_err == -ENOSPC || r->copy_err == -EDQUOT)) {
+        r->delayed = true;
+        ftx_inbound_no_room(t);
+        return;
+    }
+    int err = ftx_inbox_copied(t->store, check->item, check->ranges, check->n, r->copy_err);
+    if (!current) {
+        ftx_inbound_free(r);
+    } else if (err) {
+        ftx_inbound_free(r);
+        ftx_inbound_end_session(t, err);
+    } else {
+        r->copying = NULL;
+        ftx_inbound_judge(r);
+    }
+    write_delayed(t);
+    ftx_transfer_receive_advance(t);
+}
+
+void ftx_inbound_copy(struct ftx_inbound_record *r)
+{
+    r->delayed = false;
+    r->work.run = run_copy;
+    r->work.done = on_copied;
+    r->working = true;
+    r->transfer->n_working++;
+    ftx_work_queue(ftx_xfer_loop(r->transfer->xfer), &r->work);
+}
+
+/* What a judged seal asks for. An error that is not about the file: the record may not be
+ * acknowledged, as its sender would take the file for delivered. */
+static int act_on(struct ftx_inbound_record *r, struct ftx_inbound_seal *seal, int found)
+{
+    struct ftx_transfer *t = r->transfer;
+    if (found == 0 && r->check->n) {
+        r->copying = seal;
+        ftx_inbound_copy(r);
+        return 0;
+    }
+    if (found == 0) {
+        seal->item = r->check->item;
+        seal->settled = r->check->settled;
+        seal->waits = true;
+        return 0;
+    }
+    if (found == -ENODATA)
+        found = ftx_engine_missing(t->engine, seal->seal.stream, seal->seal.version,
+                                   r->check->ranges, r->check->n);
+    else if (found == -ENOENT)
+        found = ftx_engine_refuse(t->engine, seal->seal.stream, FTX_REFUSED_DELETED);
+    else if (found == -EALREADY)
+        found = 0;
+    if (!found)
+        done(r, seal);
+    return found;
+}
+
+void ftx_inbound_judge(struct ftx_inbound_record *r)
+{
+    struct ftx_transfer *t = r->transfer;
+    int err = 0;
+    if (r->n_seals && !r->check && !(r->check = malloc(sizeof *r->check)))
+        err = -ENOMEM;
+    for (size_t i = 0; i < r->n_seals && !r->copying && !err; i++) {
+        struct ftx_inbound_seal *seal = &r->seals[i];
+        if (!seal->open || seal->waits)
+            continue;
+        int found = ftx_inbox_seal(t->store, t->link, &seal->seal, r->check);
+        err = act_on(r, seal, found);
+    }
+    if (err) { /* we may be inside a call of the engine */
+        t->failed = err;
+        ftx_xfer_wake(t->xfer);
+    }
+}
+
+int ftx_inbound_complete(struct ftx_inbound_record *r, uint64_t committed)
+{
+    struct ftx_transfer *t = r->transfer;
+    for (size_t i = 0; i < r->n_seals && r->n_open; i++) {
+        struct ftx_inbound_seal *seal = &r->seals[i];
+        uint64_t entry;
+        if (!seal->waits || seal->settled > committed)
+            continue;
+        int err = ftx_inbox_complete(t->store, t->link, &seal->seal, seal->item, &entry);
+        if (err && err != -EALREADY)
+            return err;
+        ftx_inbound_need(r, entry);
+        done(r, seal);
+    }
+    return 0;
+}
