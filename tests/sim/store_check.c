@@ -51,11 +51,12 @@ static void check_item(struct store_end *e, const struct user_item *item)
               "%s (%lu) has other bytes", item->name, item->id);
     free(bytes);
     SIM_CHECK(sim, stored->state != FTX_ITEM_FAILED, "%s (%lu) failed", item->name, item->id);
-    bool open = stored->state == FTX_ITEM_WRITING;
+    bool open = stored->state == FTX_ITEM_WRITING; /* or closed, and still open elsewhere */
     bool ended = stored->state == FTX_ITEM_INTERRUPTED;
-    SIM_CHECK(sim,
-              stored->state == FTX_ITEM_REFUSED ||
-                  (open || ended ? item->unsealed : !item->unsealed),
+    bool fits = open    ? item->unsealed || item->n_writers > 0
+                : ended ? item->unsealed
+                        : !item->unsealed;
+    SIM_CHECK(sim, stored->state == FTX_ITEM_REFUSED || fits,
               "%s (%lu): state %d, %s sealed, %d writers", item->name, item->id, stored->state,
               item->unsealed ? "not" : "is", (int)item->n_writers);
 }

@@ -613,6 +613,9 @@ void user_killed(struct store_end *e)
             continue;
         e->handles[i].item = NULL;
         item->n_writers = 0;
+        /* one handle was closed, another was not: the last one would have sealed it */
+        struct ftx_item *stored = ftx_item_find(&e->store->index, item->id);
+        item->unsealed |= stored && stored->state == FTX_ITEM_INTERRUPTED;
         if (--item->n_handles == 0 && !item->linked)
             item_free(e, item);
     }
