@@ -39,6 +39,8 @@ static void seal(struct ftx_log *log, struct ftx_item *item)
  * another program writes to it. The last one seals it. */
 static void unseal(struct ftx_log *log, struct ftx_item *item)
 {
+    if (item->state != FTX_ITEM_CLOSED || !item->linked || closed_now(item))
+        return;
     item->state = FTX_ITEM_WRITING;
     ftx_log_item(log, item);
 }
@@ -229,8 +231,7 @@ int64_t ftx_outbox_settle(struct ftx_store *store, int64_t now_ms)
         }
         ftx_list_remove(&sending->tail);
         ftx_sending_close_tail(&log, sending);
-        if (sending->item->state == FTX_ITEM_CLOSED && !closed_now(sending->item))
-            unseal(&log, sending->item);
+        unseal(&log, sending->item);
         ftx_sending_due(&log, sending);
     }
     log.wake = false; /* the loop asked */
