@@ -213,13 +213,32 @@ int ftx_link_disarm(struct ftx_store *store, enum ftx_box box, const char *name,
     else if (ftx_folder_count(link->folders[box]))
         err = -ENOTEMPTY;
     if (!err) {
-        detach(store, link);
+        link->removed = true; /* nobody writes its row any more */
         err = ftx_link_job_wait(store, FTX_LINK_JOB_DROP, &link->row);
+        link->removed = false;
+    }
+    if (!err) {
+        detach(store, link);
         sodium_memzero(&link->row.code, sizeof link->row.code);
     }
     pthread_mutex_unlock(&store->lock);
     if (!err)
         store->events.wake(store->events_ctx);
+    return err;
+}
+
+/* The name of the link's folders and row, in memory. -ENOMEM: one folder may be nowhere. */
+static int set_name(struct ftx_store *store, struct ftx_link *link, const char *name, size_t size)
+{
+    int err = 0;
+    memset(link->row.name, 0, sizeof link->row.name);
+    memcpy(link->row.name, name, size);
+    for (int box = 0; box < 2 && !err; box++) {
+        if (!link->folders[box])
+            continue;
+        ftx_item_unlink(&store->index, link->folders[box]);
+        err = ftx_item_link(&store->index, link->folders[box], store->boxes[box], name, size);
+    }
     return err;
 }
 
@@ -232,18 +251,15 @@ int ftx_link_rename(struct ftx_store *store, const char *name, size_t size, cons
     struct ftx_link *link = ftx_link_find_name(store, name, size);
     int err = !link ? -ENOENT : ftx_link_find_name(store, new_name, new_size) ? -EEXIST : 0;
     if (!err) {
-        memset(link->row.name, 0, sizeof link->row.name);
-        memcpy(link->row.name, new_name, new_size);
-        for (int box = 0; box < 2 && !err; box++) {
-            if (!link->folders[box])
-                continue;
-            ftx_item_unlink(&store->index, link->folders[box]);
-            err = ftx_item_link(&store->index, link->folders[box], store->boxes[box], new_name,
-                                new_size);
-        }
-        struct ftx_link_row row = link->row;
+        struct ftx_link_row row;
+        char old[sizeof link->row.name];
+        memcpy(old, link->row.name, sizeof old);
+        err = set_name(store, link, new_name, new_size);
+        row = link->row;
         if (!err)
             err = ftx_link_job_wait(store, FTX_LINK_JOB_PUT, &row);
+        if (err && !link->removed)
+            (void)set_name(store, link, old, strlen(old));
         sodium_memzero(&row, sizeof row);
     }
     pthread_mutex_unlock(&store->lock);

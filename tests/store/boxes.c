@@ -336,12 +336,18 @@ static void what_was_delivered_is_not_lost_for_a_name(void **state)
     assert_int_equal(drop(t, 2), 0);
     assert_int_equal(drop(t, 1), 0);
     assert_true(kept->linked && !find(t, 2) && !find(t, 1));
-    assert_int_equal(make(t, 3, 0, FTX_FILE, "d"), FTX_REFUSED_NAME);
-    assert_int_equal(make(t, 4, 0, FTX_FOLDER, "e"), 0);
-    assert_int_equal(move(t, 4, 0, "d"), FTX_REFUSED_NAME);
-    assert_true(kept->linked && !find(t, 4));
-    assert_int_equal(make(t, 5, 0, FTX_FOLDER, "d"), 0);
-    assert_true(find(t, 5) == kept->parent);
+    assert_int_equal(make(t, 3, 0, FTX_FOLDER, "d"), 0); /* takes it over */
+    assert_true(find(t, 3) == kept->parent);
+    assert_int_equal(drop(t, 3), 0);
+    assert_int_equal(make(t, 4, 0, FTX_FILE, "d"), 0); /* makes it step aside */
+    assert_string_equal(kept->parent->name, "d.kept");
+    assert_string_equal(find(t, 4)->name, "d");
+    assert_int_equal(make(t, 5, 0, FTX_FOLDER, "e"), 0);
+    assert_int_equal(make(t, 6, 5, FTX_FILE, "new"), 0);
+    assert_int_equal(move(t, 5, 0, "d.kept"), 0); /* takes what it has in */
+    assert_true(kept->linked && kept->parent == find(t, 5) && find(t, 6)->parent == find(t, 5));
+    assert_int_equal(make(t, 7, 5, FTX_FOLDER, "kept.d"), 0);
+    assert_int_equal(move(t, 4, 5, "kept"), 0); /* one file takes another's place, as ever */
 }
 
 static void a_seal_after_the_drop_begins_nothing(void **state)
