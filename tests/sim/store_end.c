@@ -81,8 +81,10 @@ static void copy_folder(const char *from, const char *to)
     for (struct dirent *entry; (entry = readdir(dir));) {
         if (entry->d_name[0] == '.' && strcmp(entry->d_name, ".ftx") != 0)
             continue;
-        if (strcmp(entry->d_name, "state.db-shm") == 0 || strcmp(entry->d_name, "lock") == 0)
+        if (strcmp(entry->d_name, "state.db-shm") == 0)
             continue;
+        if (strcmp(entry->d_name, "lock") == 0 && store_world && store_world->serial % 2)
+            continue; /* it has the boot id: without it, the start follows a power cut */
         if (entry->d_type == DT_DIR) {
             char inner_from[PATH_MAX], inner_to[PATH_MAX];
             must(snprintf(inner_from, PATH_MAX, "%s/%s", from, entry->d_name) < PATH_MAX &&
@@ -475,6 +477,27 @@ void store_template_remove(void)
     remove_tree(top);
 }
 
+/* Until the database thread waits for work: nothing moves in the folder then. */
+static void commit_all(struct store_end *e)
+{
+    struct ftx_store *store = e->store;
+    pthread_mutex_lock(&store->lock);
+    for (int rounds = 0;
+         store->committed < store->appended || !ftx_list_empty(&store->trash) || !e->waiting;
+         rounds++) {
+        SIM_CHECK(e->end->sim, rounds < 20000, "no commit after 20 s: error %d", store->failed);
+        store->hurry = true;
+        pthread_cond_signal(&store->work);
+        struct timespec until; /* a round that only empties the trash tells nobody */
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec = (until.tv_nsec + 1000000) % 1000000000;
+        until.tv_sec += until.tv_nsec < 1000000;
+        (void)__real_pthread_cond_timedwait(&store->drained, &store->lock, &until);
+    }
+    store->hurry = false;
+    pthread_mutex_unlock(&store->lock);
+}
+
 void store_end_open(struct store_end *e)
 {
     if (!e->path[0]) {
@@ -500,6 +523,7 @@ void store_end_open(struct store_end *e)
     e->transfer.peer = (struct ftx_peer *)(void *)e;
     e->transfer.store = e->store;
     e->transfer.link = e->link;
+    commit_all(e); /* a start may sync, and go on to remove objects */
 }
 
 void store_end_close(struct store_end *e)
@@ -536,22 +560,7 @@ bool store_work(struct store_end *e, size_t i)
 
 void store_commit(struct store_end *e)
 {
-    struct ftx_store *store = e->store;
-    pthread_mutex_lock(&store->lock);
-    for (int rounds = 0;
-         store->committed < store->appended || !ftx_list_empty(&store->trash) || !e->waiting;
-         rounds++) {
-        SIM_CHECK(e->end->sim, rounds < 20000, "no commit after 20 s: error %d", store->failed);
-        store->hurry = true;
-        pthread_cond_signal(&store->work);
-        struct timespec until; /* a round that only empties the trash tells nobody */
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec = (until.tv_nsec + 1000000) % 1000000000;
-        until.tv_sec += until.tv_nsec < 1000000;
-        (void)__real_pthread_cond_timedwait(&store->drained, &store->lock, &until);
-    }
-    store->hurry = false;
-    pthread_mutex_unlock(&store->lock);
+    commit_all(e);
     ftx_transfer_receive_advance(&e->transfer);
 }
 
