@@ -138,7 +138,7 @@ static void lookup_in_root(fuse_req_t req, const char *name)
     if (strcmp(name, ".ftx") == 0)
         reply_fixed(req, FTX_ID_CONTROL);
     else if (id && ftx_tree_attr(mount->store, id, &attr) == 0) {
-        ftx_tree_ref(mount->store, id);
+        ftx_tree_ref(mount->store, id, true);
         ftx_reply_entry(req, &attr);
     } else
         fuse_reply_err(req, ENOENT);
@@ -167,8 +167,8 @@ void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     }
     struct ftx_store *store = ftx_mount_of(req)->store;
     size_t size = strlen(name);
-    int err =
-        size > FTX_NAME_MAX ? -ENAMETOOLONG : ftx_tree_lookup(store, parent, name, size, &attr);
+    int err = size > FTX_NAME_MAX ? -ENAMETOOLONG
+                                  : ftx_tree_lookup(store, parent, name, size, true, &attr);
     if (err == -ENOENT && is_settled_folder(store, parent))
         fuse_reply_entry(req, &(struct fuse_entry_param){.entry_timeout = OUTBOX_TIMEOUT_S});
     else if (err)

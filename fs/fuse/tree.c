@@ -32,7 +32,7 @@ static void reply_new(fuse_req_t req, int err, uint64_t id)
     struct ftx_store *store = ftx_mount_of(req)->store;
     struct ftx_attr attr;
     if (!err) {
-        ftx_tree_ref(store, id);
+        ftx_tree_ref(store, id, true);
         err = ftx_tree_attr(store, id, &attr);
     }
     if (err)
@@ -57,7 +57,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, enum ftx_k
         err = ftx_outbox_make(mount->store, parent, name, strlen(name), kind, mode & 0777, target,
                               kind == FTX_FILE, &id);
         if (!err && kind == FTX_FILE) { /* mknod: made and closed */
-            ftx_tree_ref(mount->store, id);
+            ftx_tree_ref(mount->store, id, true);
             (void)ftx_outbox_flush(mount->store, id);
             ftx_outbox_release(mount->store, id, true);
             reply_new(req, 0, id);
@@ -109,7 +109,7 @@ void ftx_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
         err = ftx_outbox_make(mount->store, parent, name, strlen(name), FTX_FILE, mode & 0777, NULL,
                               true, &id);
     if (!err) { /* the handle keeps it until the reference is counted */
-        ftx_tree_ref(mount->store, id);
+        ftx_tree_ref(mount->store, id, true);
         err = ftx_tree_attr(mount->store, id, &attr);
     }
     if (err) {

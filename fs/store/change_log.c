@@ -121,6 +121,8 @@ uint64_t ftx_log_commit(struct ftx_log *log)
         store->events.wake(store->events_ctx);
     if (log->arrived)
         store->events.arrived(store->events_ctx);
+    if (log->news)
+        store->events.news(store->events_ctx);
     return number;
 }
 

@@ -20,6 +20,7 @@ struct ftx_log {
     size_t size;  /* of store->entry */
     bool wake;    /* tell the loop */
     bool arrived; /* tell waiting readers */
+    bool news;    /* tell who watches */
 };
 
 /* Takes the lock with room for one entry in the journal. Error (lock not held): the database cannot

@@ -3,6 +3,7 @@
 #include "fs/store/inbox.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/news.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -394,6 +395,7 @@ int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
         item->ctime_ns = ftx_now_ns();
         item->state = FTX_ITEM_COMPLETE;
         item->size = seal->size;
+        log.news = ftx_news_complete(store, item);
         ftx_arriving_end(item);
         ftx_log_item(&log, item);
         store->durable = true;

@@ -4,6 +4,7 @@
 
 #include "fs/store/change_log.h"
 #include "fs/store/names.h"
+#include "fs/store/news.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -78,6 +79,30 @@ void ftx_inbox_drop(struct ftx_log *log, struct ftx_item *item)
     let_go(log, item);
 }
 
+/* The same, told to those who watch. */
+static void drop(struct applying *a, struct ftx_item *item)
+{
+    a->log.news |= ftx_news_gone(a->log.store, item);
+    ftx_inbox_drop(&a->log, item);
+}
+
+/* Puts an item under a free name, whose memory it takes; told to those who watch. */
+static void rename_to(struct applying *a, struct ftx_item *item, struct ftx_item *parent,
+                      char *name, size_t size)
+{
+    struct ftx_store *store = a->log.store;
+    struct ftx_item *from = item->linked ? item->parent : NULL;
+    char *old_name = NULL;
+    if (from) {
+        ftx_item_unlink(&store->index, item);
+        old_name = item->name;
+        item->name = NULL;
+    }
+    ftx_item_place(&store->index, item, parent, name, size);
+    a->log.news |= from ? ftx_news_moved(store, item, from, old_name) : ftx_news_made(store, item);
+    free(old_name);
+}
+
 /* Refuses a new item: nothing of it is kept. */
 static int refuse(struct applying *a, enum ftx_refusal reason)
 {
@@ -133,6 +158,7 @@ static int adopt(struct applying *a, struct ftx_item *folder)
     folder->mode = a->op.mode;
     folder->mtime_ns = a->op.mtime_ns;
     ftx_log_item(&a->log, folder);
+    a->log.news |= ftx_news_attr(a->log.store, folder);
     return 0;
 }
 
@@ -157,8 +183,10 @@ static void become_shadow(struct applying *a, struct ftx_item *item, struct ftx_
     struct ftx_store *store = a->log.store;
     if (base->shadow && base->shadow != item)
         let_go(&a->log, base->shadow);
-    if (item->linked)
+    if (item->linked) {
+        a->log.news |= ftx_news_gone(store, item);
         ftx_item_unlink(&store->index, item);
+    }
     ftx_item_clear_remote(&store->index, base);
     item->as.arriving->base = base;
     base->shadow = item;
@@ -177,9 +205,10 @@ static void show(struct applying *a, struct ftx_item *item, struct ftx_item *par
         free(name);
     } else {
         if (there)
-            ftx_inbox_drop(&a->log, there);
+            drop(a, there);
         ftx_item_place(&store->index, item, parent, name, a->op.name_size);
         ftx_log_item(&a->log, item);
+        a->log.news |= ftx_news_made(store, item);
     }
     touch(&a->log, parent, a->op.when_ns);
 }
@@ -200,15 +229,13 @@ static int merge(struct applying *a, struct ftx_item *from, struct ftx_item *to)
                 return err;
         }
         if (there) {
-            ftx_inbox_drop(&a->log, child);
+            drop(a, child);
             continue;
         }
         int err = ftx_item_prepare(to, child->name, child->name_size, &name);
         if (err)
             return err;
-        size_t size = child->name_size;
-        ftx_item_unlink(&store->index, child);
-        ftx_item_place(&store->index, child, to, name, size);
+        rename_to(a, child, to, name, child->name_size);
         ftx_log_item(&a->log, child);
     }
     return 0;
@@ -235,8 +262,7 @@ static int move_aside(struct applying *a, struct ftx_item *folder)
     int err = ftx_item_prepare(parent, name, size, &copy);
     if (err)
         return err;
-    ftx_item_unlink(&store->index, folder);
-    ftx_item_place(&store->index, folder, parent, copy, size);
+    rename_to(a, folder, parent, copy, size);
     ftx_item_clear_remote(&store->index, folder);
     ftx_log_item(&a->log, folder);
     return 0;
@@ -298,9 +324,7 @@ static int place(struct applying *a, struct ftx_item *item, struct ftx_item *par
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, name, a->op.name_size);
     if (there && there != item)
         ftx_inbox_drop(&a->log, there);
-    if (item->linked)
-        ftx_item_unlink(&store->index, item);
-    ftx_item_place(&store->index, item, parent, name, a->op.name_size);
+    rename_to(a, item, parent, name, a->op.name_size);
     item->ctime_ns = ftx_now_ns();
     ftx_log_item(&a->log, item);
     return 0;
@@ -311,7 +335,7 @@ static int place(struct applying *a, struct ftx_item *item, struct ftx_item *par
 static int leave(struct applying *a, struct ftx_item *item, enum ftx_refusal reason)
 {
     if (item->kind == FTX_FILE && item->as.arriving) {
-        ftx_inbox_drop(&a->log, item);
+        drop(a, item);
     } else {
         if (item->shadow)
             let_go(&a->log, item->shadow);
@@ -353,7 +377,7 @@ static int apply_move(struct applying *a)
         item->as.arriving->base = NULL;
         base->shadow = NULL;
         from = base->parent;
-        ftx_inbox_drop(&a->log, base);
+        drop(a, base);
     }
     if (unfinished && there != item && is_complete_file(there))
         become_shadow(a, item, there);
@@ -379,6 +403,7 @@ static int apply_attr(struct applying *a)
         both[i]->mtime_ns = a->op.mtime_ns;
         both[i]->ctime_ns = ftx_now_ns();
         ftx_log_item(&a->log, both[i]);
+        a->log.news |= ftx_news_attr(a->log.store, both[i]);
     }
     return 0;
 }
@@ -401,7 +426,7 @@ static int apply_drop(struct applying *a)
     touch(&a->log, item->parent, a->op.when_ns);
     bool empty = item->kind == FTX_FOLDER && ftx_folder_count(item) == 0;
     if (empty || unfinished) {
-        ftx_inbox_drop(&a->log, item);
+        drop(a, item);
     } else {
         ftx_item_clear_remote(&a->log.store->index, item);
         ftx_log_item(&a->log, item);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 struct ftx_link;
+struct ftx_news;
 
 enum ftx_box { FTX_OUTBOX = 0, FTX_INBOX = 1 };
 
@@ -93,6 +94,7 @@ struct ftx_arriving {
     uint64_t settled;      /* journal entry of the last change of `have` */
     bool copying;          /* ranges of the base are being copied: no extent may be written */
     bool sealed;           /* the final size is known: it grows no more in this version */
+    struct ftx_news *made; /* news of its making that nobody took yet; NULL: none */
 };
 
 /* Descriptor and counts of an item that programs have open. */
@@ -129,8 +131,9 @@ struct ftx_item {
     uint16_t mode; /* nine permission bits */
     uint8_t name_size;
     uint8_t box, kind, state, error;
-    bool linked; /* stands in its parent */
-    bool stale;  /* outbox: was written past the page cache since it was last opened through it */
+    bool linked;    /* stands in its parent */
+    bool looked_at; /* looked up by a program, and the kernel still knows it: news.h */
+    bool stale; /* outbox: was written past the page cache since it was last opened through it */
 };
 
 #endif

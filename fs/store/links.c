@@ -4,6 +4,7 @@
 
 #include "fs/store/change_log.h"
 #include "fs/store/link_job.h"
+#include "fs/store/news.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -308,6 +309,7 @@ int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_li
     pthread_mutex_lock(&store->lock);
     struct ftx_link *link = ftx_link_find(store, row->id);
     int err = link && !link->removed ? 0 : -ENOENT;
+    bool news = false;
     if (!err) {
         struct ftx_link_row merged = *row;
         memcpy(merged.name, link->row.name, sizeof merged.name); /* it may be renamed meanwhile */
@@ -315,11 +317,17 @@ int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_li
         merged.op_acked = link->row.op_acked;
         link->row = merged;
         sodium_memzero(&merged, sizeof merged);
+        bool had[] = {link->folders[FTX_OUTBOX] != NULL, link->folders[FTX_INBOX] != NULL};
         err = add_folders(store, link);
+        for (int box = 0; box < 2; box++)
+            if (link->folders[box] && !had[box])
+                news |= ftx_news_made(store, link->folders[box]);
     }
     if (!err)
         err = ftx_link_job_queue(store, &link->row, done, ctx);
     pthread_mutex_unlock(&store->lock);
+    if (news)
+        store->events.news(store->events_ctx);
     return err;
 }
 

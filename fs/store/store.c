@@ -9,6 +9,7 @@
 #include "fs/store/commit.h"
 #include "fs/store/links.h"
 #include "fs/store/load.h"
+#include "fs/store/news.h"
 #include "fs/store/outbox.h"
 #include "transport/base/err.h"
 
@@ -173,6 +174,7 @@ static struct ftx_store *store_new(void)
     store->state_fd = store->lock_fd = store->objects.dir_fd = -1;
     ftx_list_init(&store->links);
     ftx_list_init(&store->tails);
+    ftx_list_init(&store->news);
     ftx_list_init(&store->jobs);
     ftx_list_init(&store->trash);
     store->next_link = 1;
@@ -193,6 +195,7 @@ static void store_free(struct ftx_store *store)
     if (store->db)
         ftx_database_close(store->db);
     ftx_index_close(&store->index);
+    ftx_news_close(store);
     for (struct ftx_list *node; !ftx_list_empty(&store->links);) {
         node = store->links.next;
         ftx_link_free(store, ftx_list_of(node, struct ftx_link, node));
@@ -233,7 +236,8 @@ int ftx_store_open(const char *path, char *message_room, size_t room, struct ftx
     struct ftx_store *store = store_new();
     if (!store)
         return fail(message_room, room, -ENOMEM, path, NULL);
-    store->events = (struct ftx_store_events){tell_nobody, tell_nobody, tell_nobody};
+    store->events = (struct ftx_store_events){
+        .wake = tell_nobody, .committed = tell_nobody, .arrived = tell_nobody};
     int err = check_folder(path, message_room, room);
     if (!err)
         err = take_lock(store, path, message_room, room);

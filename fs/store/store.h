@@ -28,6 +28,7 @@ struct ftx_store_events {
     void (*wake)(void *ctx);      /* the loop has something to do */
     void (*committed)(void *ctx); /* ftx_store_committed advanced (database thread) */
     void (*arrived)(void *ctx);   /* an inbox file got bytes, its end, or went away */
+    void (*news)(void *ctx);      /* there are news to take; NULL: nobody takes any */
 };
 
 enum { FTX_BOOT_ID_SIZE = 64 };
@@ -49,6 +50,14 @@ struct ftx_store {
     struct ftx_item *boxes[2];
     struct ftx_list links;
     struct ftx_list tails; /* ftx_sending.tail */
+    struct ftx_list news;  /* struct ftx_news, the oldest first */
+    size_t n_news;
+    uint64_t news_lost;
+    struct {
+        uint64_t folder; /* 0: none */
+        uint32_t n_lookup;
+        bool open; /* not answered yet */
+    } asked;       /* ftx_news_ask */
     struct ftx_objects objects;
     struct ftx_journal *journal;
     struct ftx_database *db;

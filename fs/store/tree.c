@@ -5,6 +5,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/links.h"
 #include "fs/store/names.h"
+#include "fs/store/news.h"
 #include "transport/wire/message.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ static void fill_attr(const struct ftx_item *item, struct ftx_attr *out)
 }
 
 int ftx_tree_lookup(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
-                    struct ftx_attr *out)
+                    bool look, struct ftx_attr *out)
 {
     int err = -ENOENT;
     pthread_mutex_lock(&store->lock);
@@ -53,6 +54,8 @@ int ftx_tree_lookup(struct ftx_store *store, uint64_t parent_id, const char *nam
                                 : NULL;
     if (item) {
         item->n_lookup++;
+        if (look)
+            ftx_news_looked_up(store, item);
         fill_attr(item, out);
         err = 0;
     }
@@ -70,13 +73,17 @@ int ftx_tree_attr(struct ftx_store *store, uint64_t id, struct ftx_attr *out)
     return item ? 0 : -ENOENT;
 }
 
-void ftx_tree_ref(struct ftx_store *store, uint64_t id)
+bool ftx_tree_ref(struct ftx_store *store, uint64_t id, bool look)
 {
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_item_find(&store->index, id);
-    if (item)
+    if (item) {
         item->n_lookup++;
+        if (look)
+            ftx_news_looked_up(store, item);
+    }
     pthread_mutex_unlock(&store->lock);
+    return item != NULL;
 }
 
 void ftx_tree_forget(struct ftx_store *store, uint64_t id, uint64_t n)
@@ -86,6 +93,7 @@ void ftx_tree_forget(struct ftx_store *store, uint64_t id, uint64_t n)
     struct ftx_item *item = ftx_item_find(&store->index, id);
     if (item) {
         item->n_lookup = n < item->n_lookup ? item->n_lookup - (uint32_t)n : 0;
+        ftx_news_forget(store, item, n);
         ftx_item_reap(&log, item);
     }
     ftx_log_commit(&log);

@@ -30,11 +30,13 @@ struct ftx_attr {
     bool settled; /* its bytes do not change but through this mount */
 };
 
-/* -ENOENT. lookup counts one more kernel reference to the found item. */
+/* -ENOENT. lookup counts one more kernel reference to the found item. `look`: for a program, which
+ * may watch it from here on (news.h). */
 int ftx_tree_lookup(struct ftx_store *store, uint64_t parent, const char *name, size_t size,
-                    struct ftx_attr *out);
+                    bool look, struct ftx_attr *out);
 int ftx_tree_attr(struct ftx_store *store, uint64_t id, struct ftx_attr *out);
-void ftx_tree_ref(struct ftx_store *store, uint64_t id);
+/* Counts a reference; false: there is no such item. */
+bool ftx_tree_ref(struct ftx_store *store, uint64_t id, bool look);
 void ftx_tree_forget(struct ftx_store *store, uint64_t id, uint64_t n);
 
 /* Calls `entry` for children after `cookie` until it returns false; under the lock, so it only

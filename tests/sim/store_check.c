@@ -30,7 +30,7 @@ static void check_item(struct store_end *e, const struct user_item *item)
     struct sim *sim = e->end->sim;
     struct ftx_attr attr;
     uint64_t parent = user_folder(e, item->parent);
-    int err = ftx_tree_lookup(e->store, parent, item->name, strlen(item->name), &attr);
+    int err = ftx_tree_lookup(e->store, parent, item->name, strlen(item->name), true, &attr);
     SIM_CHECK(sim, err == 0 && attr.id == item->id, "%s (%lu) is not there: %d", item->name,
               item->id, err);
     ftx_tree_forget(e->store, item->id, 1);

@@ -208,7 +208,7 @@ static void a_kill_takes_nothing_and_numbers_are_not_used_again(void **state)
     killed(t, make_and_die);
     struct ftx_attr attr;
     char word[32] = "";
-    assert_int_equal(ftx_tree_lookup(t->store, t->out, "early", 5, &attr), 0);
+    assert_int_equal(ftx_tree_lookup(t->store, t->out, "early", 5, true, &attr), 0);
     ftx_tree_forget(t->store, attr.id, 1);
     assert_int_equal(attr.size, 5);
     assert_true(ftx_tree_xattr(t->store, attr.id, "state", word, sizeof word) > 0);

@@ -24,3 +24,5 @@ ftx_test(store ops ftx_store)
 ftx_test(store boxes ftx_store ftx_session)
 
 ftx_test(store index ftx_store ftx_session)
+
+ftx_test(store news ftx_store ftx_session)
