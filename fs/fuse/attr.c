@@ -154,6 +154,8 @@ static bool is_settled_folder(struct ftx_store *store, fuse_ino_t ino)
 void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct ftx_attr attr;
+    if (ftx_repeat_lookup(req, parent, name))
+        return;
     if (parent == FTX_ID_ROOT) {
         lookup_in_root(req, name);
         return;
@@ -206,7 +208,8 @@ static void reply_stat(fuse_req_t req, fuse_ino_t ino)
 void ftx_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)fi;
-    reply_stat(req, ino);
+    if (!ftx_repeat_getattr(req, ino))
+        reply_stat(req, ino);
 }
 
 static int set_outbox(struct ftx_store *store, fuse_ino_t ino, const struct stat *attr, int to_set)
@@ -229,6 +232,8 @@ void ftx_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
                     struct fuse_file_info *fi)
 {
     (void)fi;
+    if (ftx_repeat_setattr(req, ino))
+        return;
     struct ftx_mount *mount = ftx_mount_of(req);
     struct ftx_attr now;
     int err = ftx_tree_attr(mount->store, ino, &now);

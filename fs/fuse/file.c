@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on open files. fi->fh: true for a writing handle of the outbox; for .ftx/status its
- * text. */
+/* Operations on open files. fi->fh: FTX_HANDLE_...; for .ftx/status its text. */
 #include "fs/fuse/session.h"
 
 #include "fs/store/inbox.h"
@@ -48,7 +47,7 @@ static int open_outbox(struct ftx_store *store, fuse_ino_t ino, struct fuse_file
 {
     bool writer = (fi->flags & O_ACCMODE) != O_RDONLY;
     int err = ftx_outbox_open(store, ino, writer, writer && (fi->flags & O_TRUNC));
-    fi->fh = writer;
+    fi->fh = writer ? FTX_HANDLE_WRITE : FTX_HANDLE_READ;
     if (!err)
         ftx_set_caching(store, ino, fi);
     return err;
@@ -62,7 +61,7 @@ static int open_inbox(struct ftx_store *store, fuse_ino_t ino, struct fuse_file_
     int err = ftx_inbox_open(store, ino, &complete);
     if (err)
         return err;
-    fi->fh = false;
+    fi->fh = FTX_HANDLE_READ;
     fi->keep_cache = complete; /* its bytes never change: an update is another inode */
     fi->direct_io = !complete; /* the page cache must not keep what is not there yet */
     return 0;
@@ -72,6 +71,8 @@ void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct ftx_store *store = ftx_mount_of(req)->store;
     struct ftx_attr attr;
+    if (ftx_repeat_open(req, ino, fi))
+        return;
     if (ino == FTX_ID_STATUS) {
         if ((fi->flags & O_ACCMODE) == O_RDONLY)
             open_status(req, fi);
@@ -88,7 +89,7 @@ void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     if (fuse_reply_open(req, fi) == -ENOENT) {
         if (attr.box == FTX_OUTBOX)
-            ftx_outbox_release(store, ino, fi->fh);
+            ftx_outbox_release(store, ino, fi->fh == FTX_HANDLE_WRITE);
         else
             ftx_inbox_release(store, ino);
     }
@@ -187,7 +188,7 @@ void ftx_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size
 
 void ftx_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    if (ino != FTX_ID_STATUS && fi->fh)
+    if (ino != FTX_ID_STATUS && fi->fh == FTX_HANDLE_WRITE)
         ftx_reply_err(req, ftx_outbox_flush(ftx_mount_of(req)->store, ino));
     else
         fuse_reply_err(req, 0);
@@ -201,9 +202,9 @@ void ftx_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         struct text *text = (struct text *)(uintptr_t)fi->fh;
         free(text->bytes);
         free(text);
-    } else if (ftx_tree_attr(store, ino, &attr) == 0) {
+    } else if (fi->fh != FTX_HANDLE_REPEAT && ftx_tree_attr(store, ino, &attr) == 0) {
         if (attr.box == FTX_OUTBOX)
-            ftx_outbox_release(store, ino, fi->fh);
+            ftx_outbox_release(store, ino, fi->fh == FTX_HANDLE_WRITE);
         else
             ftx_inbox_release(store, ino);
     }

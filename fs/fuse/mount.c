@@ -188,9 +188,14 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
         mount->uid = getuid();
         mount->gid = getgid();
         clock_gettime(CLOCK_REALTIME, &mount->started);
+        pthread_mutex_init(&mount->repeat.lock, NULL);
+        mount->path = strdup(options->path);
         mount->park = ftx_park_new(store, options->read_timeout_ms);
         mount->session = new_session(mount, options);
-        err = mount->park && mount->session ? 0 : -EINVAL;
+        mount->notify = ftx_notify_start(mount);
+        err = mount->path && mount->park && mount->session ? 0 : -EINVAL;
+        if (!mount->notify)
+            ftx_log(FTX_LOG_WARNING, "no thread for it: inotify will not see what arrives");
     }
     if (err) {
         snprintf(message, room, "%s: FUSE takes none of these options: %s", options->path,
@@ -234,14 +239,25 @@ void ftx_mount_arrived(void *ctx)
     ftx_park_arrived(mount->park);
 }
 
+void ftx_mount_news(void *ctx)
+{
+    struct ftx_mount *mount = ctx;
+    if (mount->notify)
+        ftx_notify_wake(mount->notify);
+}
+
 void ftx_mount_close(struct ftx_mount *mount)
 {
+    ftx_notify_stop(mount->notify);
     ftx_park_free(mount->park);
     if (mount->mounted)
-        fuse_session_unmount(mount->session);
+        fuse_session_unmount(mount->session); /* ends a system call that the notifier is in */
+    ftx_notify_free(mount->notify);
     if (mount->handlers)
         fuse_remove_signal_handlers(mount->session);
     if (mount->session)
         fuse_session_destroy(mount->session);
+    pthread_mutex_destroy(&mount->repeat.lock);
+    free(mount->path);
     free(mount);
 }

@@ -19,8 +19,8 @@ struct ftx_mount_options {
 
 /*
  * Mounts; operations are answered once ftx_mount_run is called (the kernel queues them until then).
- * Takes over the store's `arrived` event: ftx_mount_arrived. -errno, with a sentence for people in
- * `message`.
+ * Takes over the store's `arrived` and `news` events: the functions below. -errno, with a sentence
+ * for people in `message`.
  */
 int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *options, char *message,
                    size_t room, struct ftx_mount **out_mount);
@@ -30,6 +30,9 @@ void ftx_mount_run(struct ftx_mount *mount);
 
 /* An inbox file got bytes, its end, or went away: parked reads are looked at. Any thread. */
 void ftx_mount_arrived(void *mount);
+
+/* The store has news: watchers are told. Any thread. */
+void ftx_mount_news(void *mount);
 
 /* Unmounts, answers what is parked, frees. */
 void ftx_mount_close(struct ftx_mount *mount);

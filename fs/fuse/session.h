@@ -8,6 +8,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/fuse/mount.h"
+#include "fs/fuse/notify.h"
 #include "fs/store/tree.h"
 
 #include <stdbool.h>
@@ -16,7 +17,15 @@
 #include <sys/types.h>
 
 /* Inodes that stand in no store. */
-enum { FTX_ID_CONTROL = 4, FTX_ID_STATUS = 5 };
+enum {
+    FTX_ID_CONTROL = 4,
+    FTX_ID_STATUS = 5,
+    FTX_ID_GONE_FILE = 6, /* what the notifier removes once more */
+    FTX_ID_GONE_FOLDER = 7,
+};
+
+/* fi->fh of files that stand in a store. */
+enum { FTX_HANDLE_READ = 0, FTX_HANDLE_WRITE = 1, FTX_HANDLE_REPEAT = 2 /* the notifier's */ };
 
 struct ftx_park;
 
@@ -24,6 +33,9 @@ struct ftx_mount {
     struct ftx_store *store;
     struct fuse_session *session;
     struct ftx_park *park;
+    struct ftx_notify *notify; /* NULL: nothing is repeated for watchers */
+    struct ftx_repeat repeat;
+    char *path; /* the mount point */
     bool any_target;
     bool handlers; /* signal handlers are set */
     bool mounted;

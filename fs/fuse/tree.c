@@ -73,17 +73,21 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, enum ftx_k
 
 void ftx_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-    make(req, parent, name, FTX_FOLDER, mode, NULL);
+    if (!ftx_repeat_make(req, parent, name, FTX_FOLDER))
+        make(req, parent, name, FTX_FOLDER, mode, NULL);
 }
 
 void ftx_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-    make(req, parent, name, FTX_SYMLINK, 0777, target);
+    if (!ftx_repeat_make(req, parent, name, FTX_SYMLINK))
+        make(req, parent, name, FTX_SYMLINK, 0777, target);
 }
 
 void ftx_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
     (void)rdev;
+    if (ftx_repeat_make(req, parent, name, FTX_FILE))
+        return;
     if (S_ISREG(mode))
         make(req, parent, name, FTX_FILE, mode, NULL);
     else
@@ -105,6 +109,8 @@ void ftx_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
     struct ftx_attr attr;
     uint64_t id;
     int err = -EPERM;
+    if (ftx_repeat_create(req, parent, name, fi))
+        return;
     if (where(mount, parent, &attr) == IN_OUTBOX)
         err = ftx_outbox_make(mount->store, parent, name, strlen(name), FTX_FILE, mode & 0777, NULL,
                               true, &id);
@@ -120,7 +126,7 @@ void ftx_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
                                      .attr_timeout = ftx_attr_timeout(&attr),
                                      .entry_timeout = ftx_attr_timeout(&attr)};
     ftx_stat_fill(mount, &attr, &entry.attr);
-    fi->fh = true; /* a writing handle, whatever the flags say */
+    fi->fh = FTX_HANDLE_WRITE; /* whatever the flags say */
     ftx_set_caching(mount->store, id, fi);
     if (fuse_reply_create(req, &entry, fi) == -ENOENT) {
         ftx_outbox_release(mount->store, id, true);
@@ -133,6 +139,8 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
     struct ftx_mount *mount = ftx_mount_of(req);
     struct ftx_attr at;
     int err = -EPERM;
+    if (ftx_repeat_remove(req, parent, name))
+        return;
     switch (where(mount, parent, &at)) {
     case IN_BOX:
         err = folder ? ftx_link_disarm(mount->store, at.box, name, strlen(name)) : -EISDIR;
@@ -162,6 +170,8 @@ void ftx_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 void ftx_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                    const char *new_name, unsigned flags)
 {
+    if (ftx_repeat_rename(req, parent, name, new_parent, new_name))
+        return;
     struct ftx_mount *mount = ftx_mount_of(req);
     struct ftx_attr from_at, to_at;
     enum where from = where(mount, parent, &from_at), to = where(mount, new_parent, &to_at);

@@ -23,6 +23,7 @@ if(TARGET ftxfs)
   ftx_mount_test(pairing COST 150)
   ftx_mount_test(outbox)
   ftx_mount_test(status)
+  ftx_mount_test(watch)
   ftx_mount_test(bad_input)
   ftx_mount_test(user)
   # These move gigabytes: one at a time.

@@ -99,8 +99,15 @@ static void on_arrived(void *ctx)
         ftx_mount_arrived(d->mount);
 }
 
+static void on_news(void *ctx)
+{
+    struct daemon *d = ctx;
+    if (d->mount)
+        ftx_mount_news(d->mount);
+}
+
 static const struct ftx_store_events events = {
-    .wake = on_wake, .committed = on_wake, .arrived = on_arrived};
+    .wake = on_wake, .committed = on_wake, .arrived = on_arrived, .news = on_news};
 
 /* -- the loop's thread -- */
 
