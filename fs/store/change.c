@@ -19,6 +19,12 @@ static bool segment_valid(const struct ftx_segment *segment)
            segment->offset <= INT64_MAX - segment->length;
 }
 
+static bool xattr_valid(const struct ftx_xattr *xattr)
+{
+    return xattr->name_size >= 1 && xattr->name_size <= FTX_XATTR_NAME_MAX &&
+           (xattr->value || xattr->value_size == 0);
+}
+
 /* Fails once, then takes nothing more: the caller looks at the end. */
 struct writer {
     uint8_t *out;
@@ -86,6 +92,21 @@ static void put_segment(struct writer *writer, const struct ftx_segment *segment
         writer->bad = true;
 }
 
+static void put_xattr(struct writer *writer, const struct ftx_change *change)
+{
+    const struct ftx_xattr *xattr = &change->as.xattr.xattr;
+    if (!xattr_valid(xattr)) {
+        writer->bad = true;
+        return;
+    }
+    put_int(writer, change->number, 8);
+    put_int(writer, change->as.xattr.link, 8);
+    put_int(writer, change->as.xattr.wire, 8);
+    put_int(writer, xattr->value ? 1 : 0, 1);
+    put_string(writer, xattr->name, xattr->name_size);
+    put_string(writer, xattr->value, xattr->value_size);
+}
+
 size_t ftx_change_encode(const struct ftx_change *change, uint8_t *out, size_t used, size_t size)
 {
     assert(used <= size);
@@ -110,12 +131,17 @@ size_t ftx_change_encode(const struct ftx_change *change, uint8_t *out, size_t u
         put_int(&writer, change->number, 8);
         put_string(&writer, change->as.bytes.data, change->as.bytes.size);
         break;
+    case FTX_CHANGE_XATTR:
+        put_xattr(&writer, change);
+        break;
     case FTX_CHANGE_OPS_GONE:
     case FTX_CHANGE_OP_SEEN:
     case FTX_CHANGE_NEXT_ITEM:
+    case FTX_CHANGE_XATTRS_MOVED:
         put_int(&writer, change->number, 8);
         break;
     case FTX_CHANGE_ITEM_GONE:
+    case FTX_CHANGE_XATTRS_GONE:
     case FTX_CHANGE_TRASH:
     case FTX_CHANGE_TRASH_GONE:
         break;
@@ -198,6 +224,23 @@ static void get_segment(struct reader *reader, struct ftx_segment *segment)
         reader->bad = true;
 }
 
+static void get_xattr(struct reader *reader, struct ftx_change *change)
+{
+    struct ftx_xattr *xattr = &change->as.xattr.xattr;
+    change->number = get_int(reader, 8);
+    change->as.xattr.link = get_int(reader, 8);
+    change->as.xattr.wire = get_int(reader, 8);
+    uint64_t set = get_int(reader, 1);
+    xattr->name = (const char *)get_string(reader, &xattr->name_size);
+    xattr->value = get_string(reader, &xattr->value_size);
+    if (set == 0 && xattr->value_size == 0)
+        xattr->value = NULL;
+    else if (set != 1)
+        reader->bad = true;
+    if (!xattr_valid(xattr))
+        reader->bad = true;
+}
+
 int ftx_change_decode(const uint8_t *bytes, size_t size, size_t *in_out_offset,
                       struct ftx_change *out)
 {
@@ -222,12 +265,17 @@ int ftx_change_decode(const uint8_t *bytes, size_t size, size_t *in_out_offset,
         change.number = get_int(&reader, 8);
         change.as.bytes.data = get_string(&reader, &change.as.bytes.size);
         break;
+    case FTX_CHANGE_XATTR:
+        get_xattr(&reader, &change);
+        break;
     case FTX_CHANGE_OPS_GONE:
     case FTX_CHANGE_OP_SEEN:
     case FTX_CHANGE_NEXT_ITEM:
+    case FTX_CHANGE_XATTRS_MOVED:
         change.number = get_int(&reader, 8);
         break;
     case FTX_CHANGE_ITEM_GONE:
+    case FTX_CHANGE_XATTRS_GONE:
     case FTX_CHANGE_TRASH:
     case FTX_CHANGE_TRASH_GONE:
         break;

@@ -9,6 +9,8 @@
 #define FTX_STORE_CHANGE_H
 
 #include "fs/store/segments.h"
+#include "fs/store/xattrs.h"
+#include "transport/wire/limits.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +18,7 @@
 
 enum ftx_change_kind {
     FTX_CHANGE_ITEM = 1,  /* item */
-    FTX_CHANGE_ITEM_GONE, /* id: the row and its segments */
+    FTX_CHANGE_ITEM_GONE, /* id: the row, its segments and attributes */
     FTX_CHANGE_SEGMENT, /* id, segment: put, cutting what it overlaps (as ftx_segments_put; tag and
                            state are not kept) */
     FTX_CHANGE_SEGMENT_CUT, /* id, range: its end may lie past any file */
@@ -24,8 +26,12 @@ enum ftx_change_kind {
     FTX_CHANGE_OPS_GONE, /* id = link, number: all up to this one */
     FTX_CHANGE_OP_SEEN, /* id = link, number: the last operation of the peer that is applied here */
     FTX_CHANGE_TRASH,   /* id = object: to be removed once nobody has it open */
-    FTX_CHANGE_TRASH_GONE, /* id = object */
-    FTX_CHANGE_NEXT_ITEM,  /* number: no item id below it is free */
+    FTX_CHANGE_TRASH_GONE,   /* id = object */
+    FTX_CHANGE_NEXT_ITEM,    /* number: no item id below it is free */
+    FTX_CHANGE_XATTR,        /* id = item, number, xattr: set or removed; number != 0: and this is
+                                operation `number` of xattr.link, not acknowledged by the peer */
+    FTX_CHANGE_XATTRS_GONE,  /* id = item: all of them */
+    FTX_CHANGE_XATTRS_MOVED, /* id, number = items: those of `number` are now those of `id` */
 };
 
 /* A row of items. Strings are borrowed, not NUL-ended. */
@@ -65,12 +71,15 @@ struct ftx_change {
             const uint8_t *data;
             size_t size;
         } bytes;
+        struct {
+            uint64_t link, wire; /* `wire`: the item in the operation */
+            struct ftx_xattr xattr;
+        } xattr;
     } as;
 };
 
-/* The largest single change, encoded: an operation of 8192 bytes fits, and so does a symlink's
- * longest target. */
-enum { FTX_CHANGE_MAX = 16 << 10 };
+/* The largest single change, encoded: that of an attribute. */
+enum { FTX_CHANGE_MAX = 1 + 4 * 8 + 1 + 2 + FTX_XATTR_NAME_MAX + 2 + UINT16_MAX };
 
 /*
  * Encodes one change after `used` bytes of `out` (capacity `size`); returns the new length, or 0 if

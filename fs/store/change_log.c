@@ -126,6 +126,65 @@ uint64_t ftx_log_commit(struct ftx_log *log)
     return number;
 }
 
+/* The link's box holds the item's set from now on in place of the one it had. */
+static void replace_xattrs(struct ftx_item *item, struct ftx_xattrs *set)
+{
+    uint64_t *bytes = &item->link->xattr_bytes[item->box];
+    *bytes += ftx_xattrs_bytes(set);
+    *bytes -= ftx_xattrs_bytes(item->xattrs);
+    free(item->xattrs);
+    item->xattrs = set;
+}
+
+int ftx_log_xattr(struct ftx_log *log, struct ftx_item *item, const struct ftx_xattr *xattr,
+                  bool tell)
+{
+    struct ftx_link *link = item->link;
+    struct ftx_change change = {
+        .kind = FTX_CHANGE_XATTR, .id = item->id, .as.xattr = {link->row.id, item->id, *xattr}};
+    struct ftx_xattrs *set;
+    int err = ftx_xattrs_with(item->xattrs, xattr, &set);
+    if (err)
+        return err;
+    uint64_t others = link->xattr_bytes[item->box] - ftx_xattrs_bytes(item->xattrs);
+    if (xattr->value && others + ftx_xattrs_bytes(set) > FTX_XATTRS_LINK_BYTES)
+        err = -ENOSPC;
+    if (!err && tell) {
+        uint8_t bytes[FTX_OP_ENCODED_MAX];
+        change.number = link->op_next;
+        err = ftx_link_push_op(link, bytes, ftx_op_encode_xattr(item->id, xattr, bytes));
+        log->wake |= !err;
+    }
+    if (err) {
+        free(set);
+        return err;
+    }
+    if (item->linked || item->box == FTX_INBOX) /* else no row speaks of it any more */
+        note(log, &change);
+    if (change.number)
+        ftx_link_op(link, change.number)->entry = ftx_log_promise(log, link);
+    replace_xattrs(item, set);
+    return 0;
+}
+
+void ftx_log_xattrs_gone(struct ftx_log *log, struct ftx_item *item)
+{
+    if (!item->xattrs)
+        return;
+    replace_xattrs(item, NULL);
+    note(log, &(struct ftx_change){.kind = FTX_CHANGE_XATTRS_GONE, .id = item->id});
+}
+
+void ftx_log_xattrs_moved(struct ftx_log *log, struct ftx_item *from, struct ftx_item *to)
+{
+    if (!from->xattrs)
+        return;
+    to->xattrs = from->xattrs;
+    from->xattrs = NULL;
+    note(log,
+         &(struct ftx_change){.kind = FTX_CHANGE_XATTRS_MOVED, .id = to->id, .number = from->id});
+}
+
 /* The item that a shadow will replace, as the row says it. */
 static uint64_t base_of(const struct ftx_item *item)
 {
@@ -281,5 +340,6 @@ void ftx_item_reap(struct ftx_log *log, struct ftx_item *item)
             pthread_cond_signal(&store->work);
         }
     }
+    replace_xattrs(item, NULL);
     ftx_item_free(&store->index, item);
 }

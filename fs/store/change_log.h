@@ -67,6 +67,18 @@ uint64_t ftx_log_promise(struct ftx_log *log, const struct ftx_link *link);
 /* Adds an operation to the link's log: number, memory, journal. -ENOMEM, FTX_ELIMIT. */
 int ftx_log_op(struct ftx_log *log, struct ftx_link *link, const struct ftx_op *op);
 
+/*
+ * Sets (or removes: no value) an attribute of an item, in memory and in the journal; `tell`: and
+ * adds the operation that says so to the link's log. -ENOSPC: over the limits of the item or of its
+ * link's box. -ENOMEM.
+ */
+int ftx_log_xattr(struct ftx_log *log, struct ftx_item *item, const struct ftx_xattr *xattr,
+                  bool tell);
+/* All attributes of an item go. */
+void ftx_log_xattrs_gone(struct ftx_log *log, struct ftx_item *item);
+/* The attributes of `from` become those of `to`, which has none. */
+void ftx_log_xattrs_moved(struct ftx_log *log, struct ftx_item *from, struct ftx_item *to);
+
 /* A new item number. */
 uint64_t ftx_log_next_item(struct ftx_log *log);
 

@@ -18,7 +18,7 @@
 
 enum {
     APPLICATION_ID = 0x66747866, /* "ftxf", in the file's header */
-    SCHEMA_VERSION = 1,
+    SCHEMA_VERSION = 2,
 };
 
 /* docs/store.md 4 says what the columns mean. */
@@ -75,6 +75,13 @@ static const char schema[] = "CREATE TABLE state("
                              "  PRIMARY KEY(link, number)) WITHOUT ROWID;"
                              "CREATE TABLE trash(object INTEGER PRIMARY KEY);";
 
+/* What version 2 has beyond version 1. */
+static const char schema_2[] = "CREATE TABLE xattrs("
+                               "  item INTEGER NOT NULL,"
+                               "  name BLOB NOT NULL,"
+                               "  value BLOB NOT NULL,"
+                               "  PRIMARY KEY(item, name)) WITHOUT ROWID;";
+
 /* Integers are bound first, then blobs, both in the order of the columns. */
 static const char *const sql[FTX_SQL_COUNT] = {
     [FTX_SQL_PUT_STATE] = "UPDATE state SET journal_last = ?1, next_item = ?2",
@@ -98,6 +105,10 @@ static const char *const sql[FTX_SQL_COUNT] = {
     [FTX_SQL_PUT_TRASH] = "INSERT OR IGNORE INTO trash VALUES(?1)",
     [FTX_SQL_ITEM_BOX] = "SELECT box FROM items WHERE id = ?1",
     [FTX_SQL_DROP_TRASH] = "DELETE FROM trash WHERE object = ?1",
+    [FTX_SQL_PUT_XATTR] = "REPLACE INTO xattrs VALUES(?1,?2,?3)",
+    [FTX_SQL_DROP_XATTR] = "DELETE FROM xattrs WHERE item = ?1 AND name = ?2",
+    [FTX_SQL_DROP_XATTRS] = "DELETE FROM xattrs WHERE item = ?1",
+    [FTX_SQL_MOVE_XATTRS] = "UPDATE OR REPLACE xattrs SET item = ?1 WHERE item = ?2",
     [FTX_SQL_SECRETS_LEAVE] = "SELECT 1 FROM links WHERE id = ?1 AND"
                               " (code <> ?2 OR static_secret <> ?3 OR link_secret <> ?4)",
     [FTX_SQL_PUT_LINK] =
@@ -249,8 +260,8 @@ static int ask(struct ftx_database *db, const char *question, int64_t out[2])
     return ftx_database_err(db, rc);
 }
 
-/* Looks, without changing it, whether the file is ours or new. */
-static int recognise(struct ftx_database *db, bool *out_new, const char **out_message)
+/* Looks, without changing it, whether the file is ours: *out_version is its schema's, 0: new. */
+static int recognise(struct ftx_database *db, int64_t *out_version, const char **out_message)
 {
     int64_t header[2], tables[2];
     int rc = ask(db,
@@ -261,8 +272,9 @@ static int recognise(struct ftx_database *db, bool *out_new, const char **out_me
         rc = ask(db, "SELECT count(*), 0 FROM sqlite_schema", tables);
     if (rc < 0)
         return rc;
-    *out_new = header[0] == 0 && header[1] == 0 && tables[0] == 0;
-    if (*out_new || (header[0] == APPLICATION_ID && header[1] == SCHEMA_VERSION))
+    bool is_new = header[0] == 0 && header[1] == 0 && tables[0] == 0;
+    *out_version = header[1];
+    if (is_new || (header[0] == APPLICATION_ID && header[1] >= 1 && header[1] <= SCHEMA_VERSION))
         return 0;
     *out_message = header[0] != APPLICATION_ID  ? text_foreign
                    : header[1] > SCHEMA_VERSION ? text_newer
@@ -270,7 +282,8 @@ static int recognise(struct ftx_database *db, bool *out_new, const char **out_me
     return FTX_ECORRUPT;
 }
 
-static int make_schema(struct ftx_database *db)
+/* What an older version (0: none) lacks. */
+static int make_schema(struct ftx_database *db, int64_t version)
 {
     char marks[96];
     snprintf(marks, sizeof marks, "PRAGMA application_id = %d; PRAGMA user_version = %d",
@@ -278,7 +291,10 @@ static int make_schema(struct ftx_database *db)
     int rc = ftx_database_begin(db, true);
     if (rc < 0)
         return rc;
-    rc = ftx_database_exec(db, schema);
+    if (version < 1)
+        rc = ftx_database_exec(db, schema);
+    if (rc == 0 && version < 2)
+        rc = ftx_database_exec(db, schema_2);
     if (rc == 0)
         rc = ftx_database_exec(db, marks);
     return ftx_database_end(db, rc);
@@ -298,7 +314,7 @@ static int prepare_all(struct ftx_database *db)
 
 static int open_file(struct ftx_database *db, const char *path, const char **out_message)
 {
-    bool is_new;
+    int64_t version;
     int rc = secure_files(path);
     if (rc < 0)
         return rc;
@@ -308,11 +324,11 @@ static int open_file(struct ftx_database *db, const char *path, const char **out
     if (rc != SQLITE_OK)
         return ftx_database_err(db, rc);
     sqlite3_extended_result_codes(db->sqlite, 1);
-    rc = recognise(db, &is_new, out_message);
+    rc = recognise(db, &version, out_message);
     if (rc == 0)
         rc = ftx_database_exec(db, settings);
-    if (rc == 0 && is_new)
-        rc = make_schema(db);
+    if (rc == 0 && version < SCHEMA_VERSION)
+        rc = make_schema(db, version);
     return rc < 0 ? rc : prepare_all(db);
 }
 

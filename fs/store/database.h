@@ -30,13 +30,14 @@ struct ftx_link_row {
 
 /* What loading tells; any may be NULL. A negative return ends the load with that error. Order:
  * links, items (parents before children is not promised), segments by offset, operations by number,
- * trash. */
+ * trash, attributes. */
 struct ftx_database_visitor {
     int (*link)(void *ctx, const struct ftx_link_row *row);
     int (*item)(void *ctx, const struct ftx_item_row *row);
     int (*segment)(void *ctx, uint64_t item, const struct ftx_segment *segment);
     int (*op)(void *ctx, uint64_t link, uint64_t number, const uint8_t *bytes, size_t size);
     int (*trash)(void *ctx, uint64_t object);
+    int (*xattr)(void *ctx, uint64_t item, const struct ftx_xattr *xattr);
 };
 
 /*

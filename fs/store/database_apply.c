@@ -5,6 +5,7 @@
  * gains 40 % at best, 3 % when the network lags behind (docs/store.md 4).
  */
 #include "fs/store/database_internal.h"
+#include "fs/store/ops.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -173,12 +174,28 @@ static int take_segment(struct ftx_database *db, const struct ftx_change *change
                 : put_segment(db, change->id, segment);
 }
 
-static int put_op(struct ftx_database *db, const struct ftx_change *change)
+static int put_op(struct ftx_database *db, uint64_t link, uint64_t number, const void *bytes,
+                  size_t size)
 {
-    sqlite3_stmt *statement =
-        ftx_database_bind(db, FTX_SQL_PUT_OP, 2, (uint64_t[]){change->id, change->number});
-    bind_blob(statement, 3, change->as.bytes.data, change->as.bytes.size);
+    sqlite3_stmt *statement = ftx_database_bind(db, FTX_SQL_PUT_OP, 2, (uint64_t[]){link, number});
+    bind_blob(statement, 3, bytes, size);
     return ftx_database_run(db, statement);
+}
+
+static int put_xattr(struct ftx_database *db, const struct ftx_change *change)
+{
+    const struct ftx_xattr *xattr = &change->as.xattr.xattr;
+    sqlite3_stmt *statement = ftx_database_bind(
+        db, xattr->value ? FTX_SQL_PUT_XATTR : FTX_SQL_DROP_XATTR, 1, &change->id);
+    bind_blob(statement, 2, xattr->name, xattr->name_size);
+    if (xattr->value)
+        bind_blob(statement, 3, xattr->value, xattr->value_size);
+    int rc = ftx_database_run(db, statement);
+    if (rc < 0 || change->number == 0)
+        return rc;
+    uint8_t bytes[FTX_OP_ENCODED_MAX];
+    size_t size = ftx_op_encode_xattr(change->as.xattr.wire, xattr, bytes);
+    return put_op(db, change->as.xattr.link, change->number, bytes, size);
 }
 
 static int write_change(struct ftx_database *db, const struct ftx_change *change,
@@ -191,13 +208,15 @@ static int write_change(struct ftx_database *db, const struct ftx_change *change
         return put_item(db, &change->as.item);
     case FTX_CHANGE_ITEM_GONE:
         rc = run(db, FTX_SQL_DROP_ITEM, 1, values);
-        return rc < 0 ? rc : run(db, FTX_SQL_DROP_ALL_SEGMENTS, 1, values);
+        if (rc == 0)
+            rc = run(db, FTX_SQL_DROP_ALL_SEGMENTS, 1, values);
+        return rc < 0 ? rc : run(db, FTX_SQL_DROP_XATTRS, 1, values);
     case FTX_CHANGE_SEGMENT:
         return take_segment(db, change);
     case FTX_CHANGE_SEGMENT_CUT:
         return cut_range(db, change->id, change->as.range.offset, change->as.range.length);
     case FTX_CHANGE_OP:
-        return put_op(db, change);
+        return put_op(db, change->id, change->number, change->as.bytes.data, change->as.bytes.size);
     case FTX_CHANGE_OPS_GONE:
         rc = run(db, FTX_SQL_DROP_OPS, 2, values);
         return rc < 0 ? rc : run(db, FTX_SQL_PUT_OP_ACKED, 2, values);
@@ -210,6 +229,12 @@ static int write_change(struct ftx_database *db, const struct ftx_change *change
     case FTX_CHANGE_NEXT_ITEM:
         *out_next_item = change->number;
         return 0;
+    case FTX_CHANGE_XATTR:
+        return put_xattr(db, change);
+    case FTX_CHANGE_XATTRS_GONE:
+        return run(db, FTX_SQL_DROP_XATTRS, 1, values);
+    case FTX_CHANGE_XATTRS_MOVED:
+        return run(db, FTX_SQL_MOVE_XATTRS, 2, values);
     }
     return FTX_ECORRUPT;
 }

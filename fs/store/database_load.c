@@ -140,6 +140,18 @@ static int load_trash(sqlite3_stmt *row, const struct ftx_database_visitor *visi
     return visitor->trash(ctx, (uint64_t)sqlite3_column_int64(row, 0));
 }
 
+static int load_xattr(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
+{
+    struct columns columns = {.row = row};
+    struct ftx_xattr xattr;
+    uint64_t item = get_int(&columns, UINT64_MAX);
+    xattr.name = get_blob(&columns, &xattr.name_size);
+    xattr.value = get_blob(&columns, &xattr.value_size);
+    if (xattr.name_size == 0 || xattr.name_size > FTX_XATTR_NAME_MAX)
+        columns.bad = true;
+    return columns.bad ? FTX_ECORRUPT : visitor->xattr(ctx, item, &xattr);
+}
+
 static int load_table(struct ftx_database *db, const char *query, row_fn load,
                       const struct ftx_database_visitor *visitor, void *ctx)
 {
@@ -170,6 +182,7 @@ int ftx_database_load(struct ftx_database *db, const struct ftx_database_visitor
         {"SELECT * FROM segments ORDER BY item, offset", load_segment, visitor->segment != NULL},
         {"SELECT * FROM ops ORDER BY link, number", load_op, visitor->op != NULL},
         {"SELECT * FROM trash", load_trash, visitor->trash != NULL},
+        {"SELECT * FROM xattrs", load_xattr, visitor->xattr != NULL},
     };
     int rc = 0;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && rc == 0; i++)

@@ -366,6 +366,8 @@ static int take_place(struct ftx_log *log, struct ftx_item *item)
     if (err)
         return err;
     size_t size = base->name_size;
+    if (base->remote == item->remote)
+        ftx_log_xattrs_moved(log, base, item); /* another version of the same file */
     item->as.arriving->base = NULL;
     base->shadow = NULL;
     ftx_item_unlink(&store->index, base);

@@ -6,6 +6,7 @@
 #include "fs/store/names.h"
 #include "fs/store/news.h"
 #include "transport/base/err.h"
+#include "transport/base/log.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -157,6 +158,7 @@ static int adopt(struct applying *a, struct ftx_item *folder)
     ftx_item_set_remote(&a->log.store->index, folder, a->op.item);
     folder->mode = a->op.mode;
     folder->mtime_ns = a->op.mtime_ns;
+    ftx_log_xattrs_gone(&a->log, folder);
     ftx_log_item(&a->log, folder);
     a->log.news |= ftx_news_attr(a->log.store, folder);
     return 0;
@@ -444,13 +446,36 @@ static int apply_halt(struct applying *a)
     return 0;
 }
 
+/* They are the item's, not a version's: an update's shadow takes them over when it is complete. */
+static int apply_xattr(struct applying *a)
+{
+    struct ftx_item *found = ftx_item_find_remote(&a->log.store->index, a->link, a->op.item);
+    const struct ftx_xattr xattr = {.name = a->op.name,
+                                    .name_size = a->op.name_size,
+                                    .value = a->op.value,
+                                    .value_size = a->op.value_size};
+    if (!found || found->kind == FTX_SYMLINK)
+        return 0;
+    struct ftx_item *item = updated_base(found) ? updated_base(found) : found;
+    int err = ftx_log_xattr(&a->log, item, &xattr, false);
+    if (err == -ENOSPC)
+        ftx_log(FTX_LOG_WARNING, "link %s: an attribute is not kept: there are too many",
+                a->link->row.name);
+    else if (!err) {
+        item->ctime_ns = ftx_now_ns();
+        ftx_log_item(&a->log, item);
+    }
+    return err == -ENOSPC ? 0 : err;
+}
+
 int ftx_inbox_apply(struct ftx_store *store, struct ftx_link *link, uint64_t number,
                     const uint8_t *op, size_t size, enum ftx_links_policy policy,
                     uint64_t *out_entry, uint64_t *out_item, uint8_t *out_refused)
 {
     static int (*const apply[])(struct applying *) = {
-        [FTX_OP_MAKE] = apply_make, [FTX_OP_MOVE] = apply_move, [FTX_OP_ATTR] = apply_attr,
-        [FTX_OP_DROP] = apply_drop, [FTX_OP_HALT] = apply_halt,
+        [FTX_OP_MAKE] = apply_make,        [FTX_OP_MOVE] = apply_move, [FTX_OP_ATTR] = apply_attr,
+        [FTX_OP_DROP] = apply_drop,        [FTX_OP_HALT] = apply_halt, [FTX_OP_XATTR] = apply_xattr,
+        [FTX_OP_XATTR_GONE] = apply_xattr,
     };
     struct applying a = {.link = link, .policy = policy};
     int err = ftx_op_decode(op, size, &a.op);

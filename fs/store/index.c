@@ -183,6 +183,7 @@ static void item_destroy(struct ftx_item *item)
     } else if (item->kind == FTX_FILE) {
         ftx_arriving_free(item->as.arriving);
     }
+    free(item->xattrs);
     free(item->opened);
     free(item->name);
     free(item);

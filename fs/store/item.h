@@ -8,6 +8,7 @@
 #define FTX_STORE_ITEM_H
 
 #include "fs/store/segments.h"
+#include "fs/store/xattrs.h"
 #include "transport/session/scheduler.h"
 #include "transport/base/hash.h"
 
@@ -119,6 +120,7 @@ struct ftx_item {
     struct ftx_link *link;                              /* NULL: a box */
     char *name;                                         /* NUL-ended, name_size bytes */
     struct ftx_opened *opened;                          /* NULL: nobody has it open */
+    struct ftx_xattrs *xattrs;                          /* NULL: it has none */
     struct ftx_item *shadow; /* inbox: what will replace this file once it is complete */
     union {
         struct ftx_folder *folder;

@@ -21,7 +21,7 @@
 
 struct ftx_journal;
 
-enum { FTX_JOURNAL_ENTRY_MAX = 64 << 10 };
+enum { FTX_JOURNAL_ENTRY_MAX = 128 << 10 };
 
 /* Entries of the half that is being moved. */
 struct ftx_journal_batch {

@@ -119,7 +119,7 @@ int ftx_link_push_op(struct ftx_link *link, const uint8_t *bytes, size_t size)
     struct ftx_stored_op *op = calloc(1, sizeof *op + size);
     if (!op)
         return -ENOMEM;
-    op->size = (uint16_t)size;
+    op->size = (uint32_t)size;
     memcpy(op->bytes, bytes, size);
     link->ops[link->op_next++ & (link->ops_capacity - 1)] = op;
     return 0;

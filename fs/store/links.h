@@ -29,7 +29,7 @@ enum ftx_link_health {
 
 struct ftx_stored_op {
     uint64_t entry; /* of the journal: it leaves when that is durable */
-    uint16_t size;
+    uint32_t size;
     uint8_t bytes[];
 };
 
@@ -41,6 +41,7 @@ struct ftx_link {
     struct ftx_stored_op **ops;  /* ring of not acknowledged operations: op_first .. op_next - 1 */
     size_t ops_capacity;         /* a power of two, or 0 */
     uint64_t op_first, op_next;
+    uint64_t xattr_bytes[2];   /* of its items' attributes, by box */
     uint64_t op_ready;         /* operations below this one are durable: they may leave */
     struct ftx_list sendings;  /* ftx_sending.all */
     struct ftx_list due;       /* ftx_sending.due: the loop must look at them */

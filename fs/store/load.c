@@ -200,12 +200,28 @@ static int on_trash(void *ctx, uint64_t object)
     return 0;
 }
 
+static int on_xattr(void *ctx, uint64_t id, const struct ftx_xattr *xattr)
+{
+    struct loading *loading = ctx;
+    struct ftx_item *item = ftx_item_find(&loading->store->index, id);
+    if (!item || !item->link || item->kind == FTX_SYMLINK)
+        return 0;
+    struct ftx_xattrs *set;
+    int err = ftx_xattrs_with(item->xattrs, xattr, &set);
+    if (err)
+        return err == -ENOSPC ? FTX_ECORRUPT : err;
+    item->link->xattr_bytes[item->box] += ftx_xattrs_bytes(set) - ftx_xattrs_bytes(item->xattrs);
+    free(item->xattrs);
+    item->xattrs = set;
+    return 0;
+}
+
 int ftx_store_load(struct ftx_store *store)
 {
     struct loading loading = {.store = store};
     static const struct ftx_database_visitor first = {.link = on_link, .item = on_item};
     static const struct ftx_database_visitor second = {
-        .segment = on_segment, .op = on_op, .trash = on_trash};
+        .segment = on_segment, .op = on_op, .trash = on_trash, .xattr = on_xattr};
     int err = ftx_database_load(store->db, &first, &loading);
     if (!err)
         err = place_all(&loading);

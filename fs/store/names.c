@@ -23,6 +23,15 @@ int ftx_name_check(const char *name, size_t size, bool at_root)
     return 0;
 }
 
+int ftx_xattr_name_check(const char *name, size_t size)
+{
+    if (size > FTX_XATTR_NAME_MAX)
+        return -ERANGE;
+    if (size == 0 || memchr(name, '\0', size))
+        return -EINVAL;
+    return size >= 4 && memcmp(name, "ftx.", 4) == 0 ? -EINVAL : 0;
+}
+
 int ftx_target_check(const char *target, size_t size)
 {
     if (size > FTX_TARGET_MAX)

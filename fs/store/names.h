@@ -14,6 +14,10 @@
  */
 int ftx_name_check(const char *name, size_t size, bool at_root);
 
+/* 0 if `name` (without the `user.` before it) may be an attribute's: 1..250 bytes without NUL, not
+ * one of ours (`ftx.` and more). -ERANGE, -EINVAL. */
+int ftx_xattr_name_check(const char *name, size_t size);
+
 /* 0 if `target` may be a symlink's: 1..4095 bytes without NUL. -EINVAL, -ENAMETOOLONG. */
 int ftx_target_check(const char *target, size_t size);
 

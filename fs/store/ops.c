@@ -7,12 +7,30 @@
 #include "transport/base/err.h"
 #include "transport/wire/cursor.h"
 
+#include <errno.h>
+#include <stdbool.h>
+
+static bool placed(const struct ftx_op *op)
+{
+    return op->kind == FTX_OP_MAKE || op->kind == FTX_OP_MOVE;
+}
+
+static bool about_xattr(const struct ftx_op *op)
+{
+    return op->kind == FTX_OP_XATTR || op->kind == FTX_OP_XATTR_GONE;
+}
+
+static bool named(const struct ftx_op *op)
+{
+    return placed(op) || about_xattr(op);
+}
+
 size_t ftx_op_encode(const struct ftx_op *op, uint8_t *out)
 {
     struct ftx_writer w = ftx_writer(out, FTX_OP_ENCODED_MAX);
     ftx_write_u8(&w, (uint8_t)op->kind);
     ftx_write_u64(&w, op->item);
-    if (op->kind == FTX_OP_MAKE || op->kind == FTX_OP_MOVE)
+    if (placed(op))
         ftx_write_u64(&w, op->parent);
     if (op->kind == FTX_OP_MAKE)
         ftx_write_u8(&w, op->what);
@@ -20,25 +38,43 @@ size_t ftx_op_encode(const struct ftx_op *op, uint8_t *out)
         ftx_write_u16(&w, op->mode);
         ftx_write_u64(&w, (uint64_t)op->mtime_ns);
     }
-    if (op->kind != FTX_OP_ATTR && op->kind != FTX_OP_HALT)
+    if (placed(op) || op->kind == FTX_OP_DROP)
         ftx_write_u64(&w, (uint64_t)op->when_ns);
-    if (op->kind == FTX_OP_MAKE || op->kind == FTX_OP_MOVE) {
+    if (named(op)) {
         ftx_write_u8(&w, (uint8_t)op->name_size);
         ftx_write_bytes(&w, op->name, op->name_size);
     }
     if (op->kind == FTX_OP_MAKE)
         ftx_write_bytes(&w, op->target, op->target_size);
+    if (op->kind == FTX_OP_XATTR)
+        ftx_write_bytes(&w, op->value, op->value_size);
     return w.size;
+}
+
+size_t ftx_op_encode_xattr(uint64_t item, const struct ftx_xattr *xattr, uint8_t *out)
+{
+    const struct ftx_op op = {.kind = xattr->value ? FTX_OP_XATTR : FTX_OP_XATTR_GONE,
+                              .item = item,
+                              .name = xattr->name,
+                              .name_size = xattr->name_size,
+                              .value = xattr->value,
+                              .value_size = xattr->value_size};
+    return ftx_op_encode(&op, out);
+}
+
+static int xattr_check(const struct ftx_op *op)
+{
+    bool fits = FTX_USER_SIZE + op->name_size + op->value_size <= FTX_XATTRS_ITEM_BYTES;
+    return fits ? ftx_xattr_name_check(op->name, op->name_size) : -ENOSPC;
 }
 
 int ftx_op_decode(const uint8_t *bytes, size_t size, struct ftx_op *out)
 {
     struct ftx_reader r = ftx_reader(bytes, size);
     struct ftx_op op = {.kind = ftx_read_u8(&r), .item = ftx_read_u64(&r)};
-    if (op.kind < FTX_OP_MAKE || op.kind > FTX_OP_HALT || op.item == 0)
+    if (op.kind < FTX_OP_MAKE || op.kind > FTX_OP_XATTR_GONE || op.item == 0)
         return FTX_EPROTO;
-    bool placed = op.kind == FTX_OP_MAKE || op.kind == FTX_OP_MOVE;
-    if (placed)
+    if (placed(&op))
         op.parent = ftx_read_u64(&r);
     if (op.kind == FTX_OP_MAKE)
         op.what = ftx_read_u8(&r);
@@ -46,9 +82,9 @@ int ftx_op_decode(const uint8_t *bytes, size_t size, struct ftx_op *out)
         op.mode = ftx_read_u16(&r);
         op.mtime_ns = (int64_t)ftx_read_u64(&r);
     }
-    if (op.kind != FTX_OP_ATTR && op.kind != FTX_OP_HALT)
+    if (placed(&op) || op.kind == FTX_OP_DROP)
         op.when_ns = (int64_t)ftx_read_u64(&r);
-    if (placed) {
+    if (named(&op)) {
         op.name_size = ftx_read_u8(&r);
         op.name = (const char *)ftx_read_bytes(&r, op.name_size);
     }
@@ -56,9 +92,15 @@ int ftx_op_decode(const uint8_t *bytes, size_t size, struct ftx_op *out)
         op.target_size = r.left;
         op.target = (const char *)ftx_read_bytes(&r, r.left);
     }
+    if (op.kind == FTX_OP_XATTR) {
+        op.value_size = r.left;
+        op.value = ftx_read_bytes(&r, r.left);
+    }
     if (r.failed || r.left || op.mode > 0777)
         return FTX_EPROTO;
-    if (placed && ftx_name_check(op.name, op.name_size, op.parent == 0))
+    if (about_xattr(&op) && xattr_check(&op))
+        return FTX_EPROTO;
+    if (placed(&op) && ftx_name_check(op.name, op.name_size, op.parent == 0))
         return FTX_EPROTO;
     if (op.kind == FTX_OP_MAKE && (op.what < FTX_FILE || op.what > FTX_SYMLINK))
         return FTX_EPROTO;

@@ -289,3 +289,44 @@ int ftx_outbox_set_attr(struct ftx_store *store, uint64_t id, const uint16_t *mo
     ftx_log_commit(&log);
     return err;
 }
+
+/* Does what is there allow the change? */
+static int check_xattr(const struct ftx_item *item, const struct ftx_xattr *xattr,
+                       enum ftx_xattr_how how)
+{
+    struct ftx_xattr old;
+    if (!item)
+        return -ENOENT;
+    if (ftx_item_is_root(item))
+        return -EOPNOTSUPP;
+    if (item->kind == FTX_SYMLINK)
+        return -EPERM;
+    bool there = ftx_xattrs_find(item->xattrs, xattr->name, xattr->name_size, &old);
+    if (there && how == FTX_XATTR_CREATE)
+        return -EEXIST;
+    return !there && (!xattr->value || how == FTX_XATTR_REPLACE) ? -ENODATA : 0;
+}
+
+int ftx_outbox_set_xattr(struct ftx_store *store, uint64_t id, const struct ftx_xattr *xattr,
+                         enum ftx_xattr_how how)
+{
+    struct ftx_log log;
+    int err = ftx_xattr_name_check(xattr->name, xattr->name_size);
+    if (!err)
+        err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = item_of(store, id);
+    err = check_xattr(item, xattr, how);
+    if (!err)
+        err = ftx_log_xattr(&log, item, xattr, item->linked);
+    if (!err) {
+        item->ctime_ns = ftx_now_ns();
+        if (item->linked) {
+            item->op = item->link->op_next - 1;
+            ftx_log_item(&log, item);
+        }
+    }
+    ftx_log_commit(&log);
+    return err;
+}

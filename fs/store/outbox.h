@@ -34,6 +34,15 @@ int ftx_outbox_rename(struct ftx_store *store, uint64_t parent, const char *name
 int ftx_outbox_set_attr(struct ftx_store *store, uint64_t id, const uint16_t *mode,
                         const int64_t *mtime_ns);
 
+/*
+ * Sets a user.* attribute of a file or folder (`name` without that prefix), or removes it (`value`
+ * NULL). -EEXIST, -ENODATA: as `how` or a removal wants it; -ENOSPC: over the limits; -ERANGE,
+ * -EINVAL: no name; -EPERM: a symlink has none, -EOPNOTSUPP: nor has the folder of a link.
+ */
+enum ftx_xattr_how { FTX_XATTR_ANY, FTX_XATTR_CREATE, FTX_XATTR_REPLACE };
+int ftx_outbox_set_xattr(struct ftx_store *store, uint64_t id, const struct ftx_xattr *xattr,
+                         enum ftx_xattr_how how);
+
 /* Sets a file's size. Without an open writer this also closes (seals) it. */
 int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size);
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static enum ftx_place place_of(const struct ftx_item *item)
@@ -225,6 +226,50 @@ static int error_text(const struct ftx_item *item, char *out, size_t size)
     else if (item->state == FTX_ITEM_FAILED)
         text = "its bytes cannot be read from the store; write it again";
     return text ? snprintf(out, size, "%s", text) : -ENODATA;
+}
+
+int ftx_tree_get_xattr(struct ftx_store *store, uint64_t id, const char *name, size_t size,
+                       void **out_value, size_t *out_size)
+{
+    struct ftx_xattr found;
+    int err = -ENODATA;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (item && ftx_xattrs_find(item->xattrs, name, size, &found)) {
+        void *copy = malloc(found.value_size + 1);
+        err = copy ? 0 : -ENOMEM;
+        if (copy) {
+            memcpy(copy, found.value, found.value_size);
+            *out_value = copy;
+            *out_size = found.value_size;
+        }
+    }
+    pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+int ftx_tree_list_xattrs(struct ftx_store *store, uint64_t id, char **out_names, size_t *out_size)
+{
+    struct ftx_xattr xattr;
+    size_t used = 0;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    const struct ftx_xattrs *set = item ? item->xattrs : NULL;
+    for (size_t at = 0; ftx_xattrs_next(set, &at, &xattr);)
+        used += FTX_USER_SIZE + xattr.name_size + 1;
+    char *names = malloc(used + 1), *end = names;
+    for (size_t at = 0; names && ftx_xattrs_next(set, &at, &xattr);) {
+        memcpy(end, FTX_USER, FTX_USER_SIZE);
+        memcpy(end + FTX_USER_SIZE, xattr.name, xattr.name_size);
+        end += FTX_USER_SIZE + xattr.name_size;
+        *end++ = '\0';
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (!names)
+        return -ENOMEM;
+    *out_names = names;
+    *out_size = used;
+    return 0;
 }
 
 int ftx_tree_xattr(struct ftx_store *store, uint64_t id, const char *name, char *out, size_t size)

@@ -58,4 +58,14 @@ int ftx_tree_readlink(struct ftx_store *store, uint64_t id, bool any_target, cha
  */
 int ftx_tree_xattr(struct ftx_store *store, uint64_t id, const char *name, char *out, size_t size);
 
+/*
+ * Any other user.* attribute (`name` without that prefix): its value in a block that is to be
+ * free()d, *out_size bytes. -ENODATA, -ENOMEM.
+ */
+int ftx_tree_get_xattr(struct ftx_store *store, uint64_t id, const char *name, size_t size,
+                       void **out_value, size_t *out_size);
+
+/* The names of these, each with `user.` before and NUL behind it; likewise. */
+int ftx_tree_list_xattrs(struct ftx_store *store, uint64_t id, char **out_names, size_t *out_size);
+
 #endif

@@ -41,6 +41,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         if (change.kind == FTX_CHANGE_OP)
             touch(change.as.bytes.data, change.as.bytes.size);
+        if (change.kind == FTX_CHANGE_XATTR) {
+            touch(change.as.xattr.xattr.name, change.as.xattr.xattr.name_size);
+            touch(change.as.xattr.xattr.value, change.as.xattr.xattr.value_size);
+        }
         check(ftx_change_encode(&change, again, 0, sizeof again) == end - begin);
         check(memcmp(again, data + begin, end - begin) == 0);
     }

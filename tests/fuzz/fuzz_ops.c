@@ -91,6 +91,7 @@ static void empty(void)
     }
     check(ftx_list_empty(&link->arriving));
     check(store->index.by_remote.count == 0);
+    check(link->xattr_bytes[FTX_INBOX] == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

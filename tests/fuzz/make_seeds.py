@@ -30,6 +30,10 @@ def op_seeds():
     yield "move", struct.pack("<BQQq", 2, 1, 2, when) + name(b"moved \xff")
     yield "attr", struct.pack("<BQHq", 3, 1, 0o600, when)
     yield "drop", struct.pack("<BQq", 4, 1, when)
+    yield "xattr", struct.pack("<BQ", 6, 1) + name(b"mime_type") + b"text/plain"
+    yield "xattr-long", struct.pack("<BQ", 6, 1) + name(b"n" * 250) + bytes(index % 251 for index in range(8000))
+    yield "xattr-ours", struct.pack("<BQ", 6, 1) + name(b"ftx.state") + b"complete"
+    yield "xattr-gone", struct.pack("<BQ", 7, 1) + name(b"mime_type")
 
 
 def op_runs():
@@ -43,6 +47,9 @@ def op_runs():
     def drop(item):
         return struct.pack("<BQq", 4, item, 4)
 
+    def xattr(item, text, value):
+        return struct.pack("<BQ", 6, item) + name(text) + value
+
     tree = [make(1, 0, 2, b"a"), make(2, 1, 2, b"b"), make(3, 2, 1, b"f"), make(4, 0, 1, b"g")]
     runs = {
         "tree": tree,
@@ -52,6 +59,8 @@ def op_runs():
         "halt": tree + [struct.pack("<BQ", 5, 3), struct.pack("<BQHq", 3, 3, 0o600, 9), move(3, 0, b"g")],
         "deep": [make(item, item - 1, 2, b"d") for item in range(1, 70)],
         "links": tree + [make(6, 2, 3, b"l", b"../g"), make(7, 0, 3, b"m", b"../g"), move(6, 0, b"l")],
+        "xattrs": tree + [xattr(3, b"a", b"1"), xattr(3, b"a", b"22"), xattr(1, b"b", b""), struct.pack("<BQ", 7, 3) + name(b"a"),
+                          xattr(4, b"c", b"x" * 300), drop(1), make(6, 0, 2, b"a"), xattr(6, b"d", b"4"), drop(4)],
     }
     for label, ops in runs.items():
         yield f"run-{label}", b"".join(struct.pack("<H", len(op)) + op for op in ops)
@@ -102,7 +111,7 @@ def main():
     for label, size, sent in (("smallest", 17, 17), ("cut", 4096, 100), ("largest", 16 + 1_052_672, 64), ("over", 17 + 1_052_672, 64),
                               ("empty", 16, 16), ("zero", 0, 8), ("huge", 0xffffffff, 8)):
         seed("record", label, struct.pack("<I", size) + bytes(sent))
-    for number in range(1, 11):
+    for number in range(1, 14):
         seed("change", f"kind-{number:02}", bytes([number]) + bytes(range(120)))
         seed("change", f"zero-{number:02}", bytes([number]) + bytes(120))
     seed("journal", "zeros", bytes(4096))

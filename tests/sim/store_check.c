@@ -25,6 +25,22 @@ uint8_t *read_object(struct store_end *e, uint64_t object, uint64_t size)
     return bytes;
 }
 
+bool has_xattrs(const struct ftx_item *stored, const struct user_item *item)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < USER_XATTRS; i++) {
+        const char *value = item->xattrs[i];
+        struct ftx_xattr found;
+        bool there = ftx_xattrs_find(stored->xattrs, &"abc"[i], 1, &found);
+        if (there != (value[0] != 0) ||
+            (there &&
+             !sim_equal(found.value, found.value_size, (const uint8_t *)value, strlen(value))))
+            return false;
+        bytes += there ? FTX_USER_SIZE + 1 + found.value_size : 0;
+    }
+    return bytes == ftx_xattrs_bytes(stored->xattrs);
+}
+
 static void check_item(struct store_end *e, const struct user_item *item)
 {
     struct sim *sim = e->end->sim;
@@ -39,6 +55,7 @@ static void check_item(struct store_end *e, const struct user_item *item)
     SIM_CHECK(sim, attr.mtime_ns == item->mtime_ns, "%s (%lu): mtime %ld, not %ld", item->name,
               item->id, attr.mtime_ns, item->mtime_ns);
     struct ftx_item *stored = ftx_item_find(&e->store->index, item->id);
+    SIM_CHECK(sim, has_xattrs(stored, item), "%s (%lu) has other attributes", item->name, item->id);
     if (item->kind == FTX_SYMLINK)
         SIM_CHECK(sim, strcmp(stored->as.target, item->target) == 0, "%s points to %s", item->name,
                   stored->as.target);
@@ -147,6 +164,10 @@ static void check_same(struct store_end *from, struct store_end *to, const struc
               "%s (%lu) is in state %d at the end, at the peer %d", item->name, item->id,
               sent->state, got ? got->state : -1);
     if (got && got->kind == FTX_FILE && got->as.arriving && got->as.arriving->base) {
+        const struct ftx_item *base = got->as.arriving->base;
+        const struct ftx_item *holder = base->remote == got->remote ? base : got;
+        SIM_CHECK(sim, has_xattrs(holder, item), "%s (%lu): other attributes", item->name,
+                  item->id);
         SIM_CHECK(sim, interrupted, "%s (%lu): an update is left over", item->name, item->id);
         return;
     }
@@ -158,6 +179,8 @@ static void check_same(struct store_end *from, struct store_end *to, const struc
     SIM_CHECK(sim, parent == item->parent && strcmp(got->name, item->name) == 0,
               "%s (%lu) is %s in %lu at the peer, not in %lu", item->name, item->id, got->name,
               parent, item->parent);
+    SIM_CHECK(sim, has_xattrs(got, item), "%s (%lu) has other attributes at the peer", item->name,
+              item->id);
     SIM_CHECK(sim, interrupted || got->mode == item->mode, "%s (%lu): mode %o at the peer, not %o",
               item->name, item->id, got->mode, item->mode);
     if (item->kind != FTX_FOLDER || !from->refused)

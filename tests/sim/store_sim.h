@@ -16,12 +16,13 @@
 
 #include <limits.h>
 
-enum { USER_ITEMS_MAX = 28, USER_HANDLES_MAX = 8, READERS_MAX = 4 };
+enum { USER_ITEMS_MAX = 28, USER_HANDLES_MAX = 8, READERS_MAX = 4, USER_XATTRS = 3 };
 
 /* What a program was answered about an item of its outbox. */
 struct user_item {
     uint64_t id, parent; /* 0: the link's folder */
     char name[16], target[32];
+    char xattrs[USER_XATTRS][24]; /* values of "a", "b", "c"; empty: none */
     enum ftx_kind kind;
     uint16_t mode;
     int64_t mtime_ns;
@@ -128,6 +129,8 @@ struct user_item *user_find(const struct store_end *e, uint64_t id);
 uint64_t user_folder(const struct store_end *e, uint64_t parent);
 
 /* store_check.c */
+/* An item in memory has these attributes and no other. */
+bool has_xattrs(const struct ftx_item *stored, const struct user_item *item);
 /* The outbox is what its user was told. */
 void check_outbox(struct store_end *e);
 /* What is complete in the inbox was sealed by its sender. */

@@ -402,6 +402,27 @@ static void set_attr(struct store_end *e)
         item->mode = mode;
 }
 
+static void set_xattr(struct store_end *e)
+{
+    struct user_item *item = some(e, 0);
+    struct user_handle *handle = some_handle(e, false);
+    if (handle && sim_chance(random_of(e), 20))
+        item = handle->item; /* removed, perhaps */
+    if (!item)
+        return;
+    size_t which = sim_below(random_of(e), USER_XATTRS);
+    char *old = item->xattrs[which], now[sizeof item->xattrs[which]] = "";
+    if (sim_chance(random_of(e), 70))
+        snprintf(now, sizeof now, "%.*s%u", (int)sim_below(random_of(e), 12), "xxxxxxxxxxxx",
+                 (unsigned)sim_below(random_of(e), 1000));
+    struct ftx_xattr xattr = {&"abc"[which], 1, now[0] ? now : NULL, strlen(now)};
+    int err = ftx_outbox_set_xattr(e->store, item->id, &xattr, FTX_XATTR_ANY);
+    int expected = item->kind == FTX_SYMLINK ? -EPERM : !now[0] && !old[0] ? -ENODATA : 0;
+    SIM_CHECK(sim_of(e), err == expected, "xattr of %lu: %d, expected %d", item->id, err, expected);
+    if (!err)
+        memcpy(old, now, sizeof now);
+}
+
 /* -- in the inbox -- */
 
 static struct ftx_item *some_arrived(const struct store_end *e)
@@ -565,6 +586,9 @@ void user_act(struct store_end *e)
         item = some(e, FTX_FILE);
         if (item && sim_chance(random_of(e), 30))
             (void)ftx_tree_attr(e->store, item->id, &(struct ftx_attr){0});
+        break;
+    case 22:
+        set_xattr(e);
         break;
     default:
         write_some(e);

@@ -50,6 +50,14 @@ static const uint8_t golden_op_seen[] = {7, INT64(9), INT64(6)};
 static const uint8_t golden_trash[] = {8, INT64(9)};
 static const uint8_t golden_trash_gone[] = {9, INT64(9)};
 static const uint8_t golden_next_item[] = {10, INT64(6)};
+static const uint8_t golden_xattr[] = {11,  INT64(9), INT64(6), INT64(3), INT64(8), 1, 2,  0,
+                                       'a', 'b',      3,        0,        'v',      0, 'w'};
+static const uint8_t golden_no_value[] = {11, INT64(9), INT64(0), INT64(3), INT64(9), 1,
+                                          1,  0,        'a',      0,        0};
+static const uint8_t golden_removed[] = {11, INT64(9), INT64(6), INT64(3), INT64(9), 0,
+                                         1,  0,        'a',      0,        0};
+static const uint8_t golden_xattrs_gone[] = {12, INT64(9)};
+static const uint8_t golden_xattrs_moved[] = {13, INT64(9), INT64(6)};
 
 #define GOLDEN(bytes, ...)                                                                         \
     {                                                                                              \
@@ -76,6 +84,13 @@ static const struct {
     GOLDEN(golden_trash, .kind = FTX_CHANGE_TRASH, .id = 9),
     GOLDEN(golden_trash_gone, .kind = FTX_CHANGE_TRASH_GONE, .id = 9),
     GOLDEN(golden_next_item, .kind = FTX_CHANGE_NEXT_ITEM, .number = 6),
+    GOLDEN(golden_xattr, .kind = FTX_CHANGE_XATTR, .id = 9, .number = 6,
+           .as.xattr = {3, 8, {"ab", 2, "v\0w", 3}}),
+    GOLDEN(golden_no_value, .kind = FTX_CHANGE_XATTR, .id = 9, .as.xattr = {3, 9, {"a", 1, "", 0}}),
+    GOLDEN(golden_removed, .kind = FTX_CHANGE_XATTR, .id = 9, .number = 6,
+           .as.xattr = {3, 9, {"a", 1, NULL, 0}}),
+    GOLDEN(golden_xattrs_gone, .kind = FTX_CHANGE_XATTRS_GONE, .id = 9),
+    GOLDEN(golden_xattrs_moved, .kind = FTX_CHANGE_XATTRS_MOVED, .id = 9, .number = 6),
 };
 enum { N_GOLDEN = sizeof golden / sizeof *golden };
 
@@ -96,6 +111,13 @@ static bool same_segment(const struct ftx_segment *a, const struct ftx_segment *
            a->hashed == b->hashed && memcmp(a->hash, b->hash, sizeof a->hash) == 0;
 }
 
+static bool same_xattr(const struct ftx_xattr *a, const struct ftx_xattr *b)
+{
+    return a->name_size == b->name_size && memcmp(a->name, b->name, a->name_size) == 0 &&
+           !a->value == !b->value && a->value_size == b->value_size &&
+           (!a->value || memcmp(a->value, b->value, a->value_size) == 0);
+}
+
 static bool same_change(const struct ftx_change *a, const struct ftx_change *b)
 {
     if (a->kind != b->kind || a->id != b->id || a->number != b->number)
@@ -110,6 +132,9 @@ static bool same_change(const struct ftx_change *a, const struct ftx_change *b)
     case FTX_CHANGE_OP:
         return a->as.bytes.size == b->as.bytes.size &&
                memcmp(a->as.bytes.data, b->as.bytes.data, a->as.bytes.size) == 0;
+    case FTX_CHANGE_XATTR:
+        return a->as.xattr.link == b->as.xattr.link && a->as.xattr.wire == b->as.xattr.wire &&
+               same_xattr(&a->as.xattr.xattr, &b->as.xattr.xattr);
     default:
         return true;
     }
@@ -181,10 +206,10 @@ static void refuses_an_unknown_kind(void **state)
     uint8_t bytes[256] = {0};
     for (unsigned kind = 0; kind < 256; kind++) {
         bytes[0] = (uint8_t)kind;
-        if (kind == 0 || kind > FTX_CHANGE_NEXT_ITEM)
+        if (kind == 0 || kind > FTX_CHANGE_XATTRS_MOVED)
             assert_int_equal(decode(bytes, sizeof bytes), FTX_ECORRUPT);
     }
-    struct ftx_change change = {.kind = FTX_CHANGE_NEXT_ITEM + 1};
+    struct ftx_change change = {.kind = FTX_CHANGE_XATTRS_MOVED + 1};
     assert_int_equal(ftx_change_encode(&change, bytes, 0, sizeof bytes), 0);
 }
 
@@ -249,6 +274,26 @@ static void refuses_impossible_items(void **state)
     refuse_item(bad);
 }
 
+static void refuses_impossible_attributes(void **state)
+{
+    (void)state;
+    uint8_t out[512], bytes[sizeof golden_xattr];
+    static char name[251];
+    struct ftx_change change = {.kind = FTX_CHANGE_XATTR, .as.xattr.xattr = {name, 0, "v", 1}};
+    assert_int_equal(ftx_change_encode(&change, out, 0, sizeof out), 0);
+    change.as.xattr.xattr.name_size = sizeof name;
+    assert_int_equal(ftx_change_encode(&change, out, 0, sizeof out), 0);
+    change.as.xattr.xattr.name_size = sizeof name - 1;
+    assert_true(ftx_change_encode(&change, out, 0, sizeof out) > 0);
+    change.as.xattr.xattr.value = NULL; /* removed, with a value */
+    assert_int_equal(ftx_change_encode(&change, out, 0, sizeof out), 0);
+    memcpy(bytes, golden_xattr, sizeof bytes);
+    for (uint8_t set = 0; set < 3; set++) {
+        bytes[33] = set;
+        assert_int_equal(decode(bytes, sizeof bytes), set == 1 ? 0 : FTX_ECORRUPT);
+    }
+}
+
 static void holds_the_largest_operation(void **state)
 {
     (void)state;
@@ -258,11 +303,23 @@ static void holds_the_largest_operation(void **state)
     assert_int_equal(used, 3 + 19 + 8192);
     assert_int_equal(ftx_change_decode(out, used, &offset, &found), 0);
     assert_true(found.as.bytes.size == 8192 && found.as.bytes.data == out + 3 + 19);
-    change.as.bytes.size = FTX_CHANGE_MAX - 19;
-    assert_int_equal(ftx_change_encode(&change, out, 0, sizeof out), FTX_CHANGE_MAX);
+    change.as.bytes.size = UINT16_MAX;
+    assert_int_equal(ftx_change_encode(&change, out, 0, sizeof out), 19 + UINT16_MAX);
     change.as.bytes.size++;
     assert_int_equal(ftx_change_encode(&change, out, 0, sizeof out), 0);
-    change.as.bytes.size = UINT16_MAX + 1;
+}
+
+static void holds_the_largest_attribute(void **state)
+{
+    (void)state;
+    static uint8_t data[FTX_CHANGE_MAX], out[2 * FTX_CHANGE_MAX];
+    struct ftx_change change = {.kind = FTX_CHANGE_XATTR}, found;
+    change.as.xattr.xattr = (struct ftx_xattr){(char *)data, FTX_XATTR_NAME_MAX, data, UINT16_MAX};
+    size_t offset = 0, used = ftx_change_encode(&change, out, 0, sizeof out);
+    assert_int_equal(used, FTX_CHANGE_MAX);
+    assert_int_equal(ftx_change_decode(out, used, &offset, &found), 0);
+    assert_int_equal(found.as.xattr.xattr.value_size, UINT16_MAX);
+    change.as.xattr.xattr.value_size++;
     assert_int_equal(ftx_change_encode(&change, out, 0, sizeof out), 0);
 }
 
@@ -276,7 +333,9 @@ int main(void)
         cmocka_unit_test(refuses_an_unknown_kind),
         cmocka_unit_test(refuses_impossible_segments),
         cmocka_unit_test(refuses_impossible_items),
+        cmocka_unit_test(refuses_impossible_attributes),
         cmocka_unit_test(holds_the_largest_operation),
+        cmocka_unit_test(holds_the_largest_attribute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -227,8 +227,16 @@ static int tell_trash(void *ctx, uint64_t object)
     return 0;
 }
 
-static const struct ftx_database_visitor teller = {tell_link, tell_item, tell_segment, tell_op,
-                                                   tell_trash};
+static int tell_xattr(void *ctx, uint64_t item, const struct ftx_xattr *xattr)
+{
+    struct text *text = ctx;
+    fprintf(text->file, "xattr %" PRIu64 " %.*s=%.*s\n", item, (int)xattr->name_size, xattr->name,
+            (int)xattr->value_size, (const char *)xattr->value);
+    return 0;
+}
+
+static const struct ftx_database_visitor teller = {tell_link, tell_item,  tell_segment,
+                                                   tell_op,   tell_trash, tell_xattr};
 
 /* The caller frees it. */
 static char *told(void)
@@ -311,6 +319,14 @@ static void apply_every_kind(void)
     APPLY(.kind = FTX_CHANGE_TRASH, .id = UINT64_MAX);
     APPLY(.kind = FTX_CHANGE_TRASH_GONE, .id = 0x10);
     APPLY(.kind = FTX_CHANGE_NEXT_ITEM, .number = 50);
+    for (uint64_t id = 1; id <= 4; id++)
+        APPLY(.kind = FTX_CHANGE_XATTR, .id = id, .as.xattr.xattr = {"a", 1, "first", 5});
+    APPLY(.kind = FTX_CHANGE_XATTR, .id = 2, .as.xattr.xattr = {"b", 1, "second", 6});
+    APPLY(.kind = FTX_CHANGE_XATTR, .id = 3, .as.xattr.xattr = {"b", 1, "", 0});
+    APPLY(.kind = FTX_CHANGE_XATTR, .id = 2, .as.xattr.xattr = {"a", 1, NULL, 0});
+    APPLY(.kind = FTX_CHANGE_ITEM_GONE, .id = 1);
+    APPLY(.kind = FTX_CHANGE_XATTRS_MOVED, .id = 5, .number = 3);
+    APPLY(.kind = FTX_CHANGE_XATTRS_GONE, .id = 4);
 }
 
 static const char after_every_kind[] =
@@ -326,7 +342,10 @@ static const char after_every_kind[] =
     "segment 2 300+700 2 \n"
     "op 3 3 operatio\n"
     "op 3 4 operation\n"
-    "trash ffffffffffffffff\n";
+    "trash ffffffffffffffff\n"
+    "xattr 2 b=second\n"
+    "xattr 5 a=first\n"
+    "xattr 5 b=\n";
 
 static void every_kind_comes_back(void **state)
 {
@@ -663,11 +682,11 @@ static void assert_refused(const char *word)
 static void newer_and_foreign_files_are_refused(void **state)
 {
     (void)state;
-    tamper("PRAGMA user_version = 2");
+    tamper("PRAGMA user_version = 3");
     assert_refused("newer");
     tamper("PRAGMA user_version = 0");
     assert_refused("damaged");
-    tamper("PRAGMA user_version = 1; PRAGMA application_id = 1");
+    tamper("PRAGMA user_version = 2; PRAGMA application_id = 1");
     assert_refused("not a database of ftxfs");
     tamper("PRAGMA application_id = 1718909030; DROP TABLE ops");
     assert_refused("damaged");
@@ -696,6 +715,8 @@ static void impossible_rows_are_damage(void **state)
         "UPDATE links SET code = zeroblob(65)",
         "UPDATE links SET enrolled = 2",
         "UPDATE ops SET bytes = 5",
+        "UPDATE xattrs SET name = zeroblob(251) WHERE name = x'61'",
+        "UPDATE xattrs SET value = 'text'",
     };
     put_link(3);
     apply_every_kind();
@@ -714,7 +735,8 @@ static void impossible_rows_are_damage(void **state)
         assert_int_equal(ftx_database_load(db, &teller, &text), FTX_ECORRUPT);
         fclose(text.file);
         free(text.bytes);
-        tamper("DELETE FROM items; DELETE FROM segments; DELETE FROM links; DELETE FROM ops");
+        tamper("DELETE FROM items; DELETE FROM segments; DELETE FROM links; DELETE FROM ops;"
+               "DELETE FROM xattrs");
     }
 }
 

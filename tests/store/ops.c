@@ -22,15 +22,21 @@ static const uint8_t attr[] = {3, 7, 0, 0, 0, 0, 0, 0, 0, 0xa4, 1, 5, 0, 0, 0, 0
 static const uint8_t drop[] = {4, 7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0};
 static const uint8_t halt[] = {5, 7, 0, 0, 0, 0, 0, 0, 0};
 
+static const uint8_t xattr[] = {6, 7, 0, 0, 0, 0, 0, 0, 0, 2, 'a', 0xff, 'v', 0, 'w'};
+static const uint8_t xattr_gone[] = {7, 7, 0, 0, 0, 0, 0, 0, 0, 1, 'a'};
+
 static const struct {
     const uint8_t *bytes;
     size_t size;
-    size_t least; /* a target may end anywhere behind this */
-} golden[] = {{make_link, sizeof make_link, sizeof make_link - 3},
-              {move, sizeof move, sizeof move},
-              {attr, sizeof attr, sizeof attr},
-              {drop, sizeof drop, sizeof drop},
-              {halt, sizeof halt, sizeof halt}};
+    size_t least; /* a target or value may end anywhere behind this, */
+    bool open;    /* and a value anywhere later */
+} golden[] = {{make_link, sizeof make_link, sizeof make_link - 3, false},
+              {move, sizeof move, sizeof move, false},
+              {attr, sizeof attr, sizeof attr, false},
+              {drop, sizeof drop, sizeof drop, false},
+              {halt, sizeof halt, sizeof halt, false},
+              {xattr, sizeof xattr, sizeof xattr - 3, true},
+              {xattr_gone, sizeof xattr_gone, sizeof xattr_gone, false}};
 
 static void golden_bytes_decode_and_encode(void **state)
 {
@@ -61,7 +67,8 @@ static void refuses_every_truncation_and_more(void **state)
             assert_int_equal(ftx_op_decode(golden[i].bytes, size, &op), FTX_EPROTO);
         memcpy(longer, golden[i].bytes, golden[i].size);
         longer[golden[i].size] = 0;
-        assert_int_equal(ftx_op_decode(longer, golden[i].size + 1, &op), FTX_EPROTO);
+        assert_int_equal(ftx_op_decode(longer, golden[i].size + 1, &op),
+                         golden[i].open ? 0 : FTX_EPROTO);
     }
 }
 
@@ -71,7 +78,7 @@ static void refuses_what_is_out_of_range(void **state)
     static const struct {
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 0}, {0, 6}, {1, 0}, {17, 0}, {17, 4}, {19, 2}, {36, 0}, {37, '/'}, {38, 0}};
+    } bad[] = {{0, 0}, {0, 8}, {1, 0}, {17, 0}, {17, 4}, {19, 2}, {36, 0}, {37, '/'}, {38, 0}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t bytes[sizeof make_link];
         struct ftx_op op;
@@ -79,6 +86,46 @@ static void refuses_what_is_out_of_range(void **state)
         bytes[bad[i].at] = bad[i].value;
         assert_int_equal(ftx_op_decode(bytes, sizeof bytes, &op), FTX_EPROTO);
     }
+}
+
+static int decode_xattr(enum ftx_op_kind kind, const char *name, size_t name_size,
+                        size_t value_size)
+{
+    static uint8_t value[FTX_OP_MAX], bytes[2 * FTX_OP_MAX];
+    struct ftx_op op = {0};
+    size_t size = 0;
+    bytes[size++] = (uint8_t)kind;
+    memset(bytes + size, 1, 8);
+    size += 8;
+    bytes[size++] = (uint8_t)name_size;
+    memcpy(bytes + size, name, name_size);
+    size += name_size;
+    memcpy(bytes + size, value, value_size);
+    int err = ftx_op_decode(bytes, size + value_size, &op);
+    assert_true(err || (op.kind == kind && op.value_size == value_size));
+    return err;
+}
+
+static void attributes_have_names_and_sizes_in_range(void **state)
+{
+    (void)state;
+    static const char name[255] = {[0 ... 254] = 'n'};
+    enum { MOST = FTX_XATTRS_ITEM_BYTES - FTX_USER_SIZE };
+    assert_int_equal(decode_xattr(FTX_OP_XATTR, name, 1, 0), 0);
+    assert_int_equal(decode_xattr(FTX_OP_XATTR, name, 1, MOST - 1), 0);
+    assert_int_equal(decode_xattr(FTX_OP_XATTR, name, 1, MOST), FTX_EPROTO);
+    assert_int_equal(decode_xattr(FTX_OP_XATTR, name, 250, MOST - 250), 0);
+    assert_int_equal(decode_xattr(FTX_OP_XATTR, name, 251, 0), FTX_EPROTO);
+    assert_int_equal(decode_xattr(FTX_OP_XATTR_GONE, name, 1, 1), FTX_EPROTO);
+    static const char *const bad[] = {"", "ftx.state", "ftx."};
+    static const char *const good[] = {"ftx", "Ftx.", "\n", "a/b", "."};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(decode_xattr(FTX_OP_XATTR, bad[i], strlen(bad[i]), 3), FTX_EPROTO);
+        assert_int_equal(decode_xattr(FTX_OP_XATTR_GONE, bad[i], strlen(bad[i]), 0), FTX_EPROTO);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_int_equal(decode_xattr(FTX_OP_XATTR, good[i], strlen(good[i]), 3), 0);
+    assert_int_equal(decode_xattr(FTX_OP_XATTR, "a\0b", 3, 3), FTX_EPROTO);
 }
 
 static void seal_attributes_are_ten_bytes(void **state)
@@ -146,6 +193,7 @@ int main(void)
         cmocka_unit_test(golden_bytes_decode_and_encode),
         cmocka_unit_test(refuses_every_truncation_and_more),
         cmocka_unit_test(refuses_what_is_out_of_range),
+        cmocka_unit_test(attributes_have_names_and_sizes_in_range),
         cmocka_unit_test(seal_attributes_are_ten_bytes),
         cmocka_unit_test(names_follow_the_rules),
         cmocka_unit_test(targets_stay_inside_or_do_not),

@@ -23,6 +23,9 @@ ftx_test(store ops ftx_store)
 # The two boxes of one store, call by call.
 ftx_test(store boxes ftx_store ftx_session)
 
+# Attributes: sets of them, in the database, in the boxes.
+ftx_test(store xattrs ftx_store ftx_session)
+
 ftx_test(store index ftx_store ftx_session)
 
 ftx_test(store news ftx_store ftx_session)

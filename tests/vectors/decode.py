@@ -108,7 +108,7 @@ def have_end(_):
 def op(fields):
     values = fields.numbers("number", "Q")
     body = fields.rest()
-    require(1 <= len(body) <= 8192, "the operation's size is out of range")
+    require(1 <= len(body) <= 65541, "the operation's size is out of range")
     values["operation"] = decode_operation(body)
     return values
 
@@ -248,7 +248,24 @@ def halt(fields):
     return fields.numbers("item", "Q")
 
 
-OPERATIONS = {1: ("MAKE", make), 2: ("MOVE", move), 3: ("ATTR", attr), 4: ("DROP", drop), 5: ("HALT", halt)}
+def xattr_name(fields):
+    name = fields.take(fields.number("B"))
+    require(1 <= len(name) <= 250 and b"\0" not in name and not name.startswith(b"ftx."), "not an attribute's name")
+    return name.hex()
+
+
+def xattr(fields):
+    values = {**fields.numbers("item", "Q"), "name": xattr_name(fields), "value": fields.rest().hex()}
+    require(5 + (len(values["name"]) + len(values["value"])) // 2 <= 65536, "the attribute is too large")
+    return values
+
+
+def xattr_gone(fields):
+    return {**fields.numbers("item", "Q"), "name": xattr_name(fields)}
+
+
+OPERATIONS = {1: ("MAKE", make), 2: ("MOVE", move), 3: ("ATTR", attr), 4: ("DROP", drop), 5: ("HALT", halt),
+              6: ("XATTR", xattr), 7: ("XATTR_GONE", xattr_gone)}
 
 
 def decode_operation(body):
@@ -321,7 +338,8 @@ def check_all():
     for name, values in expected["ops"].items():
         body = vector("ops", name)
         assert decode_operation(body) == values, name
-        assert refuses(decode_operation, body + b"\0"), f"{name} and one more byte"
+        more = b"\0" * (65541 if values["kind"] == "XATTR" else 1)  # a value may end anywhere
+        assert refuses(decode_operation, body + more), f"{name} and more bytes"
     records = expected["records"]
     mixed = [expected["messages"][name] for name in records["mixed"]]
     plain = vector("records", "mixed-plain")

@@ -22,7 +22,7 @@ enum {
     FTX_REKEY_RECORDS = 1024,
 
     FTX_HASH_SIZE = 16,
-    FTX_OP_MAX = 8192,
+    FTX_OP_MAX = 65541, /* one attribute as large as all of an item may be */
     FTX_SEAL_ATTR_MAX = 64,
     FTX_HAVE_MAX = 10000,
     FTX_MISSING_MAX = 4096,
@@ -32,6 +32,10 @@ enum {
     FTX_DEPTH_MAX = 64,
     FTX_PATH_MAX = 4096,
     FTX_TARGET_MAX = 4095,
+    FTX_XATTR_NAME_MAX = 250,        /* without the `user.` before it, which is not sent */
+    FTX_XATTRS_ITEM_MAX = 256,       /* attributes of an item, */
+    FTX_XATTRS_ITEM_BYTES = 65536,   /* and their names (with `user.`) and values together */
+    FTX_XATTRS_LINK_BYTES = 1 << 26, /* of all items of a link's box: they are kept in memory */
 
     FTX_PING_MS = 15000,
     FTX_DEAD_MS = 45000,
