@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Attributes: lookup, getattr, setattr, forget, statfs, xattrs. */
+/* Attributes: lookup, getattr, setattr, forget, statfs. */
 #include "fs/fuse/session.h"
 
 #include "fs/store/change_log.h"
@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <sys/xattr.h>
 
 enum { BLOCK = 512, IO_SIZE = 1 << 20 /* what cp should write at once */ };
 
@@ -269,44 +268,4 @@ void ftx_op_statfs(fuse_req_t req, fuse_ino_t ino)
                          .f_favail = UINT64_C(1) << 32,
                          .f_namemax = FTX_NAME_MAX};
     fuse_reply_statfs(req, &st);
-}
-
-void ftx_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
-{
-    static const char prefix[] = "user.ftx.";
-    if (strncmp(name, prefix, sizeof prefix - 1) !=
-        0) { /* asked before each write: answered first */
-        fuse_reply_err(req, ENODATA);
-        return;
-    }
-    char text[512];
-    int n =
-        ftx_tree_xattr(ftx_mount_of(req)->store, ino, name + sizeof prefix - 1, text, sizeof text);
-    if (n < 0)
-        fuse_reply_err(req, ino < FTX_ID_FIRST ? ENODATA : ftx_err_errno(n));
-    else if (size == 0)
-        fuse_reply_xattr(req, (size_t)n);
-    else if (size < (size_t)n)
-        fuse_reply_err(req, ERANGE);
-    else
-        fuse_reply_buf(req, text, (size_t)n);
-}
-
-void ftx_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
-                     size_t size, int flags)
-{
-    (void)ino;
-    (void)value;
-    (void)size;
-    (void)flags;
-    fuse_reply_err(req, strncmp(name, "user.ftx.", 9) == 0 ? EPERM : ENOTSUP);
-}
-
-void ftx_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
-{
-    (void)ino; /* ours are not listed: cp -a and rsync -X would carry them away */
-    if (size == 0)
-        fuse_reply_xattr(req, 0);
-    else
-        fuse_reply_buf(req, NULL, 0);
 }

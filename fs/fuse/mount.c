@@ -59,6 +59,7 @@ static const struct fuse_lowlevel_ops operations = {
     .getxattr = ftx_op_getxattr,
     .setxattr = ftx_op_setxattr,
     .listxattr = ftx_op_listxattr,
+    .removexattr = ftx_op_removexattr,
 };
 
 /* -- the mount point -- */

@@ -113,6 +113,7 @@ void ftx_op_statfs(fuse_req_t req, fuse_ino_t ino);
 void ftx_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void ftx_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
                      size_t size, int flags);
+void ftx_op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 void ftx_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 
 #endif
