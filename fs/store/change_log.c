@@ -136,33 +136,60 @@ static void replace_xattrs(struct ftx_item *item, struct ftx_xattrs *set)
     item->xattrs = set;
 }
 
+static void note_xattr(struct ftx_log *log, const struct ftx_item *item,
+                       const struct ftx_xattr *xattr, uint64_t op)
+{
+    note(log, &(struct ftx_change){.kind = FTX_CHANGE_XATTR,
+                                   .id = item->id,
+                                   .number = op,
+                                   .as.xattr = {item->link->row.id, ftx_item_wire(item), *xattr}});
+    if (op)
+        ftx_link_op(item->link, op)->entry = ftx_log_promise(log, item->link);
+}
+
+/* The operation in memory only: it goes into the journal with the attribute. */
+static int push_xattr(struct ftx_log *log, const struct ftx_item *item,
+                      const struct ftx_xattr *xattr, uint64_t *out_op)
+{
+    uint8_t bytes[FTX_OP_ENCODED_MAX];
+    size_t size = ftx_op_encode_xattr(ftx_item_wire(item), xattr, bytes);
+    uint64_t op = item->link->op_next;
+    int err = ftx_link_push_op(item->link, bytes, size);
+    if (err)
+        return err;
+    *out_op = op;
+    log->wake = true;
+    return 0;
+}
+
+int ftx_log_xattr_op(struct ftx_log *log, struct ftx_item *item, const struct ftx_xattr *xattr)
+{
+    uint64_t op;
+    int err = push_xattr(log, item, xattr, &op);
+    if (!err)
+        note_xattr(log, item, xattr, op);
+    return err;
+}
+
 int ftx_log_xattr(struct ftx_log *log, struct ftx_item *item, const struct ftx_xattr *xattr,
                   bool tell)
 {
-    struct ftx_link *link = item->link;
-    struct ftx_change change = {
-        .kind = FTX_CHANGE_XATTR, .id = item->id, .as.xattr = {link->row.id, item->id, *xattr}};
     struct ftx_xattrs *set;
     int err = ftx_xattrs_with(item->xattrs, xattr, &set);
     if (err)
         return err;
-    uint64_t others = link->xattr_bytes[item->box] - ftx_xattrs_bytes(item->xattrs);
+    uint64_t op = 0;
+    uint64_t others = item->link->xattr_bytes[item->box] - ftx_xattrs_bytes(item->xattrs);
     if (xattr->value && others + ftx_xattrs_bytes(set) > FTX_XATTRS_LINK_BYTES)
         err = -ENOSPC;
-    if (!err && tell) {
-        uint8_t bytes[FTX_OP_ENCODED_MAX];
-        change.number = link->op_next;
-        err = ftx_link_push_op(link, bytes, ftx_op_encode_xattr(item->id, xattr, bytes));
-        log->wake |= !err;
-    }
+    if (!err && tell)
+        err = push_xattr(log, item, xattr, &op);
     if (err) {
         free(set);
         return err;
     }
     if (item->linked || item->box == FTX_INBOX) /* else no row speaks of it any more */
-        note(log, &change);
-    if (change.number)
-        ftx_link_op(link, change.number)->entry = ftx_log_promise(log, link);
+        note_xattr(log, item, xattr, op);
     replace_xattrs(item, set);
     return 0;
 }

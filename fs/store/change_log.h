@@ -74,6 +74,8 @@ int ftx_log_op(struct ftx_log *log, struct ftx_link *link, const struct ftx_op *
  */
 int ftx_log_xattr(struct ftx_log *log, struct ftx_item *item, const struct ftx_xattr *xattr,
                   bool tell);
+/* Only the operation, for one that the item has. -ENOMEM. */
+int ftx_log_xattr_op(struct ftx_log *log, struct ftx_item *item, const struct ftx_xattr *xattr);
 /* All attributes of an item go. */
 void ftx_log_xattrs_gone(struct ftx_log *log, struct ftx_item *item);
 /* The attributes of `from` become those of `to`, which has none. */

@@ -73,7 +73,8 @@ static uint64_t hash_of(const struct ftx_item *item, enum chain chain)
     case CHAIN_NAME:
         return hash_name(item->parent, item->name, item->name_size);
     default:
-        return hash_remote(item->link, item->remote);
+        /* our own numbers are those of the store, a peer's those of its link */
+        return hash_remote(item->box == FTX_OUTBOX ? NULL : item->link, item->remote);
     }
 }
 
@@ -354,7 +355,7 @@ void ftx_item_set_remote(struct ftx_index *index, struct ftx_item *item, uint64_
 
 void ftx_item_clear_remote(struct ftx_index *index, struct ftx_item *item)
 {
-    if (item->remote && item->box == FTX_INBOX)
+    if (item->remote)
         table_remove(&index->by_remote, item, CHAIN_REMOTE);
     item->remote = 0;
 }
@@ -363,9 +364,26 @@ struct ftx_item *ftx_item_find_remote(const struct ftx_index *index, const struc
                                       uint64_t remote)
 {
     struct ftx_item *item = *bucket(&index->by_remote, hash_remote(link, remote));
-    while (item && (item->remote != remote || item->link != link))
+    while (item && (item->remote != remote || item->link != link || item->box != FTX_INBOX))
         item = item->next_remote;
     return item;
+}
+
+uint64_t ftx_item_wire(const struct ftx_item *item)
+{
+    return item->remote ? item->remote : item->id;
+}
+
+struct ftx_item *ftx_item_find_wire(const struct ftx_index *index, uint64_t wire)
+{
+    struct ftx_item *item = *bucket(&index->by_remote, hash_remote(NULL, wire));
+    while (item && (item->remote != wire || item->box != FTX_OUTBOX))
+        item = item->next_remote;
+    if (!item)
+        item = ftx_item_find(index, wire);
+    bool travels = item && item->link && item->box == FTX_OUTBOX && ftx_item_wire(item) == wire &&
+                   item->state != FTX_ITEM_LOCAL;
+    return travels ? item : NULL;
 }
 
 struct ftx_item *ftx_folder_after(const struct ftx_item *item, uint64_t cookie)

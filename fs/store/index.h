@@ -46,12 +46,15 @@ void ftx_item_place(struct ftx_index *index, struct ftx_item *item, struct ftx_i
 /* Takes it out of its folder. The name stays in item->name. */
 void ftx_item_unlink(struct ftx_index *index, struct ftx_item *item);
 
-/* Sets the sender's number of an inbox item and makes it found by that; the last one added is found
- * first. */
+/* Sets the number that goes over the wire for an item and makes it found by that; the last one
+ * added is found first. */
 void ftx_item_set_remote(struct ftx_index *index, struct ftx_item *item, uint64_t remote);
 void ftx_item_clear_remote(struct ftx_index *index, struct ftx_item *item);
 struct ftx_item *ftx_item_find_remote(const struct ftx_index *index, const struct ftx_link *link,
                                       uint64_t remote);
+/* What an item of the outbox is to the peer, and back: NULL if none is or it is LOCAL. */
+uint64_t ftx_item_wire(const struct ftx_item *item);
+struct ftx_item *ftx_item_find_wire(const struct ftx_index *index, uint64_t wire);
 
 /* The first child whose cookie is greater, or NULL. */
 struct ftx_item *ftx_folder_after(const struct ftx_item *folder, uint64_t cookie);

@@ -33,6 +33,7 @@ enum ftx_item_state {
     FTX_ITEM_INTERRUPTED = 6, /* outbox: was open when the daemon was killed */
     FTX_ITEM_REFUSED = 7,     /* outbox: the peer does not take it; `error` is the wire's reason */
     FTX_ITEM_FAILED = 8,      /* its bytes cannot be read or written here */
+    FTX_ITEM_LOCAL = 9, /* outbox, every kind: stays here, as its name or a folder above it says */
 };
 
 /* Whether the handles of an outbox file go through the kernel's page cache: all do or none does. */
@@ -107,8 +108,8 @@ struct ftx_opened {
 };
 
 struct ftx_item {
-    uint64_t id;     /* inode number; in the outbox also the stream's */
-    uint64_t remote; /* inbox: the sender's number */
+    uint64_t id;     /* inode number */
+    uint64_t remote; /* inbox: the sender's number; outbox: the peer's for it, 0: `id` */
     uint64_t size;
     uint64_t object; /* 0: no bytes yet */
     uint64_t cookie; /* in its folder */

@@ -72,7 +72,10 @@ static int dress(struct loading *loading, struct ftx_item *item, const struct ft
     if (item->kind != FTX_FILE)
         return 0;
     if (item->box == FTX_OUTBOX)
-        return item->state == FTX_ITEM_DELIVERED || ftx_sending_get(item) ? 0 : -ENOMEM;
+        return item->state == FTX_ITEM_DELIVERED || item->state == FTX_ITEM_LOCAL ||
+                       ftx_sending_get(item)
+                   ? 0
+                   : -ENOMEM;
     return item->state == FTX_ITEM_COMPLETE || ftx_arriving_get(store, item) ? 0 : -ENOMEM;
 }
 
@@ -97,8 +100,7 @@ static int on_item(void *ctx, const struct ftx_item_row *row)
     item->version = row->version;
     item->state = row->state;
     item->error = row->error;
-    if (row->box == FTX_INBOX)
-        ftx_item_set_remote(&store->index, item, row->remote);
+    ftx_item_set_remote(&store->index, item, row->remote);
     int err = dress(loading, item, row);
     return err ? err : remember(loading, item, row);
 }
@@ -167,8 +169,8 @@ static int on_segment(void *ctx, uint64_t id, const struct ftx_segment *segment)
 /* The operation is not acknowledged: what it tells of is not told yet, and content follows it. */
 static void mark_item(const struct ftx_store *store, uint64_t number, const struct ftx_op *op)
 {
-    struct ftx_item *item = ftx_item_find(&store->index, op->item);
-    if (!item || item->box != FTX_OUTBOX)
+    struct ftx_item *item = ftx_item_find_wire(&store->index, op->item);
+    if (!item)
         return;
     item->op = number;
     if (op->kind == FTX_OP_MAKE && item->kind == FTX_FILE && item->as.sending)

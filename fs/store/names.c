@@ -32,6 +32,25 @@ int ftx_xattr_name_check(const char *name, size_t size)
     return size >= 4 && memcmp(name, "ftx.", 4) == 0 ? -EINVAL : 0;
 }
 
+static bool begins(const char *name, size_t size, const char *with)
+{
+    size_t n = strlen(with);
+    return size >= n && memcmp(name, with, n) == 0;
+}
+
+bool ftx_name_is_local(const char *name, size_t size)
+{
+    static const char *const whole[] = {".DS_Store", "Thumbs.db", "desktop.ini"};
+    static const char *const first[] = {".Trash-", ".nfs", ".fuse_hidden"};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (size == strlen(whole[i]) && begins(name, size, whole[i]))
+            return true;
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+        if (begins(name, size, first[i]))
+            return true;
+    return false;
+}
+
 int ftx_target_check(const char *target, size_t size)
 {
     if (size > FTX_TARGET_MAX)

@@ -18,6 +18,10 @@ int ftx_name_check(const char *name, size_t size, bool at_root);
  * one of ours (`ftx.` and more). -ERANGE, -EINVAL. */
 int ftx_xattr_name_check(const char *name, size_t size);
 
+/* True for what desktops and network file systems leave behind: such a name stays on this machine,
+ * with all below it. */
+bool ftx_name_is_local(const char *name, size_t size);
+
 /* 0 if `target` may be a symlink's: 1..4095 bytes without NUL. -EINVAL, -ENAMETOOLONG. */
 int ftx_target_check(const char *target, size_t size);
 

@@ -6,6 +6,7 @@
 #include "fs/store/links.h"
 #include "fs/store/names.h"
 #include "fs/store/opened.h"
+#include "fs/store/outbox_internal.h"
 #include "transport/wire/limits.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ static struct ftx_item *item_of(struct ftx_store *store, uint64_t id)
 
 static uint64_t wire_id(const struct ftx_item *folder)
 {
-    return ftx_item_is_root(folder) ? 0 : folder->id;
+    return ftx_item_is_root(folder) ? 0 : ftx_item_wire(folder);
 }
 
 static void touch(struct ftx_log *log, struct ftx_item *folder, int64_t now_ns)
@@ -52,15 +53,15 @@ static int check_place(const struct ftx_item *parent, const char *name, size_t s
     return ftx_item_depth(parent) + 1 > FTX_DEPTH_MAX ? -ELOOP : 0;
 }
 
-static int log_make(struct ftx_log *log, struct ftx_item *item)
+int ftx_outbox_log_make(struct ftx_log *log, struct ftx_item *item, int64_t when_ns)
 {
     struct ftx_op op = {.kind = FTX_OP_MAKE,
-                        .item = item->id,
+                        .item = ftx_item_wire(item),
                         .parent = wire_id(item->parent),
                         .what = item->kind,
                         .mode = item->mode,
                         .mtime_ns = item->mtime_ns,
-                        .when_ns = item->mtime_ns,
+                        .when_ns = when_ns,
                         .name = item->name,
                         .name_size = item->name_size};
     if (item->kind == FTX_SYMLINK) {
@@ -73,19 +74,23 @@ static int log_make(struct ftx_log *log, struct ftx_item *item)
     return err;
 }
 
-/* Fills what is special to the kind. */
-static int dress(struct ftx_item *item, const char *target, bool open)
+/* Fills what is special to the kind, and to what stays here. */
+static int dress(struct ftx_item *item, const char *target, bool open, bool local)
 {
+    if (local)
+        item->state = FTX_ITEM_LOCAL;
     if (item->kind == FTX_SYMLINK) {
         item->as.target = strdup(target);
         item->size = strlen(target);
         return item->as.target ? 0 : -ENOMEM;
     }
     if (item->kind == FTX_FILE) {
-        item->state = FTX_ITEM_WRITING;
         item->version = 1;
-        if (!ftx_sending_get(item))
-            return -ENOMEM;
+        if (!local) {
+            item->state = FTX_ITEM_WRITING;
+            if (!ftx_sending_get(item))
+                return -ENOMEM;
+        }
         if (open)
             return ftx_opened_add(item, true);
     }
@@ -114,19 +119,19 @@ int ftx_outbox_make(struct ftx_store *store, uint64_t parent_id, const char *nam
     if (!err) {
         item->mode = mode & 0777;
         item->mtime_ns = item->ctime_ns = ftx_now_ns();
-        err = dress(item, target, open);
+        err = dress(item, target, open, ftx_outbox_stays(parent, name, size));
     }
     if (!err)
         err = ftx_item_link(&store->index, item, parent, name, size);
-    if (!err) {
-        err = log_make(&log, item);
+    if (!err && ftx_outbox_travels(item)) {
+        err = ftx_outbox_log_make(&log, item, item->mtime_ns);
         if (err)
             ftx_item_unlink(&store->index, item);
     }
     if (!err) {
         touch(&log, parent, item->mtime_ns);
         ftx_log_item(&log, item);
-        if (item->kind == FTX_FILE) {
+        if (item->kind == FTX_FILE && item->as.sending) {
             item->as.sending->stream.op = item->op;
             item->as.sending->began = ftx_log_promise(&log, item->link);
         }
@@ -168,8 +173,9 @@ int ftx_outbox_remove(struct ftx_store *store, uint64_t parent_id, const char *n
         err = -ENOTEMPTY;
     if (!err) {
         int64_t now_ns = ftx_now_ns();
-        struct ftx_op op = {.kind = FTX_OP_DROP, .item = item->id, .when_ns = now_ns};
-        err = ftx_log_op(&log, item->link, &op);
+        struct ftx_op op = {.kind = FTX_OP_DROP, .item = ftx_item_wire(item), .when_ns = now_ns};
+        if (ftx_outbox_travels(item))
+            err = ftx_log_op(&log, item->link, &op);
         if (!err) {
             touch(&log, parent, now_ns);
             drop_item(&log, item);
@@ -199,8 +205,9 @@ static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *par
     struct ftx_store *store = log->store;
     struct ftx_item *from = item->parent;
     int64_t now_ns = ftx_now_ns();
+    bool moves = ftx_outbox_travels(item) && !ftx_outbox_stays(parent, name, size);
     struct ftx_op op = {.kind = FTX_OP_MOVE,
-                        .item = item->id,
+                        .item = ftx_item_wire(item),
                         .parent = wire_id(parent),
                         .when_ns = now_ns,
                         .name = name,
@@ -209,12 +216,14 @@ static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *par
     int err = ftx_item_prepare(parent, name, size, &copy);
     if (err)
         return err;
-    err = ftx_log_op(log, item->link, &op);
-    if (err) {
-        free(copy);
-        return err;
+    if (moves) {
+        err = ftx_log_op(log, item->link, &op);
+        if (err) {
+            free(copy);
+            return err;
+        }
+        item->op = item->link->op_next - 1;
     }
-    item->op = item->link->op_next - 1;
     if (there)
         drop_item(log, there);
     ftx_item_unlink(&store->index, item);
@@ -224,7 +233,7 @@ static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *par
     if (parent != from)
         touch(log, parent, now_ns);
     ftx_log_item(log, item);
-    return 0;
+    return moves ? 0 : ftx_outbox_settle_place(log, item, now_ns);
 }
 
 int ftx_outbox_rename(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
@@ -268,9 +277,9 @@ int ftx_outbox_set_attr(struct ftx_store *store, uint64_t id, const uint16_t *mo
     struct ftx_item *item = item_of(store, id);
     if (!item) {
         err = -ENOENT;
-    } else if (!ftx_item_is_root(item) && item->linked) {
+    } else if (!ftx_item_is_root(item) && ftx_outbox_travels(item)) {
         struct ftx_op op = {.kind = FTX_OP_ATTR,
-                            .item = item->id,
+                            .item = ftx_item_wire(item),
                             .mode = mode ? *mode & 0777 : item->mode,
                             .mtime_ns = mtime_ns ? *mtime_ns : item->mtime_ns};
         err = ftx_log_op(&log, item->link, &op);
@@ -319,13 +328,13 @@ int ftx_outbox_set_xattr(struct ftx_store *store, uint64_t id, const struct ftx_
     struct ftx_item *item = item_of(store, id);
     err = check_xattr(item, xattr, how);
     if (!err)
-        err = ftx_log_xattr(&log, item, xattr, item->linked);
+        err = ftx_log_xattr(&log, item, xattr, ftx_outbox_travels(item));
     if (!err) {
         item->ctime_ns = ftx_now_ns();
-        if (item->linked) {
+        if (ftx_outbox_travels(item))
             item->op = item->link->op_next - 1;
+        if (item->linked)
             ftx_log_item(&log, item);
-        }
     }
     ftx_log_commit(&log);
     return err;

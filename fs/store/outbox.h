@@ -73,6 +73,9 @@ int64_t ftx_outbox_settle(struct ftx_store *store, int64_t now_ms);
  * the peer may have newer bytes of them than we: they are then pending as a whole. */
 int ftx_outbox_interrupt(struct ftx_store *store, bool power_cut);
 
+/* At start, after that: what a kill left between staying here and being offered. -ENOMEM. */
+int ftx_outbox_settle_places(struct ftx_store *store);
+
 /* -- private to fs/store, under the lock -- */
 
 struct ftx_log;

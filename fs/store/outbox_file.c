@@ -111,7 +111,7 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
     bool shorter = item && size < item->size;
     if (!item)
         err = -ENOENT;
-    else if (item->linked)
+    else if (ftx_outbox_travels(item))
         err = resize(&log, item, size);
     if (!err) {
         item->size = size;
@@ -120,7 +120,8 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
             ftx_log_flush(&log);
             err = shorten(store, item, size);
         }
-        if (err && item->linked) { /* old bytes would come back where a gap reads as zeros */
+        if (err &&
+            ftx_outbox_travels(item)) { /* old bytes would come back where a gap reads as zeros */
             item->state = FTX_ITEM_FAILED;
             ftx_log_item(&log, item);
         }
@@ -258,7 +259,7 @@ static int interrupt(struct ftx_log *log, struct ftx_item *item, bool power_cut)
 {
     int err = 0;
     if (item->state == FTX_ITEM_WRITING) {
-        struct ftx_op halt = {.kind = FTX_OP_HALT, .item = item->id};
+        struct ftx_op halt = {.kind = FTX_OP_HALT, .item = ftx_item_wire(item)};
         err = ftx_log_op(log, item->link, &halt);
         if (err)
             return err;

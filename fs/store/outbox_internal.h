@@ -23,6 +23,27 @@ void ftx_outbox_stamp(struct ftx_log *log, struct ftx_item *item);
 /* The item will hold what was not sealed: the first write after a close begins a version. */
 void ftx_sending_reopen(struct ftx_log *log, struct ftx_item *item);
 
+/* True for what the peer is told of: an item in its folder that does not stay here. */
+bool ftx_outbox_travels(const struct ftx_item *item);
+
+/* Adds the operation that makes the item at the peer; `when_ns`: its folder's new mtime. -ENOMEM.
+ */
+int ftx_outbox_log_make(struct ftx_log *log, struct ftx_item *item, int64_t when_ns);
+
+/* Would an item of this name in the folder stay here? */
+bool ftx_outbox_stays(const struct ftx_item *parent, const char *name, size_t size);
+
+/*
+ * The item and what is below it becomes LOCAL, or is offered to the peer as new, as its place says
+ * by now; harmless where it is so already, and where a kill left half of it undone.
+ * `when_ns`: when it left. -ENOMEM.
+ */
+int ftx_outbox_settle_place(struct ftx_log *log, struct ftx_item *item, int64_t when_ns);
+
+/* A file that was withdrawn and offered again, whose last sending is gone, gets another one, with
+ * all that it holds; notes nothing. `began`, `closed`: as in struct ftx_sending. */
+void ftx_sending_renew(struct ftx_log *log, struct ftx_item *item, uint64_t began, uint64_t closed);
+
 /* The OPEN segment is finished: it may be sent. */
 void ftx_sending_close_tail(struct ftx_log *log, struct ftx_sending *sending);
 

@@ -34,7 +34,7 @@ struct ftx_sending *ftx_sending_get(struct ftx_item *item)
     struct ftx_sending *sending = calloc(1, sizeof *sending);
     if (!sending)
         return NULL;
-    ftx_stream_init(&sending->stream, item->id, item->op);
+    ftx_stream_init(&sending->stream, ftx_item_wire(item), item->op);
     ftx_list_init(&sending->all);
     ftx_list_init(&sending->due);
     ftx_list_init(&sending->tail);
@@ -148,9 +148,10 @@ static int begin_write(struct ftx_store *store, uint64_t id, uint64_t offset, ui
         err = -ENOSPC;
     else
         err = ftx_outbox_fd(&log, item, out_fd);
-    if (!err && item->linked && !ftx_sending_get(item))
+    if (!err && ftx_outbox_travels(item) && !ftx_sending_get(item))
         err = -ENOMEM;
-    if (!err && item->linked && (offset < item->size || item->state != FTX_ITEM_WRITING)) {
+    if (!err && ftx_outbox_travels(item) &&
+        (offset < item->size || item->state != FTX_ITEM_WRITING)) {
         ftx_sending_close_tail(&log, item->as.sending);
         ftx_sending_reopen(&log, item);
         err = ftx_sending_claim(&log, item->as.sending, offset, end < item->size ? end : item->size,
@@ -279,7 +280,7 @@ static int finish_write(struct ftx_store *store, uint64_t id, const uint8_t *byt
     struct ftx_item *item = ftx_outbox_file_of(store, id);
     if (!item)
         err = -ENOENT;
-    else if (item->linked) /* else nobody sends it */
+    else if (ftx_outbox_travels(item)) /* else nobody sends it */
         err = add_pieces(&log, item, bytes, size, offset, hashes);
     if (!err) {
         if (offset + size > item->size)
@@ -296,7 +297,7 @@ static void abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset,
     struct ftx_log log;
     ftx_log_lock(&log, store);
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    struct ftx_sending *sending = item && item->linked ? item->as.sending : NULL;
+    struct ftx_sending *sending = item && ftx_outbox_travels(item) ? item->as.sending : NULL;
     for (struct ftx_segment *segment = sending ? ftx_segments_at(&sending->pending, offset) : NULL;
          segment && segment->offset < end;
          segment = ftx_segments_at(&sending->pending, segment->offset + segment->length))

@@ -21,11 +21,8 @@ enum {
 struct ftx_item *ftx_outgoing_item(struct ftx_store *store, const struct ftx_link *link,
                                    uint64_t stream)
 {
-    struct ftx_item *item = ftx_item_find(&store->index, stream);
-    return item && item->link == link && item->box == FTX_OUTBOX && item->linked &&
-                   item->kind == FTX_FILE
-               ? item
-               : NULL;
+    struct ftx_item *item = ftx_item_find_wire(&store->index, stream);
+    return item && item->link == link && item->linked && item->kind == FTX_FILE ? item : NULL;
 }
 
 int ftx_outgoing_start(struct ftx_store *store, struct ftx_link *link, uint64_t durable)
@@ -130,11 +127,14 @@ void ftx_outgoing_forget(struct ftx_store *store, struct ftx_sending *sending)
     ftx_log_lock(&log, store);
     struct ftx_item *item = sending->item;
     if (finished(sending)) {
+        uint64_t began = sending->began, closed = sending->closed;
         ftx_list_remove(&sending->all);
         ftx_list_remove(&sending->due);
         ftx_list_remove(&sending->tail);
         ftx_sending_free(sending);
         item->as.sending = NULL;
+        if (item->linked && (item->state == FTX_ITEM_WRITING || item->state == FTX_ITEM_CLOSED))
+            ftx_sending_renew(&log, item, began, closed); /* withdrawn, and offered again */
         ftx_item_reap(&log, item);
     } else { /* written to again meanwhile */
         ftx_sending_due(&log, sending);
@@ -228,7 +228,7 @@ static void fill_source(const struct ftx_item *item, const struct ftx_segment *s
 {
     *out = (struct ftx_source){
         .object = item->object, .mark = segment->tag, .hashed = segment->hashed};
-    out->extent = (struct ftx_extent){.stream = item->id,
+    out->extent = (struct ftx_extent){.stream = ftx_item_wire(item),
                                       .offset = segment->offset,
                                       .length = segment->length,
                                       .size_now = item->size,
@@ -278,7 +278,7 @@ int ftx_outgoing_extent(struct ftx_store *store, struct ftx_sending *sending, si
 void ftx_outgoing_size(struct ftx_store *store, struct ftx_sending *sending, struct ftx_extent *out)
 {
     pthread_mutex_lock(&store->lock);
-    *out = (struct ftx_extent){.stream = sending->item->id,
+    *out = (struct ftx_extent){.stream = sending->stream.id,
                                .version = sending->item->version,
                                .size_now = sending->item->size};
     pthread_mutex_unlock(&store->lock);
@@ -311,7 +311,7 @@ bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uin
     if (may) {
         sending->sealed = true;
         sending->sent = true;
-        out->stream = item->id;
+        out->stream = ftx_item_wire(item);
         out->version = item->version;
         out->size = item->size;
         out->attributes_size = ftx_seal_attr_encode(item->mode, item->mtime_ns, out->attributes);
@@ -346,9 +346,8 @@ void ftx_outgoing_wanted(struct ftx_store *store, struct ftx_sending *sending,
 static bool unchanged(struct ftx_store *store, const struct ftx_source *source)
 {
     pthread_mutex_lock(&store->lock);
-    struct ftx_item *item = ftx_item_find(&store->index, source->extent.stream);
-    struct ftx_sending *sending =
-        item && item->kind == FTX_FILE && item->box == FTX_OUTBOX ? item->as.sending : NULL;
+    struct ftx_item *item = ftx_item_find_wire(&store->index, source->extent.stream);
+    struct ftx_sending *sending = item && item->kind == FTX_FILE ? item->as.sending : NULL;
     struct ftx_segment *segment =
         sending ? ftx_segments_at(&sending->pending, source->extent.offset) : NULL;
     bool same = segment && segment->offset == source->extent.offset &&

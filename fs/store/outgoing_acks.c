@@ -66,7 +66,7 @@ int ftx_outgoing_held(struct ftx_store *store, struct ftx_link *link,
     struct ftx_segment *segment = ftx_segments_at(&sending->pending, extent->offset);
     if (segment && same_as(segment, extent) &&
         ftx_segments_cut(&sending->pending, extent->offset, extent->length) == 0)
-        ftx_log_cut(&log, extent->stream, extent->offset, extent->length);
+        ftx_log_cut(&log, sending->item->id, extent->offset, extent->length);
     ftx_log_commit(&log);
     return 0;
 }
@@ -101,7 +101,7 @@ int ftx_outgoing_durable(struct ftx_store *store, struct ftx_link *link,
         struct ftx_range range = {segment->offset, segment->length};
         if (went_with(segment, send) &&
             ftx_segments_cut(&sending->pending, range.offset, range.length) == 0)
-            ftx_log_cut(&log, extent->stream, range.offset, range.length);
+            ftx_log_cut(&log, sending->item->id, range.offset, range.length);
         segment = ftx_segments_at(&sending->pending, range.offset + range.length);
     }
     ftx_log_commit(&log);
@@ -220,9 +220,8 @@ int ftx_outgoing_refused(struct ftx_store *store, struct ftx_link *link, uint64_
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = ftx_item_find(&store->index, stream);
-    if (item && item->link == link && item->box == FTX_OUTBOX && item->linked &&
-        !ftx_item_is_root(item)) {
+    struct ftx_item *item = ftx_item_find_wire(&store->index, stream);
+    if (item && item->link == link && item->linked && !ftx_item_is_root(item)) {
         if (item->state !=
             FTX_ITEM_REFUSED) /* what it says of the item's content follows from it */
             item->error = reason;

@@ -224,6 +224,8 @@ static void tell_nobody(void *ctx)
 static int start_anew(struct ftx_store *store)
 {
     int err = ftx_outbox_interrupt(store, store->power_cut);
+    if (!err)
+        err = ftx_outbox_settle_places(store);
     if (!err && store->power_cut)
         err = ftx_store_sync(store);
     return err ? err : write_lock(store, store->boot_id);

@@ -149,6 +149,8 @@ static const char *outbox_state(const struct ftx_item *item)
         return "refused";
     case FTX_ITEM_FAILED:
         return "failed";
+    case FTX_ITEM_LOCAL:
+        return "local";
     default:
         return told ? "delivered" : "queued";
     }
@@ -178,7 +180,7 @@ static int state_text(const struct ftx_item *item, char *out, size_t size)
 
 static int progress_text(const struct ftx_item *item, char *out, size_t size)
 {
-    if (place_of(item) != FTX_PLACE_ITEM || item->kind != FTX_FILE)
+    if (place_of(item) != FTX_PLACE_ITEM || item->kind != FTX_FILE || item->state == FTX_ITEM_LOCAL)
         return -ENODATA;
     uint64_t done = item->size;
     if (item->box == FTX_OUTBOX && item->as.sending)

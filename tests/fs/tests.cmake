@@ -26,6 +26,7 @@ if(TARGET ftxfs)
   ftx_mount_test(watch)
   ftx_mount_test(bad_input)
   ftx_mount_test(xattr)
+  ftx_mount_test(local)
   ftx_mount_test(user)
   # These move gigabytes: one at a time.
   ftx_mount_test(transfer RESOURCE_LOCK disk COST 200)

@@ -318,8 +318,10 @@ int main(int argc, char **argv)
     }
     store_template_remove();
     printf("%lu seeds, %u records, %u sessions, %u cuts; %u kills, %u of them inside an operation; "
-           "%u writes, %u interrupted, %u refused at the end, %u complete files compared\n",
+           "%u writes, %u interrupted, %u refused at the end, %u complete files compared; "
+           "%u attributes, %u items offered by a rename, %u withdrawn\n",
            (unsigned long)seeds, network.records, network.sessions, network.cuts, sum.kills,
-           sum.kills_inside, sum.writes, sum.interrupted, sum.refused, sum.complete_seen);
+           sum.kills_inside, sum.writes, sum.interrupted, sum.refused, sum.complete_seen,
+           sum.xattrs, sum.offered, sum.withdrawn);
     return 0;
 }

@@ -56,6 +56,8 @@ static void check_item(struct store_end *e, const struct user_item *item)
               item->id, attr.mtime_ns, item->mtime_ns);
     struct ftx_item *stored = ftx_item_find(&e->store->index, item->id);
     SIM_CHECK(sim, has_xattrs(stored, item), "%s (%lu) has other attributes", item->name, item->id);
+    SIM_CHECK(sim, (stored->state == FTX_ITEM_LOCAL) == user_keeps(e, item), "%s (%lu): state %d",
+              item->name, item->id, stored->state);
     if (item->kind == FTX_SYMLINK)
         SIM_CHECK(sim, strcmp(stored->as.target, item->target) == 0, "%s points to %s", item->name,
                   stored->as.target);
@@ -68,6 +70,8 @@ static void check_item(struct store_end *e, const struct user_item *item)
               "%s (%lu) has other bytes", item->name, item->id);
     free(bytes);
     SIM_CHECK(sim, stored->state != FTX_ITEM_FAILED, "%s (%lu) failed", item->name, item->id);
+    if (stored->state == FTX_ITEM_LOCAL)
+        return; /* nobody is told when it was closed */
     bool open = stored->state == FTX_ITEM_WRITING; /* or closed, and still open elsewhere */
     bool ended = stored->state == FTX_ITEM_INTERRUPTED;
     bool fits = open    ? item->unsealed || item->n_writers > 0
@@ -122,7 +126,8 @@ static void check_arrived(struct store_end *e, const struct ftx_item *item)
     if (item->kind != FTX_FILE || item->state != FTX_ITEM_COMPLETE)
         return;
     uint8_t *bytes = read_object(e, item->object, item->size);
-    SIM_CHECK(sim, was_sealed(sender, item->remote, bytes, item->size),
+    const struct ftx_item *sent = ftx_item_find_wire(&sender->store->index, item->remote);
+    SIM_CHECK(sim, was_sealed(sender, sent ? sent->id : 0, bytes, item->size),
               "%s (%lu, %lu of the sender, %lu bytes, version %u) is complete with bytes that were "
               "never closed",
               item->name, item->id, item->remote, item->size, item->version);
@@ -158,7 +163,8 @@ static void check_same(struct store_end *from, struct store_end *to, const struc
 {
     struct sim *sim = from->end->sim;
     const struct ftx_item *sent = ftx_item_find(&from->store->index, item->id);
-    const struct ftx_item *got = ftx_item_find_remote(&to->store->index, to->link, item->id);
+    const struct ftx_item *got =
+        ftx_item_find_remote(&to->store->index, to->link, ftx_item_wire(sent));
     bool interrupted = item->kind == FTX_FILE && sent->state == FTX_ITEM_INTERRUPTED;
     SIM_CHECK(sim, item->kind != FTX_FILE || interrupted || sent->state == FTX_ITEM_DELIVERED,
               "%s (%lu) is in state %d at the end, at the peer %d", item->name, item->id,
@@ -176,14 +182,16 @@ static void check_same(struct store_end *from, struct store_end *to, const struc
     SIM_CHECK(sim, got && got->linked, "%s (%lu, kind %d, state %d) is not at the peer", item->name,
               item->id, item->kind, sent->state);
     uint64_t parent = ftx_item_is_root(got->parent) ? 0 : got->parent->remote;
-    SIM_CHECK(sim, parent == item->parent && strcmp(got->name, item->name) == 0,
+    uint64_t folder =
+        item->parent ? ftx_item_wire(ftx_item_find(&from->store->index, item->parent)) : 0;
+    SIM_CHECK(sim, parent == folder && strcmp(got->name, item->name) == 0,
               "%s (%lu) is %s in %lu at the peer, not in %lu", item->name, item->id, got->name,
               parent, item->parent);
     SIM_CHECK(sim, has_xattrs(got, item), "%s (%lu) has other attributes at the peer", item->name,
               item->id);
     SIM_CHECK(sim, interrupted || got->mode == item->mode, "%s (%lu): mode %o at the peer, not %o",
               item->name, item->id, got->mode, item->mode);
-    if (item->kind != FTX_FOLDER || !from->refused)
+    if (item->kind != FTX_FOLDER || !(from->refused || from->kept))
         SIM_CHECK(sim, interrupted || got->mtime_ns == item->mtime_ns,
                   "%s (%lu, kind %d): mtime %ld at the peer, not %ld", item->name, item->id,
                   item->kind, got->mtime_ns, item->mtime_ns);
@@ -213,7 +221,10 @@ void check_delivered(struct store_end *e)
     struct sim *sim = e->end->sim;
     struct store_end *to = store_end_of(sim_peer(e->end));
     for (size_t i = 0; i < e->n_items; i++) {
-        if (refused(e, e->items[i]))
+        if (user_keeps(e, e->items[i]))
+            SIM_CHECK(sim, !ftx_item_find_remote(&to->store->index, to->link, e->items[i]->id),
+                      "%s (%lu) is at the peer", e->items[i]->name, e->items[i]->id);
+        else if (refused(e, e->items[i]))
             store_world->counts.refused++;
         else
             check_same(e, to, e->items[i]);

@@ -316,7 +316,8 @@ int __wrap_ftx_engine_refuse(struct ftx_engine *engine, uint64_t stream, enum ft
 {
     struct sim_end *end = ftx_list_of(engine, struct sim_end, engine);
     struct store_end *sender = store_end_of(sim_peer(end));
-    struct user_item *item = user_find(sender, stream);
+    const struct ftx_item *sent = ftx_item_find_wire(&sender->store->index, stream);
+    struct user_item *item = sent ? user_find(sender, sent->id) : NULL;
     if (item)
         item->refused = true;
     sender->refused = true;

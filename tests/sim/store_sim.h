@@ -70,10 +70,12 @@ struct store_end {
     bool owner_acted; /* in its inbox */
     bool waiting;     /* its database thread: for work */
     bool refused;     /* something of its outbox was, ever */
+    bool kept;        /* something of its outbox stayed here, ever: the times of folders differ */
 };
 
 struct store_counts {
-    unsigned kills, kills_inside, interrupted, refused, writes, complete_seen, reopened;
+    unsigned kills, kills_inside, interrupted, refused, writes, complete_seen, reopened, xattrs,
+        offered, withdrawn;
 };
 
 struct store_sim {
@@ -127,6 +129,8 @@ void user_close_all(struct store_end *e, bool again);
 void user_free(struct store_end *e);
 struct user_item *user_find(const struct store_end *e, uint64_t id);
 uint64_t user_folder(const struct store_end *e, uint64_t parent);
+/* Its name, or that of a folder above it, keeps it here. */
+bool user_keeps(const struct store_end *e, const struct user_item *item);
 
 /* store_check.c */
 /* An item in memory has these attributes and no other. */

@@ -3,6 +3,7 @@
  * then somebody reads or cleans up in the inbox. */
 #include "tests/sim/store_sim.h"
 
+#include "fs/store/names.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -63,7 +64,19 @@ static uint64_t some_folder(const struct store_end *e)
 
 static void some_name(const struct store_end *e, char out[16])
 {
-    snprintf(out, 16, "n%u", (unsigned)sim_below(random_of(e), 12));
+    static const char *const kept[] = {".nfs1", "Thumbs.db", ".Trash-0"};
+    if (sim_chance(random_of(e), 10))
+        snprintf(out, 16, "%s", kept[sim_below(random_of(e), 3)]);
+    else
+        snprintf(out, 16, "n%u", (unsigned)sim_below(random_of(e), 12));
+}
+
+bool user_keeps(const struct store_end *e, const struct user_item *item)
+{
+    for (; item; item = user_find(e, item->parent))
+        if (ftx_name_is_local(item->name, strlen(item->name)))
+            return true;
+    return false;
 }
 
 /* Times and modes are what the store answers right after the operation. */
@@ -142,6 +155,7 @@ static struct user_item *added(struct store_end *e, uint64_t id, uint64_t parent
     item->kind = kind;
     item->mode = mode;
     item->linked = true;
+    e->kept |= user_keeps(e, item);
     e->items = sim_grow(e->items, &e->items_capacity, e->n_items + 1, sizeof *e->items);
     e->items[e->n_items++] = item;
     return item;
@@ -359,6 +373,24 @@ static int rename_error(const struct store_end *e, const struct user_item *item,
     return there->kind == FTX_FOLDER && has_children(e, there) ? -ENOTEMPTY : 0;
 }
 
+/* What was kept here is offered now: closed files as they are, whatever a kill did to them. */
+static void offered(struct store_end *e, const struct user_item *top)
+{
+    for (size_t i = 0; i < e->n_items; i++) {
+        struct user_item *item = e->items[i];
+        if (!item->linked || (item != top && !below(e, item->parent, top)) || user_keeps(e, item))
+            continue;
+        item->refused = false;
+        store_world->counts.offered++;
+        if (item->kind != FTX_FILE)
+            continue;
+        item->unsealed = true;
+        item->interrupted = false;
+        if (item->n_writers == 0)
+            sealed(e, item);
+    }
+}
+
 static void rename_some(struct store_end *e)
 {
     struct user_item *item = some(e, 0);
@@ -382,8 +414,13 @@ static void rename_some(struct store_end *e)
         return;
     if (there)
         item_unlinked(e, there);
+    bool kept = user_keeps(e, item);
     item->parent = parent;
     memcpy(item->name, name, sizeof name);
+    e->kept |= user_keeps(e, item);
+    if (kept && !user_keeps(e, item))
+        offered(e, item);
+    store_world->counts.withdrawn += !kept && user_keeps(e, item);
 }
 
 static void set_attr(struct store_end *e)
@@ -419,8 +456,10 @@ static void set_xattr(struct store_end *e)
     int err = ftx_outbox_set_xattr(e->store, item->id, &xattr, FTX_XATTR_ANY);
     int expected = item->kind == FTX_SYMLINK ? -EPERM : !now[0] && !old[0] ? -ENODATA : 0;
     SIM_CHECK(sim_of(e), err == expected, "xattr of %lu: %d, expected %d", item->id, err, expected);
-    if (!err)
-        memcpy(old, now, sizeof now);
+    if (err)
+        return;
+    memcpy(old, now, sizeof now);
+    store_world->counts.xattrs++;
 }
 
 /* -- in the inbox -- */
@@ -644,13 +683,14 @@ void user_killed(struct store_end *e)
             item_free(e, item);
     }
     for (size_t i = 0; i < e->n_items; i++)
-        if (e->items[i]->unsealed && !e->items[i]->interrupted) {
+        if (e->items[i]->unsealed && !e->items[i]->interrupted && !user_keeps(e, e->items[i])) {
             e->items[i]->interrupted = true;
             store_world->counts.interrupted++;
         }
     for (size_t i = 0; i < e->n_items; i++) {
         struct ftx_attr attr;
-        if (ftx_tree_attr(e->store, e->items[i]->id, &attr) == 0 && e->items[i]->interrupted)
+        bool either = e->items[i]->interrupted || user_keeps(e, e->items[i]);
+        if (ftx_tree_attr(e->store, e->items[i]->id, &attr) == 0 && either)
             e->items[i]->mtime_ns = attr.mtime_ns;
     }
 }

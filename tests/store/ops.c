@@ -161,6 +161,21 @@ static void names_follow_the_rules(void **state)
     assert_int_equal(ftx_name_check(".ftx", 4, false), 0);
 }
 
+static void names_that_desktops_leave_stay_here(void **state)
+{
+    (void)state;
+    static const char *const local[] = {".Trash-1000", ".Trash-",         ".DS_Store",
+                                        "Thumbs.db",   "desktop.ini",     ".nfs00000001",
+                                        ".nfs",        ".fuse_hidden0001"};
+    static const char *const ordinary[] = {
+        ".Trash",     "Trash-1000", ".DS_Store2", "DS_Store", "Thumbs.dbx",
+        "desktop.in", "nfs1",       ".fuse",      "x.nfs",    ""};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        assert_true(ftx_name_is_local(local[i], strlen(local[i])));
+    for (size_t i = 0; i < sizeof ordinary / sizeof *ordinary; i++)
+        assert_false(ftx_name_is_local(ordinary[i], strlen(ordinary[i])));
+}
+
 static void targets_stay_inside_or_do_not(void **state)
 {
     (void)state;
@@ -196,6 +211,7 @@ int main(void)
         cmocka_unit_test(attributes_have_names_and_sizes_in_range),
         cmocka_unit_test(seal_attributes_are_ten_bytes),
         cmocka_unit_test(names_follow_the_rules),
+        cmocka_unit_test(names_that_desktops_leave_stay_here),
         cmocka_unit_test(targets_stay_inside_or_do_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,9 @@ ftx_test(store boxes ftx_store ftx_session)
 # Attributes: sets of them, in the database, in the boxes.
 ftx_test(store xattrs ftx_store ftx_session)
 
+# What of an outbox stays here.
+ftx_test(store local ftx_store ftx_session)
+
 ftx_test(store index ftx_store ftx_session)
 
 ftx_test(store news ftx_store ftx_session)

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What of an outbox stays here: names that desktops leave, with all below them. Such an item is
+ * LOCAL: no operation tells of it and nothing of it is sent. A rename can change that. What becomes
+ * LOCAL is dropped at the peer; what was LOCAL is made there as new, under a number of its own, so
+ * that nothing that is still under way for an earlier one can be taken for it.
+ */
+#include "fs/store/outbox.h"
+
+#include "fs/store/names.h"
+#include "fs/store/outbox_internal.h"
+#include "transport/base/log.h"
+#include "transport/wire/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool ftx_outbox_travels(const struct ftx_item *item)
+{
+    return item->linked && item->state != FTX_ITEM_LOCAL;
+}
+
+bool ftx_outbox_stays(const struct ftx_item *parent, const char *name, size_t size)
+{
+    return parent->state == FTX_ITEM_LOCAL || ftx_name_is_local(name, size);
+}
+
+/* The range is due in memory, cell by cell. */
+static int put_whole(struct ftx_sending *sending)
+{
+    struct ftx_item *item = sending->item;
+    for (uint64_t at = 0; at < item->size; at += FTX_EXTENT_MAX) {
+        uint64_t left = item->size - at;
+        struct ftx_segment segment = {.offset = at,
+                                      .length = left < FTX_EXTENT_MAX ? left : FTX_EXTENT_MAX,
+                                      .kind = item->object ? FTX_SEGMENT_DATA : FTX_SEGMENT_HOLE,
+                                      .state = FTX_PENDING_DUE};
+        int err = ftx_segments_put(&sending->pending, &segment);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+void ftx_sending_renew(struct ftx_log *log, struct ftx_item *item, uint64_t began, uint64_t closed)
+{
+    struct ftx_sending *sending = ftx_sending_get(item);
+    if (!sending || put_whole(sending)) {
+        item->state = FTX_ITEM_FAILED; /* no memory: visibly, until the next start */
+        return;
+    }
+    sending->began = began;
+    sending->closed = closed;
+    ftx_sending_due(log, sending);
+}
+
+/* All that a file holds is to be sent, as a version that begins now. One that the loop has not let
+ * go of since it was withdrawn is for the journal's sake only: ftx_sending_renew follows. */
+static int offer_content(struct ftx_log *log, struct ftx_item *item)
+{
+    struct ftx_sending *sending = ftx_sending_get(item);
+    if (!sending)
+        return -ENOMEM;
+    sending->began = sending->closed = ftx_log_promise(log, item->link);
+    ftx_sending_due(log, sending);
+    return ftx_sending_claim(log, sending, 0, item->size, FTX_PENDING_DUE);
+}
+
+static struct ftx_item *child_after(const struct ftx_item *item, uint64_t cookie)
+{
+    return item->kind == FTX_FOLDER ? ftx_folder_after(item, cookie) : NULL;
+}
+
+/* The item is made at the peer as new, then what is below it. */
+static int offer(struct ftx_log *log, struct ftx_item *item)
+{
+    bool file = item->kind == FTX_FILE;
+    bool writers = item->opened && item->opened->n_writers > 0;
+    ftx_item_set_remote(&log->store->index, item, ftx_log_next_item(log));
+    int err = ftx_outbox_log_make(log, item, item->parent->mtime_ns);
+    if (err)
+        return err;
+    item->state = !file ? 0 : writers ? FTX_ITEM_WRITING : FTX_ITEM_CLOSED;
+    ftx_log_item(log, item); /* before its segments: what a kill leaves out is found missing */
+    struct ftx_xattr xattr;
+    for (size_t at = 0; !err && ftx_xattrs_next(item->xattrs, &at, &xattr);)
+        err = ftx_log_xattr_op(log, item, &xattr);
+    if (!err && file)
+        err = offer_content(log, item);
+    for (struct ftx_item *child = child_after(item, 0); child && !err;
+         child = child_after(item, child->cookie))
+        err = ftx_outbox_settle_place(log, child, item->mtime_ns);
+    return err;
+}
+
+/* What is below the item is dropped at the peer, then itself. */
+static int withdraw(struct ftx_log *log, struct ftx_item *item, int64_t when_ns)
+{
+    int err = 0;
+    for (struct ftx_item *child = child_after(item, 0); child && !err;
+         child = child_after(item, child->cookie))
+        if (child->state != FTX_ITEM_LOCAL)
+            err = withdraw(log, child, when_ns);
+    struct ftx_op op = {.kind = FTX_OP_DROP, .item = ftx_item_wire(item), .when_ns = when_ns};
+    if (!err)
+        err = ftx_log_op(log, item->link, &op);
+    if (err)
+        return err;
+    if (item->kind == FTX_FILE && item->as.sending) {
+        item->as.sending->dropped = true;
+        ftx_sending_due(log, item->as.sending);
+        ftx_log_cut(log, item->id, 0, FTX_OFFSET_MAX);
+    }
+    ftx_item_clear_remote(&log->store->index, item);
+    item->state = FTX_ITEM_LOCAL;
+    item->error = 0;
+    ftx_log_item(log, item);
+    return 0;
+}
+
+int ftx_outbox_settle_place(struct ftx_log *log, struct ftx_item *item, int64_t when_ns)
+{
+    bool stays = ftx_outbox_stays(item->parent, item->name, item->name_size);
+    bool local = item->state == FTX_ITEM_LOCAL;
+    if (stays && !local)
+        return withdraw(log, item, when_ns);
+    if (!stays && local)
+        return offer(log, item);
+    int err = 0;
+    for (struct ftx_item *child = child_after(item, 0); child && !err;
+         child = child_after(item, child->cookie))
+        err = ftx_outbox_settle_place(log, child, when_ns);
+    return err;
+}
+
+/* The object of a LOCAL file may hold bytes behind its end, of a write or truncate that a kill
+ * ended: they must not come to light when the file grows. */
+static void trim(struct ftx_store *store, const struct ftx_item *item)
+{
+    for (struct ftx_item *child = child_after(item, 0); child;
+         child = child_after(item, child->cookie))
+        trim(store, child);
+    if (item->state != FTX_ITEM_LOCAL || item->kind != FTX_FILE || !item->object)
+        return;
+    struct stat st;
+    int fd = ftx_object_open(&store->objects, item->object, O_WRONLY);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > item->size &&
+        ftruncate(fd, (off_t)item->size) < 0)
+        ftx_log(FTX_LOG_WARNING, "a file that stays here cannot be cut to its size");
+    close(fd);
+}
+
+int ftx_outbox_settle_places(struct ftx_store *store)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    for (struct ftx_list *l = store->links.next; l != &store->links && !err; l = l->next) {
+        struct ftx_item *folder = ftx_list_of(l, struct ftx_link, node)->folders[FTX_OUTBOX];
+        if (!folder)
+            continue;
+        for (struct ftx_item *child = ftx_folder_after(folder, 0); child && !err;
+             child = ftx_folder_after(folder, child->cookie))
+            err = ftx_outbox_settle_place(&log, child, ftx_now_ns());
+        trim(store, folder);
+    }
+    ftx_log_commit(&log);
+    return err;
+}
