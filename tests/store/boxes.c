@@ -117,6 +117,20 @@ static void an_open_file_that_was_removed_is_used_on(void **state)
     assert_null(ftx_item_find(&t->store->index, id));
 }
 
+static void a_removed_file_stays_removed_while_it_is_open(void **state)
+{
+    struct box_test *t = *state;
+    struct ftx_attr attr;
+    uint64_t id = make_file(t, "gone");
+    assert_int_equal(ftx_outbox_open(t->store, id, true, false), 0);
+    close_file(t, id); /* one of two */
+    assert_int_equal(ftx_outbox_remove(t->store, t->out, "gone", 4, false), 0);
+    (void)ftx_outbox_settle(t->store, INT64_MAX);
+    ftx_store_close(t->store);
+    open_store(t);
+    assert_int_equal(ftx_tree_lookup(t->store, t->out, "gone", 4, &attr), -ENOENT);
+}
+
 static void writes_make_segments_of_cells(void **state)
 {
     struct box_test *t = *state;
@@ -441,6 +455,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_store(an_open_file_that_was_removed_is_used_on),
+        with_store(a_removed_file_stays_removed_while_it_is_open),
         with_store(writes_make_segments_of_cells),
         with_store(says_what_is_wrong),
         with_store(a_kill_takes_nothing_and_numbers_are_not_used_again),
