@@ -16,18 +16,20 @@ static void check(int holds)
         abort();
 }
 
-/* Where a walk from `depth` folders below the root ends; -1: it was above the root on its way. */
+/* Where a walk from `depth` folders below the root ends; -1: it was above the root on its way, or
+ * went up behind a name, which may be a symlink. */
 static int walk(const char *target, size_t size, int depth)
 {
+    bool named = false;
     for (size_t at = 0; at <= size && depth >= 0;) {
         size_t end = at;
         while (end < size && target[end] != '/')
             end++;
         size_t n = end - at;
         if (n == 2 && target[at] == '.' && target[at + 1] == '.')
-            depth--;
+            depth = named ? -1 : depth - 1;
         else if (n > 0 && !(n == 1 && target[at] == '.'))
-            depth++;
+            named = true;
         at = end + 1;
     }
     return depth;

@@ -71,7 +71,7 @@ static void check_item(struct store_end *e, const struct user_item *item)
     free(bytes);
     SIM_CHECK(sim, stored->state != FTX_ITEM_FAILED, "%s (%lu) failed", item->name, item->id);
     if (stored->state == FTX_ITEM_LOCAL)
-        return; /* nobody is told when it was closed */
+        return;                                    /* nobody is told when it was closed */
     bool open = stored->state == FTX_ITEM_WRITING; /* or closed, and still open elsewhere */
     bool ended = stored->state == FTX_ITEM_INTERRUPTED;
     bool fits = open    ? item->unsealed || item->n_writers > 0

@@ -128,7 +128,7 @@ static void a_removed_file_stays_removed_while_it_is_open(void **state)
     (void)ftx_outbox_settle(t->store, INT64_MAX);
     ftx_store_close(t->store);
     open_store(t);
-    assert_int_equal(ftx_tree_lookup(t->store, t->out, "gone", 4, &attr), -ENOENT);
+    assert_int_equal(ftx_tree_lookup(t->store, t->out, "gone", 4, false, &attr), -ENOENT);
 }
 
 static void writes_make_segments_of_cells(void **state)

@@ -396,8 +396,8 @@ static void attributes_survive_kill_and_restart(void **state)
     for (int starts = 0; starts < 2; starts++) {
         struct ftx_attr folder, file;
         open_store(t);
-        assert_int_equal(ftx_tree_lookup(t->store, t->out, "d", 1, &folder), 0);
-        assert_int_equal(ftx_tree_lookup(t->store, folder.id, "g", 1, &file), 0);
+        assert_int_equal(ftx_tree_lookup(t->store, t->out, "d", 1, false, &folder), 0);
+        assert_int_equal(ftx_tree_lookup(t->store, folder.id, "g", 1, false, &file), 0);
         ftx_tree_forget(t->store, folder.id, 1);
         ftx_tree_forget(t->store, file.id, 1);
         void *value;
@@ -423,7 +423,7 @@ static void removed_file_takes_its_attributes_along(void **state)
     uint64_t id = make(t, "f", FTX_FILE);
     bool finished;
     set(t, id, "a", "1", FTX_XATTR_ANY);
-    ftx_tree_ref(t->store, id);
+    ftx_tree_ref(t->store, id, false);
     assert_int_equal(ftx_outbox_remove(t->store, t->out, "f", 1, false), 0);
     uint64_t ops = t->link->op_next;
     assert_value(t, id, "a", "1"); /* somebody has it open */
