@@ -19,7 +19,7 @@ struct ftx_mount_options {
 
 /*
  * Mounts; operations are answered once ftx_mount_run is called (the kernel queues them until then).
- * Takes over the store's `arrived` and `news` events: the functions below. -errno, with a sentence
+ * The store's `arrived` and `news` events are to call the functions below. -errno, with a sentence
  * for people in `message`.
  */
 int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *options, char *message,

@@ -18,7 +18,7 @@ struct ftx_link_row {
     char code[65]; /* empty once burned */
     char label[65];
     uint8_t role;  /* 1 S, 2 R */
-    uint8_t state; /* enum ftx_link_state of fs/store/link.h */
+    uint8_t state; /* enum ftx_link_state of fs/store/links.h */
     uint8_t guesses;
     bool enrolled; /* keys hold */
     uint8_t static_secret[32], static_public[32], peer_public[32], link_secret[32];

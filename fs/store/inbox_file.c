@@ -12,9 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-struct ftx_arriving *ftx_arriving_get(struct ftx_store *store, struct ftx_item *item)
+struct ftx_arriving *ftx_arriving_get(struct ftx_item *item)
 {
-    (void)store;
     if (item->as.arriving)
         return item->as.arriving;
     struct ftx_arriving *arriving = calloc(1, sizeof *arriving);
@@ -51,7 +50,7 @@ static struct ftx_item *begin_version(struct ftx_log *log, struct ftx_item *base
     if (!shadow)
         return NULL;
     shadow->name = strdup(base->name);
-    if (!shadow->name || !ftx_arriving_get(store, shadow)) {
+    if (!shadow->name || !ftx_arriving_get(shadow)) {
         ftx_item_free(&store->index, shadow);
         return NULL;
     }

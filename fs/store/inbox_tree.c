@@ -133,7 +133,7 @@ static enum ftx_refusal judge_make(const struct applying *a, const struct ftx_it
     return judge_place(parent, op, 0);
 }
 
-static int dress(struct ftx_store *store, struct ftx_item *item, const struct ftx_op *op)
+static int dress(struct ftx_item *item, const struct ftx_op *op)
 {
     item->mode = op->mode;
     item->mtime_ns = op->mtime_ns;
@@ -146,7 +146,7 @@ static int dress(struct ftx_store *store, struct ftx_item *item, const struct ft
     }
     if (item->kind == FTX_FILE) {
         item->state = FTX_ITEM_ARRIVING;
-        return ftx_arriving_get(store, item) ? 0 : -ENOMEM;
+        return ftx_arriving_get(item) ? 0 : -ENOMEM;
     }
     return 0;
 }
@@ -304,7 +304,7 @@ static int apply_make(struct applying *a)
         return err;
     struct ftx_item *item =
         ftx_item_new(&store->index, ftx_log_next_item(&a->log), op->what, FTX_INBOX, a->link);
-    err = item ? dress(store, item, op) : -ENOMEM;
+    err = item ? dress(item, op) : -ENOMEM;
     if (!err) {
         show(a, item, parent, name);
         return 0;

@@ -84,16 +84,15 @@ int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
     ftx_list_append(&store->links, &link->node);
     int err = add_folders(store, link);
     if (err) {
-        ftx_link_free(store, link);
+        ftx_link_free(link);
         return err;
     }
     *out_link = link;
     return 0;
 }
 
-void ftx_link_free(struct ftx_store *store, struct ftx_link *link)
+void ftx_link_free(struct ftx_link *link)
 {
-    (void)store;
     for (uint64_t n = link->op_first; n < link->op_next; n++)
         free(link->ops[n & (link->ops_capacity - 1)]);
     free(link->ops);

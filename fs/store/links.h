@@ -131,7 +131,7 @@ struct ftx_link *ftx_link_find_name(const struct ftx_store *store, const char *n
 /* Makes a link in memory from its row, with its folders. */
 int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
                  struct ftx_link **out_link);
-void ftx_link_free(struct ftx_store *store, struct ftx_link *link);
+void ftx_link_free(struct ftx_link *link);
 int ftx_link_push_op(struct ftx_link *link, const uint8_t *bytes, size_t size);
 /* One of op_first .. op_next - 1. */
 struct ftx_stored_op *ftx_link_op(const struct ftx_link *link, uint64_t number);

@@ -64,7 +64,6 @@ static int remember(struct loading *loading, struct ftx_item *item, const struct
 
 static int dress(struct loading *loading, struct ftx_item *item, const struct ftx_item_row *row)
 {
-    struct ftx_store *store = loading->store;
     if (item->kind == FTX_SYMLINK) {
         item->as.target = strndup(row->target, row->target_size);
         return item->as.target ? 0 : -ENOMEM;
@@ -76,7 +75,7 @@ static int dress(struct loading *loading, struct ftx_item *item, const struct ft
                        ftx_sending_get(item)
                    ? 0
                    : -ENOMEM;
-    return item->state == FTX_ITEM_COMPLETE || ftx_arriving_get(store, item) ? 0 : -ENOMEM;
+    return item->state == FTX_ITEM_COMPLETE || ftx_arriving_get(item) ? 0 : -ENOMEM;
 }
 
 static int on_item(void *ctx, const struct ftx_item_row *row)

@@ -10,10 +10,14 @@
 #include <stdint.h>
 
 /*
- * MAKE u8 1, u64 item, u64 parent, u8 what, u16 mode, i64 mtime, i64 when, u8 name_length, name,
- * target MOVE u8 2, u64 item, u64 parent, i64 when, u8 name_length, name ATTR u8 3, u64 item, u16
- * mode, i64 mtime DROP u8 4, u64 item, i64 when HALT u8 5, u64 item XATTR u8 6, u64 item, u8
- * name_length, name, value XATTR_GONE u8 7, u64 item, u8 name_length, name
+ * MAKE        u8 1, u64 item, u64 parent, u8 what, u16 mode, i64 mtime, i64 when,
+ *             u8 name_length, name, target
+ * MOVE        u8 2, u64 item, u64 parent, i64 when, u8 name_length, name
+ * ATTR        u8 3, u64 item, u16 mode, i64 mtime
+ * DROP        u8 4, u64 item, i64 when
+ * HALT        u8 5, u64 item
+ * XATTR       u8 6, u64 item, u8 name_length, name, value
+ * XATTR_GONE  u8 7, u64 item, u8 name_length, name
  */
 enum ftx_op_kind {
     FTX_OP_MAKE = 1,

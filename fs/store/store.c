@@ -198,7 +198,7 @@ static void store_free(struct ftx_store *store)
     ftx_news_close(store);
     for (struct ftx_list *node; !ftx_list_empty(&store->links);) {
         node = store->links.next;
-        ftx_link_free(store, ftx_list_of(node, struct ftx_link, node));
+        ftx_link_free(ftx_list_of(node, struct ftx_link, node));
     }
     for (struct ftx_list *node; (node = ftx_list_pop(&store->trash));)
         free(ftx_list_of(node, struct ftx_trash, node));

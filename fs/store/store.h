@@ -4,8 +4,8 @@
  * then used by FUSE threads and the loop; every function takes the one short lock itself.
  * docs/store.md describes what is on disk.
  *
- *   a change: lock, index, journal entry, unlock, answer;   database thread: journal -> SQLite, at
- * most 100 ms later
+ *   a change: lock, index, journal entry, unlock, answer
+ *   database thread: journal -> SQLite, a round every 20 ms
  */
 #ifndef FTX_STORE_STORE_H
 #define FTX_STORE_STORE_H

@@ -22,8 +22,8 @@ struct ftx_xfer_config {
     enum ftx_links_policy links;
 };
 
-/* Begins: links of the store are dialled and answered. Takes over the store's `wake` and
- * `committed` events (ftx_xfer_wake, any thread). -EADDRINUSE and the like. */
+/* Begins: links of the store are dialled and answered. The store's `wake` and
+ * `committed` events are to call ftx_xfer_wake. -EADDRINUSE and the like. */
 int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xfer_config *config,
                    struct ftx_xfer **out_xfer);
 

@@ -44,11 +44,6 @@ static inline void ftx_list_append(struct ftx_list *head, struct ftx_list *node)
     ftx_list_insert(head, node);
 }
 
-static inline void ftx_list_prepend(struct ftx_list *head, struct ftx_list *node)
-{
-    ftx_list_insert(head->next, node);
-}
-
 /* Takes the node out of its list; harmless if it stands in none. */
 static inline void ftx_list_remove(struct ftx_list *node)
 {

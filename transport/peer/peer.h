@@ -2,8 +2,8 @@
 /*
  * One link on the network: dials and is dialled, pairs, resumes, and runs one session at a time
  * over its connections, for ever. The node holds what all links share: listener, addresses to dial,
- * handshakes that nobody has claimed yet. Loop thread only, but for the two functions of the host
- * that say otherwise.
+ * handshakes that nobody has claimed yet. Loop thread only, but for what says
+ * otherwise.
  *
  *   armed --PAIR--> enrolled --RESUME--> session (engine) --any end--> back-off --> RESUME ...
  */

@@ -5,8 +5,7 @@
  * refused each other do not meet again in step. Nothing is dialled while a handshake is under way,
  * whoever began it.
  *
- *   rest --timer, kick--> round: connect -> attempt (handshake) -> fails: next address .. last:
- * rest
+ *   rest --timer, kick--> round: connect -> attempt (handshake) -> fails: next address .. last: rest
  */
 #include <sodium.h>
 

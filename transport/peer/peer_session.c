@@ -2,9 +2,10 @@
 /*
  * From a proven connection to a running engine, and to its end.
  *
- *   nominate -> [old session ends] -> save (S: a new number; the first time: PAIRED) -> host
- * prepares -> RUNNING any connection ends, GOODBYE, silence -> CLOSING: the connections go, workers
- * give plans back -> engine closed, host->end -> NONE
+ *   nominate -> [old session ends] -> save (S: a new number; the first time: PAIRED)
+ *            -> host prepares -> RUNNING
+ *   any connection ends, GOODBYE, silence -> CLOSING: the connections go, workers give plans back
+ *            -> engine closed, host->end -> NONE
  *
  * One turn of the loop pulls once, however many kicks it saw.
  */

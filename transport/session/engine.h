@@ -5,10 +5,10 @@
  * and calls to the application come out. It lives as long as its connections: the first that ends,
  * ends it.
  *
- *   sending     ftx_engine_pull -> plan -> ftx_plan_build (any thread: reads extents) ->
- * ftx_engine_built -> sealed and written in order by the caller receiving   opened by the caller in
- * order -> ftx_engine_receive -> application writes -> ftx_engine_written, ftx_engine_durable ->
- * ACK goes out
+ *   sending    ftx_engine_pull -> plan -> ftx_plan_build (any thread: reads extents)
+ *              -> ftx_engine_built -> sealed and written in order by the caller
+ *   receiving  opened by the caller in order -> ftx_engine_receive -> application writes
+ *              -> ftx_engine_written, ftx_engine_durable -> ACK goes out
  *
  * Everything but ftx_plan_build runs on one thread, and the application never calls the engine from
  * inside a callback, but for the functions marked (c).

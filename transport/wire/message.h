@@ -10,17 +10,24 @@
 
 /*
  * head of each: u8 type, u24 length of the body
+ *
  * START     u64 session, u64 op_durable
  * JOIN      u64 session
  * HAVE      u64 stream, u32 version, n x { u64 offset, u64 length, u8 kind, hash[16] }
  * HAVE_END
  * OP        u64 number, operation
  * EXTENT    u64 stream, u32 version, u64 offset, u64 size_now, u32 raw_length, u8 encoding,
- * hash[16], data HOLE      u64 stream, u32 version, u64 offset, u64 size_now, u64 length SIZE u64
- * stream, u32 version, u64 size_now SEAL      u64 stream, u32 version, u64 size, attributes ACK u64
- * received, u64 durable MISSING   u64 stream, u32 version, n x { u64 offset, u64 length } REFUSED
- * u64 stream, u8 reason WANT      u64 stream, u64 offset, u64 length PING PONG u64 token GOODBYE u8
- * reason
+ *           hash[16], data
+ * HOLE      u64 stream, u32 version, u64 offset, u64 size_now, u64 length
+ * SIZE      u64 stream, u32 version, u64 size_now
+ * SEAL      u64 stream, u32 version, u64 size, attributes
+ * ACK       u64 received, u64 durable
+ * MISSING   u64 stream, u32 version, n x { u64 offset, u64 length }
+ * REFUSED   u64 stream, u8 reason
+ * WANT      u64 stream, u64 offset, u64 length
+ * PING      u64 token
+ * PONG      u64 token
+ * GOODBYE   u8 reason
  */
 enum ftx_message_type {
     FTX_MSG_START = 1,
