@@ -62,7 +62,7 @@ static int remember(struct loading *loading, struct ftx_item *item, const struct
     return 0;
 }
 
-static int dress(struct loading *loading, struct ftx_item *item, const struct ftx_item_row *row)
+static int dress(struct ftx_item *item, const struct ftx_item_row *row)
 {
     if (item->kind == FTX_SYMLINK) {
         item->as.target = strndup(row->target, row->target_size);
@@ -100,7 +100,7 @@ static int on_item(void *ctx, const struct ftx_item_row *row)
     item->state = row->state;
     item->error = row->error;
     ftx_item_set_remote(&store->index, item, row->remote);
-    int err = dress(loading, item, row);
+    int err = dress(item, row);
     return err ? err : remember(loading, item, row);
 }
 

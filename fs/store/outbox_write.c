@@ -298,13 +298,14 @@ static void abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset,
     ftx_log_lock(&log, store);
     struct ftx_item *item = ftx_outbox_file_of(store, id);
     struct ftx_sending *sending = item && ftx_outbox_travels(item) ? item->as.sending : NULL;
+    if (sending) /* what was answered before stands, and may leave */
+        ftx_sending_close_tail(&log, sending);
     for (struct ftx_segment *segment = sending ? ftx_segments_at(&sending->pending, offset) : NULL;
          segment && segment->offset < end;
          segment = ftx_segments_at(&sending->pending, segment->offset + segment->length))
         if (segment->state == FTX_PENDING_OPEN)
             segment->state = FTX_PENDING_DUE;
     if (sending) {
-        sending->has_open = false;
         sending->scan = 0;
         ftx_sending_due(&log, sending);
     }

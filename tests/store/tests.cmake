@@ -32,3 +32,7 @@ ftx_test(store local ftx_store ftx_session)
 ftx_test(store index ftx_store ftx_session)
 
 ftx_test(store news ftx_store ftx_session)
+
+# What holds through full disks, failed syncs, kills and power cuts.
+ftx_test(store promises ftx_store ftx_session)
+target_link_options(test_promises PRIVATE -Wl,--wrap=ftx_object_write -Wl,--wrap=fdatasync)
