@@ -57,13 +57,13 @@ static int open_inbox(struct ftx_store *store, fuse_ino_t ino, struct fuse_file_
 {
     if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC))
         return -EPERM;
-    bool complete;
-    int err = ftx_inbox_open(store, ino, &complete);
+    bool direct, keep;
+    int err = ftx_inbox_open(store, ino, &direct, &keep);
     if (err)
         return err;
     fi->fh = FTX_HANDLE_READ;
-    fi->keep_cache = complete; /* its bytes never change: an update is another inode */
-    fi->direct_io = !complete; /* the page cache must not keep what is not there yet */
+    fi->direct_io = direct;
+    fi->keep_cache = keep;
     return 0;
 }
 

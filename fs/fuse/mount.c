@@ -18,14 +18,27 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WRITE_MAX = 1 << 20, THREADS_MAX = 10 };
+enum {
+    WRITE_MAX = 1 << 20,
+    THREADS_MAX = 10,
+    /* requests of page faults and readahead that the kernel lets wait here at a time: parked ones
+     * count, and with its own 12 they would hold up every other read through the page cache */
+    BACKGROUND_MAX = 4096,
+};
 
 static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
     (void)userdata;
     conn->max_write = WRITE_MAX;
     conn->max_readahead = WRITE_MAX;
-    conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS);
+    conn->max_background = BACKGROUND_MAX;
+    /* A new size or time never drops cached pages: bytes change under the kernel only in files that
+     * arrive, and dropping waits, not to be interrupted, for pages whose bytes have not come: a
+     * stat or open would hang with somebody else's page fault. ftx_op_open says what may be kept.
+     */
+    conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
+                                   FUSE_CAP_EXPLICIT_INVAL_DATA);
+    conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
     /* it freezes sizes and times in the kernel, for the whole mount */
     conn->want &= ~(unsigned)FUSE_CAP_WRITEBACK_CACHE;
 }

@@ -98,7 +98,13 @@ bool ftx_inbox_want(struct ftx_store *store, struct ftx_link *link, uint64_t *ou
 
 /* -- for programs; any thread -- */
 
-int ftx_inbox_open(struct ftx_store *store, uint64_t id, bool *out_complete);
+/*
+ * *out_direct: not complete, reads go past the page cache, which may not read ahead of what is
+ * here. *out_keep: pages may be kept. A complete file's bytes never change, an update is another
+ * item; of one that arrives they are kept until the first open after it: to drop pages the kernel
+ * waits for those that page faults wait for.
+ */
+int ftx_inbox_open(struct ftx_store *store, uint64_t id, bool *out_direct, bool *out_keep);
 void ftx_inbox_release(struct ftx_store *store, uint64_t id);
 
 /*

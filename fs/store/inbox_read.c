@@ -23,13 +23,16 @@ bool ftx_inbox_want(struct ftx_store *store, struct ftx_link *link, uint64_t *ou
     return node != NULL;
 }
 
-int ftx_inbox_open(struct ftx_store *store, uint64_t id, bool *out_complete)
+int ftx_inbox_open(struct ftx_store *store, uint64_t id, bool *out_direct, bool *out_keep)
 {
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_inbox_file_of(store, id);
     int err = item ? ftx_opened_add(item, false) : -ENOENT;
-    if (!err)
-        *out_complete = item->state == FTX_ITEM_COMPLETE;
+    if (!err) {
+        *out_direct = item->state != FTX_ITEM_COMPLETE;
+        *out_keep = *out_direct || !item->stale;
+        item->stale = *out_direct;
+    }
     pthread_mutex_unlock(&store->lock);
     return err;
 }
@@ -44,14 +47,21 @@ void ftx_inbox_release(struct ftx_store *store, uint64_t id)
     ftx_log_commit(&log);
 }
 
+/* Readers ask again every second; while nobody takes them, a wish stands there once. */
 static void add_want(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t length)
 {
+    struct ftx_list *wants = &item->link->wants;
+    for (struct ftx_list *node = wants->next; node != wants; node = node->next) {
+        const struct ftx_want *there = ftx_list_of(node, struct ftx_want, node);
+        if (there->remote == item->remote && there->offset == offset && there->length == length)
+            return;
+    }
     struct ftx_want *want = item->remote ? malloc(sizeof *want) : NULL;
     if (!want)
         return;
     *want = (struct ftx_want){.remote = item->remote, .offset = offset, .length = length};
     ftx_list_init(&want->node);
-    ftx_list_append(&item->link->wants, &want->node);
+    ftx_list_append(wants, &want->node);
     log->wake = true;
 }
 

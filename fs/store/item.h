@@ -136,7 +136,8 @@ struct ftx_item {
     uint8_t box, kind, state, error;
     bool linked;    /* stands in its parent */
     bool looked_at; /* looked up by a program, and the kernel still knows it: news.h */
-    bool stale; /* outbox: was written past the page cache since it was last opened through it */
+    bool stale;  /* outbox: was written past the page cache since it was last opened through it;
+                    inbox: was opened before it was complete, and not since */
 };
 
 #endif

@@ -518,9 +518,10 @@ static void read_inbox(struct store_end *e)
     size_t n;
     if (!reader->id) {
         struct ftx_item *item = some_arrived(e);
-        bool complete;
-        if (!item || item->kind != FTX_FILE || ftx_inbox_open(e->store, item->id, &complete))
+        bool direct, keep;
+        if (!item || item->kind != FTX_FILE || ftx_inbox_open(e->store, item->id, &direct, &keep))
             return;
+        bool complete = !direct;
         reader->id = item->id;
         reader->size = complete ? item->size : 0;
         reader->bytes = complete ? read_object(e, item->object, item->size) : NULL;
