@@ -173,12 +173,29 @@ __attribute__((format(printf, 2, 0))) static void on_fuse_log(enum fuse_log_leve
     ftx_log(level >= FUSE_LOG_DEBUG ? FTX_LOG_DEBUG : FTX_LOG_INFO, "%s", line);
 }
 
+/* "fsname=SOURCE" for libfuse's comma list, to be freed. mount -a and umount look for what stands
+ * in fstab. */
+static char *name_source(const char *source)
+{
+    char *text = malloc(sizeof "fsname=" + 2 * strlen(source));
+    char *out = text ? stpcpy(text, "fsname=") : NULL;
+    for (; out && *source; *out++ = *source++)
+        if (*source == ',' || *source == '\\')
+            *out++ = '\\';
+    if (out)
+        *out = '\0';
+    return text;
+}
+
 static struct fuse_session *new_session(struct ftx_mount *mount,
                                         const struct ftx_mount_options *options)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-    bool ok = fuse_opt_add_arg(&args, "ftxfs") == 0 &&
-              fuse_opt_add_arg(&args, "-ofsname=ftxfs,subtype=ftxfs,default_permissions") == 0;
+    char *source = name_source(options->source ? options->source : "ftxfs");
+    bool ok = source && fuse_opt_add_arg(&args, "ftxfs") == 0 &&
+              fuse_opt_add_arg(&args, "-osubtype=ftxfs,default_permissions") == 0 &&
+              fuse_opt_add_arg(&args, "-o") == 0 && fuse_opt_add_arg(&args, source) == 0;
+    free(source);
     if (ok && options->debug)
         ok = fuse_opt_add_arg(&args, "-d") == 0;
     if (ok && options->fuse_options && options->fuse_options[0])

@@ -46,7 +46,7 @@ def test_version_is_one_line():
 @pytest.mark.parametrize("arguments", [
     (), ("{mount}", "{mount}"), ("--nonsense", "{mount}"), ("-o", "nonsense=1", "{mount}"), ("--store",),
     ("--listen", "127.0.0.1:99999", "{mount}"), ("--listen", "127.0.0.1:x", "{mount}"), ("--peer", "", "{mount}"),
-    ("-o", "links=some", "{mount}"), ("-o", "read_timeout=soon", "{mount}"),
+    ("somewhere", "{mount}"), ("none", "{mount}", "{mount}"), ("-o", "links=some", "{mount}"), ("-o", "read_timeout=soon", "{mount}"),
 ], ids=" ".join)
 def test_usage_errors_exit_2(scratch, arguments):
     mount = os.path.join(scratch, "mnt")
@@ -82,6 +82,29 @@ class TestBadMountPoint:
         os.mkdir(mount)
         assert_refused(ftxfs("--store", os.path.join(mount, "store"), "--listen", "none", mount), 1, "store")
         assert not is_mounted(mount)
+
+    def test_inside_its_store(self, scratch):
+        store = os.path.join(scratch, "store")
+        mount = os.path.join(store, "mnt")
+        os.makedirs(mount)
+        os.symlink(store, os.path.join(scratch, "link"))
+        for name in (store, os.path.join(scratch, "link"), mount):
+            assert_refused(ftxfs("--store", name, "--listen", "none", mount), 1, "inside", mount)
+            assert not is_mounted(mount)
+            assert os.listdir(store) == ["mnt"] and not os.listdir(mount)
+
+    def test_default_store_inside(self, scratch):
+        os.makedirs(os.path.join(scratch, "data"))
+        os.symlink("data", os.path.join(scratch, "link"))
+        done = ftxfs("--listen", "none", os.path.join(scratch, "data"),
+                     env=dict(os.environ, XDG_DATA_HOME=os.path.join(scratch, "link")))
+        assert_refused(done, 1, "inside")
+        assert not os.listdir(os.path.join(scratch, "data"))
+
+    def test_folder_above_the_store_is_missing(self, scratch):
+        mount, store = os.path.join(scratch, "mnt"), os.path.join(scratch, "no", "store")
+        os.mkdir(mount)
+        assert_refused(ftxfs("--store", store, "--listen", "none", mount), 1, store)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide /dev/fuse")
@@ -167,6 +190,18 @@ def test_killed_mount_is_replaced_at_the_next_start(make_node):
     node.start()
     assert os.listdir(node.outbox()) == [harness.CODE]
     node.stop()
+    assert not is_mounted(node.mount)
+
+
+@pytest.mark.parametrize("name", ["mnt", "./mnt/", "../A/mnt//"])
+def test_killed_mount_is_replaced_whatever_it_is_called(make_node, name):
+    node = make_node().start()
+    node.kill9()
+    done = ftxfs("--store", node.store, "--listen", "none", name, cwd=node.base)
+    assert done.returncode == 0, done.stderr.decode()
+    assert sorted(os.listdir(node.mount)) == ["inbox", "outbox"]
+    run("fusermount3", "-u", node.mount)
+    wait_until(lambda: not daemons_of(node.store), "the daemon to end", 5)
     assert not is_mounted(node.mount)
 
 

@@ -28,6 +28,7 @@ if(TARGET ftxfs)
   ftx_mount_test(xattr)
   ftx_mount_test(local)
   ftx_mount_test(user)
+  ftx_mount_test(mount_helper)
   ftx_mount_test(never_hangs COST 100)
   # These move gigabytes: one at a time.
   ftx_mount_test(transfer RESOURCE_LOCK disk COST 200)

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,13 +38,27 @@ static int fail(const char *message)
     return 1;
 }
 
+static int fail_at(const char *path, const char *message)
+{
+    fprintf(stderr, "ftxfs: %s: %s\n", path, message);
+    return 1;
+}
+
 /* -- the store's place -- */
+
+/* The user's; mount(8) at the start of the machine has no HOME. */
+static const char *home_folder(void)
+{
+    const char *home = getenv("HOME");
+    const struct passwd *user = home && home[0] ? NULL : getpwuid(geteuid());
+    return user ? user->pw_dir : home;
+}
 
 /* $XDG_DATA_HOME/ftxfs or ~/.local/share/ftxfs; makes the folders above it. NULL: there is no home.
  */
 static char *default_store(void)
 {
-    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    const char *data = getenv("XDG_DATA_HOME"), *home = home_folder();
     char *path = NULL;
     int n = data && data[0] == '/' ? asprintf(&path, "%s/ftxfs", data)
             : home && home[0]      ? asprintf(&path, "%s/.local/share/ftxfs", home)
@@ -65,20 +80,22 @@ static bool inside(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
-/* Absolute path of something that need not exist yet below an existing folder. */
+/* Absolute path of something below an existing folder; it need not exist yet, and may be a dead
+ * mount. */
 static char *absolute(const char *path)
 {
     char *real = realpath(path, NULL);
-    if (real || errno != ENOENT)
+    char *copy = real ? NULL : strdup(path);
+    if (!copy)
         return real;
-    char *copy = strdup(path);
-    char *slash = copy ? strrchr(copy, '/') : NULL;
+    for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
+        copy[n - 1] = '\0';
+    char *slash = strrchr(copy, '/');
     char *folder = NULL, *joined = NULL;
     if (slash)
         *slash = '\0';
-    if (copy)
-        folder = realpath(slash ? (*copy ? copy : "/") : ".", NULL);
-    if (folder && asprintf(&joined, "%s/%s", folder, slash ? slash + 1 : path) < 0)
+    folder = realpath(slash ? (*copy ? copy : "/") : ".", NULL);
+    if (folder && asprintf(&joined, "%s/%s", folder, slash ? slash + 1 : copy) < 0)
         joined = NULL;
     free(folder);
     free(copy);
@@ -184,6 +201,7 @@ static int open_mount(struct daemon *d, const struct ftx_options *o, const char 
                       char *message)
 {
     struct ftx_mount_options options = {.path = path,
+                                        .source = o->source,
                                         .fuse_options = o->fuse_options,
                                         .read_timeout_ms = o->read_timeout_s * 1000,
                                         .any_target = o->links == FTX_LINKS_ALL,
@@ -223,15 +241,21 @@ static int start(const struct ftx_options *o)
     signal(SIGPIPE, SIG_IGN);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* no keys in core files */
     char *path = absolute(o->mount_point);
-    char *store = o->store ? absolute(o->store) : default_store();
+    char *wanted = o->store ? strdup(o->store) : default_store();
+    char *store = wanted ? absolute(wanted) : NULL;
     int status;
-    if (!store)
+    if (!wanted)
         status = fail("no folder for the store: name one with --store DIR");
+    else if (!store)
+        status = fail_at(wanted, "the folder above the store is not there; name another --store");
     else if (path && inside(store, path))
-        status = fail("the store lies inside the mount point; name another --store");
+        status = fail_at(store, "the store lies inside the mount point; name another --store");
+    else if (path && inside(path, store))
+        status = fail_at(path, "the mount point lies inside the store; mount somewhere else");
     else
         status = run(o, path ? path : o->mount_point, store);
     free(path);
+    free(wanted);
     free(store);
     return status;
 }

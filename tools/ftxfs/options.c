@@ -94,7 +94,7 @@ enum { N_OPTIONS = sizeof table / sizeof *table };
 
 void ftx_options_help(void)
 {
-    printf("usage: ftxfs [options] MOUNTPOINT\n\n"
+    printf("usage: ftxfs [options] [STORE|none] MOUNTPOINT\n\n"
            "Mounts a folder: what is copied into outbox/CODE streams, encrypted, to the peer that "
            "made\n"
            "inbox/CODE. State is kept; the next mount goes on where this one ended.\n\n");
@@ -111,24 +111,43 @@ void ftx_options_help(void)
     printf("\nEnd with: fusermount3 -u MOUNTPOINT\n");
 }
 
+/* True if the option is in the list (up to NULL), where what ends with '=' stands for any value. */
+static bool is_among(const char *option, const char *const *list)
+{
+    for (; *list; list++) {
+        size_t n = strlen(*list);
+        if ((*list)[n - 1] == '=' ? strncmp(option, *list, n) == 0 : strcmp(option, *list) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What may stand in an fstab line and says nothing to us: it is mount(8)'s or systemd's, or about
+ * times that are not kept, or, as suid and dev, which mount.fuse3 adds on its own, about files that
+ * do not exist here. */
+static bool is_for_others(const char *option)
+{
+    static const char *const others[] = {
+        "defaults", "auto",     "noauto",     "user",        "nouser",   "users",
+        "owner",    "group",    "nofail",     "_netdev",     "comment=", "suid",
+        "dev",      "relatime", "norelatime", "strictatime", "lazytime", "nostrictatime",
+        "silent",   "loud",     "diratime",   "nolazytime",  NULL,
+    };
+    return strncmp(option, "x-", 2) == 0 || is_among(option, others);
+}
+
 /* Adds one of FUSE's own options to those that are passed on. */
 static int pass_on(struct ftx_options *o, const char *option)
 {
     static const char *const known[] = {
         "allow_other", "allow_root", "auto_unmount", "default_permissions",
-        "ro",          "rw",         "nosuid",       "suid",
-        "nodev",       "dev",        "noexec",       "exec",
-        "atime",       "noatime",    "nodiratime",   "sync",
-        "async",       "dirsync",    "fsname=",      "subtype=",
-        "max_read=",   "context=",
+        "ro",          "rw",         "nosuid",       "nodev",
+        "noexec",      "exec",       "atime",        "noatime",
+        "nodiratime",  "sync",       "async",        "dirsync",
+        "fsname=",     "subtype=",   "max_read=",    "context=",
+        NULL,
     };
-    bool fine = false;
-    for (size_t i = 0; i < sizeof known / sizeof *known && !fine; i++) {
-        size_t n = strlen(known[i]);
-        fine = known[i][n - 1] == '=' ? strncmp(option, known[i], n) == 0
-                                      : strcmp(option, known[i]) == 0;
-    }
-    if (!fine)
+    if (!is_among(option, known))
         return bad("-o: '%s' is no option of ftxfs or FUSE", option);
     char *joined = NULL;
     if (asprintf(&joined, "%s%s%s", o->fuse_options ? o->fuse_options : "",
@@ -155,7 +174,7 @@ static int set_one(struct ftx_options *o, char *option)
         o->foreground = true;
         return 0;
     }
-    return pass_on(o, option);
+    return is_for_others(option) ? 0 : pass_on(o, option);
 }
 
 static int set_list(struct ftx_options *o, const char *list)
@@ -198,6 +217,17 @@ static int take_option(struct ftx_options *o, int found, char **argv)
     }
 }
 
+/* What mount(8) calls the device: the store, or a word where there is nothing to say. */
+static int set_source(struct ftx_options *o, const char *source)
+{
+    if (source[0] == '/' && o->store)
+        return bad("'%s' and --store both name a store", source);
+    if (source[0] != '/' && strcmp(source, "none") != 0 && strcmp(source, "ftxfs") != 0)
+        return bad("'%s': what is mounted is a store, as an absolute path, or none", source);
+    o->source = source;
+    return source[0] == '/' ? set_store(o, source) : 0;
+}
+
 int ftx_options_parse(int argc, char **argv, struct ftx_options *out)
 {
     struct option options[N_OPTIONS + 4] = {
@@ -217,10 +247,10 @@ int ftx_options_parse(int argc, char **argv, struct ftx_options *out)
         return err;
     if (optind == argc)
         return bad("no mount point given");
-    if (optind + 1 < argc)
-        return bad("'%s': one mount point is enough", argv[optind + 1]);
-    out->mount_point = argv[optind];
-    return 0;
+    if (optind + 2 < argc)
+        return bad("'%s': one mount point is enough", argv[optind + 2]);
+    out->mount_point = argv[argc - 1];
+    return optind + 1 < argc ? set_source(out, argv[optind]) : 0;
 }
 
 void ftx_options_free(struct ftx_options *options)

@@ -12,7 +12,8 @@ enum { FTX_DIAL_MAX = 16 };
 
 struct ftx_options {
     const char *mount_point;
-    char *store; /* owned; NULL: the default */
+    const char *source; /* what the mount table shall show; NULL: nothing was said */
+    char *store;        /* owned; NULL: the default */
     bool listen_none;
     struct ftx_address listen;
     struct ftx_address dial[FTX_DIAL_MAX];
