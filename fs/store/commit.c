@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,6 +23,7 @@ enum {
     GATHER_MS = 20,  /* from one round to the next: changes of that time share a commit */
     RETRY_MS = 1000, /* after a failed commit */
     TRASH_AT_ONCE = 256,
+    REST_MS = 2000, /* without work: memory that only work needs goes back */
 };
 
 /* What one round commits. */
@@ -230,14 +232,38 @@ static bool run_round(struct ftx_store *store, struct round *round)
     return true;
 }
 
+/* Gives back what was only needed for work: the database's cache, and pages of the heap that the
+ * items and operations of a large transfer left empty. */
+static void rest(struct ftx_store *store)
+{
+    pthread_mutex_unlock(&store->lock);
+    ftx_database_rest(store->db);
+    malloc_trim(0);
+    pthread_mutex_lock(&store->lock);
+}
+
+/* Under the lock, which is given away meanwhile. */
+static void wait_for_work(struct ftx_store *store)
+{
+    struct timespec until = after_ms(REST_MS);
+    bool rested = false;
+    while (idle(store) && !store->stopping) {
+        if (rested) {
+            pthread_cond_wait(&store->work, &store->lock);
+        } else if (pthread_cond_timedwait(&store->work, &store->lock, &until) == ETIMEDOUT) {
+            rest(store);
+            rested = true;
+        }
+    }
+}
+
 static void *run(void *arg)
 {
     struct ftx_store *store = arg;
     struct timespec next = after_ms(0);
     for (;;) {
         pthread_mutex_lock(&store->lock);
-        while (idle(store) && !store->stopping)
-            pthread_cond_wait(&store->work, &store->lock);
+        wait_for_work(store);
         bool last = idle(store) || (store->stopping && store->failed);
         struct round round = {0};
         if (!last) {

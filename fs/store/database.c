@@ -364,6 +364,13 @@ void ftx_database_close(struct ftx_database *db)
     free(db);
 }
 
+void ftx_database_rest(struct ftx_database *db)
+{
+    (void)sqlite3_db_release_memory(db->sqlite);
+    free(db->batch.bytes);
+    db->batch = (struct ftx_batch){0};
+}
+
 uint64_t ftx_database_next_item(const struct ftx_database *db)
 {
     return db->next_item;

@@ -79,4 +79,7 @@ int ftx_database_drop_link(struct ftx_database *db, uint64_t id);
 
 void ftx_database_close(struct ftx_database *db);
 
+/* Between commits: frees the page cache and buffers, which grow again with the next work. */
+void ftx_database_rest(struct ftx_database *db);
+
 #endif

@@ -332,6 +332,16 @@ int ftx_item_link(struct ftx_index *index, struct ftx_item *item, struct ftx_ite
     return err;
 }
 
+int ftx_item_link_named(struct ftx_index *index, struct ftx_item *item, struct ftx_item *parent)
+{
+    if (folder_reserve(parent->as.folder))
+        return -ENOMEM;
+    char *name = item->name;
+    item->name = NULL; /* what place would free */
+    ftx_item_place(index, item, parent, name, item->name_size);
+    return 0;
+}
+
 void ftx_item_unlink(struct ftx_index *index, struct ftx_item *item)
 {
     assert(item->linked);

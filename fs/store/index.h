@@ -38,6 +38,8 @@ struct ftx_item *ftx_item_lookup(const struct ftx_index *index, const struct ftx
 /* Puts an unlinked item into a folder, under a name that is free there. -ENOMEM: unchanged. */
 int ftx_item_link(struct ftx_index *index, struct ftx_item *item, struct ftx_item *parent,
                   const char *name, size_t size);
+/* The same under the name that it has already. */
+int ftx_item_link_named(struct ftx_index *index, struct ftx_item *item, struct ftx_item *parent);
 /* The two halves of that, where nothing may fail between: prepare has all the memory (*out_name,
  * free() it if not used), place cannot fail and takes the name. */
 int ftx_item_prepare(struct ftx_item *parent, const char *name, size_t size, char **out_name);

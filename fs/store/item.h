@@ -134,10 +134,13 @@ struct ftx_item {
     uint16_t mode; /* nine permission bits */
     uint8_t name_size;
     uint8_t box, kind, state, error;
-    bool linked;    /* stands in its parent */
-    bool looked_at; /* looked up by a program, and the kernel still knows it: news.h */
-    bool stale;  /* outbox: was written past the page cache since it was last opened through it;
-                    inbox: was opened before it was complete, and not since */
+    bool linked : 1;    /* stands in its parent */
+    bool looked_at : 1; /* looked up by a program, and the kernel still knows it: news.h */
+    bool stale : 1; /* outbox: was written past the page cache since it was last opened through it;
+                       inbox: was opened before it was complete, and not since */
 };
+
+/* There may be a million: docs/performance.md has what each of them costs in all. */
+_Static_assert(sizeof(struct ftx_item) <= 168, "an item and its name no longer fit in 300 bytes");
 
 #endif

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OPS_MIN = 64 }; /* places of an empty queue of operations */
+
 struct ftx_link *ftx_link_find(const struct ftx_store *store, uint64_t id)
 {
     for (struct ftx_list *node = store->links.next; node != &store->links; node = node->next) {
@@ -105,7 +107,7 @@ void ftx_link_free(struct ftx_link *link)
 int ftx_link_push_op(struct ftx_link *link, const uint8_t *bytes, size_t size)
 {
     if (link->op_next - link->op_first == link->ops_capacity) {
-        size_t capacity = link->ops_capacity ? 2 * link->ops_capacity : 64;
+        size_t capacity = link->ops_capacity ? 2 * link->ops_capacity : OPS_MIN;
         struct ftx_stored_op **grown = calloc(capacity, sizeof(struct ftx_stored_op *));
         if (!grown)
             return -ENOMEM;
@@ -133,6 +135,12 @@ void ftx_link_drop_ops(struct ftx_link *link, uint64_t upto)
 {
     for (; link->op_first <= upto && link->op_first < link->op_next; link->op_first++)
         free(link->ops[link->op_first & (link->ops_capacity - 1)]);
+    if (link->op_first == link->op_next &&
+        link->ops_capacity > OPS_MIN) { /* it was as large as the longest queue */
+        free(link->ops);
+        link->ops = NULL;
+        link->ops_capacity = 0;
+    }
 }
 
 /* Takes a link out of the mount. Its memory stays until the store is closed: orphans may still

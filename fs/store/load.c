@@ -17,8 +17,6 @@
 struct placed {
     struct ftx_item *item;
     uint64_t parent, base;
-    char *name;
-    uint8_t name_size;
 };
 
 struct loading {
@@ -51,19 +49,17 @@ static int remember(struct loading *loading, struct ftx_item *item, const struct
         loading->placed = grown;
         loading->capacity = capacity;
     }
-    char *name = strndup(row->name, row->name_size);
-    if (!name)
-        return -ENOMEM;
-    loading->placed[loading->n++] = (struct placed){.item = item,
-                                                    .parent = row->parent,
-                                                    .base = row->base,
-                                                    .name = name,
-                                                    .name_size = (uint8_t)row->name_size};
+    loading->placed[loading->n++] =
+        (struct placed){.item = item, .parent = row->parent, .base = row->base};
     return 0;
 }
 
 static int dress(struct ftx_item *item, const struct ftx_item_row *row)
 {
+    item->name = row->name_size ? strndup(row->name, row->name_size) : strdup("");
+    item->name_size = (uint8_t)row->name_size;
+    if (!item->name)
+        return -ENOMEM;
     if (item->kind == FTX_SYMLINK) {
         item->as.target = strndup(row->target, row->target_size);
         return item->as.target ? 0 : -ENOMEM;
@@ -86,7 +82,8 @@ static int on_item(void *ctx, const struct ftx_item_row *row)
     if (!link)
         return 0; /* its link was removed */
     if (row->kind < FTX_FILE || row->kind > FTX_SYMLINK || row->box > FTX_INBOX ||
-        row->name_size > 255 || ftx_item_find(&store->index, row->id))
+        row->name_size > 255 || (row->name_size && memchr(row->name, '\0', row->name_size)) ||
+        ftx_item_find(&store->index, row->id))
         return FTX_ECORRUPT;
     struct ftx_item *item = ftx_item_new(&store->index, row->id, row->kind, row->box, link);
     if (!item)
@@ -132,9 +129,9 @@ static int place(struct loading *loading, struct placed *placed)
                                              : item->link->folders[item->box];
     if (!parent || parent->kind != FTX_FOLDER || parent->link != item->link ||
         parent->box != item->box ||
-        ftx_item_lookup(&store->index, parent, placed->name, placed->name_size))
+        ftx_item_lookup(&store->index, parent, item->name, item->name_size))
         return FTX_ECORRUPT;
-    return ftx_item_link(&store->index, item, parent, placed->name, placed->name_size);
+    return ftx_item_link_named(&store->index, item, parent);
 }
 
 static int place_all(struct loading *loading)
@@ -228,8 +225,6 @@ int ftx_store_load(struct ftx_store *store)
         err = place_all(&loading);
     if (!err)
         err = ftx_database_load(store->db, &second, &loading);
-    for (size_t i = 0; i < loading.n; i++)
-        free(loading.placed[i].name);
     free(loading.placed);
     return err;
 }
