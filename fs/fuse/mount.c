@@ -20,7 +20,8 @@
 
 enum {
     WRITE_MAX = 1 << 20,
-    THREADS_MAX = 10,
+    THREADS_KEPT = 10, /* making one costs more than keeping it */
+    THREADS_MAX = 64,  /* those that wait for the disk (fsync) leave some for others */
     /* requests of page faults and readahead that the kernel lets wait here at a time: parked ones
      * count, and with its own 12 they would hold up every other read through the page cache */
     BACKGROUND_MAX = 4096,
@@ -256,8 +257,7 @@ void ftx_mount_run(struct ftx_mount *mount)
     struct fuse_loop_config *config = fuse_loop_cfg_create();
     if (config) {
         fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
-        fuse_loop_cfg_set_idle_threads(config,
-                                       THREADS_MAX); /* making one costs more than keeping it */
+        fuse_loop_cfg_set_idle_threads(config, THREADS_KEPT);
     }
     fuse_session_loop_mt(mount->session, config);
     if (config)

@@ -3,19 +3,21 @@
 import contextlib
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 import trees
-from harness import CODE, MIB, SLOW, is_mounted, process_state, run, wait_until
+from harness import CODE, MIB, SANITIZED, SLOW, is_mounted, process_state, run, wait_until
 
 PATIENCE_S = 40          # far below the readers' own timeout: what ends because a reader gave up comes too late
 READ_TIMEOUT_S = 600
 MISSING = 32 * MIB
-PREAD = {"x86_64": 17, "aarch64": 67}[platform.machine()]
+PREAD, FSYNC = {"x86_64": (17, 74), "aarch64": (67, 82)}[platform.machine()]
 
 # Reads 4096 bytes at each offset, all at once: by pread in threads, or by page faults in processes. Says what each got.
 READERS = """
@@ -54,6 +56,15 @@ def children(pid):
         return [int(word) for word in file.read().split()]
 
 
+def in_syscall(pid, number):
+    """How many threads of the process are in this system call."""
+    found = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/task/{task}/syscall", encoding="ascii") as file:
+            found += file.read().split()[0] == str(number)
+    return found
+
+
 class Readers:
     """Many readers of one file, in one session of processes that is killed with the test."""
 
@@ -65,11 +76,7 @@ class Readers:
         wait_until(lambda: waits() == len(offsets), "all readers to wait")
 
     def in_pread(self):
-        found = 0
-        for task in os.listdir(f"/proc/{self.process.pid}/task"):
-            with open(f"/proc/{self.process.pid}/task/{task}/syscall", encoding="ascii") as file:
-                found += file.read().split()[0] == str(PREAD)
-        return found
+        return in_syscall(self.process.pid, PREAD)
 
     def in_fault(self):
         return [process_state(pid) for pid in children(self.process.pid)].count("D")  # killable, as any wait for a page
@@ -242,3 +249,61 @@ def test_sigterm_ends_it_in_time_after_a_lazy_unmount(half_sent, readers):
     run("fusermount3", "-u", "-z", pair.b.mount, timeout=PATIENCE_S)
     pair.b.terminate()
     assert len(waiting.end()) == 30
+
+
+HOLD_SYNCS = """
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static void wait_while_held(void)
+{
+    while (access(getenv("FTX_TEST_HOLD"), F_OK) == 0)
+        usleep(10000);
+}
+int fdatasync(int fd) { wait_while_held(); return (int)syscall(SYS_fdatasync, fd); }
+int fsync(int fd) { wait_while_held(); return (int)syscall(SYS_fsync, fd); }
+int syncfs(int fd) { wait_while_held(); return (int)syscall(SYS_syncfs, fd); }
+"""
+
+
+@pytest.mark.skipif(SANITIZED or not shutil.which("cc"), reason="needs a compiler, and to be loaded first")
+def test_programs_that_wait_for_a_slow_disk_hold_nothing_up(make_node, scratch, monkeypatch):
+    """More of them call fsync than there were threads; the disk does not end one sync until it is told to."""
+    source, library, hold = (os.path.join(scratch, name) for name in ("hold.c", "hold.so", "hold"))
+    with open(source, "w", encoding="ascii") as file:
+        file.write(HOLD_SYNCS)
+    run("cc", "-shared", "-fPIC", "-o", library, source)
+    monkeypatch.setenv("LD_PRELOAD", library)
+    monkeypatch.setenv("FTX_TEST_HOLD", hold)
+    node = make_node(debug=False, listen=False).start()
+    monkeypatch.delenv("LD_PRELOAD")
+    os.mkdir(node.outbox(CODE))
+    run("cp", source, node.outbox(CODE, "aside"))
+    handles = [os.open(node.outbox(CODE, str(index)), os.O_WRONLY | os.O_CREAT) for index in range(30)]
+    with open(hold, "w", encoding="ascii"):
+        pass
+    failed = []
+
+    def write_and_sync(handle):
+        try:
+            os.write(handle, b"x" * 10000)
+            os.fsync(handle)
+        except OSError as error:
+            failed.append(error)
+    waiting = [threading.Thread(target=write_and_sync, args=[handle]) for handle in handles]
+    try:
+        for thread in waiting:
+            thread.start()
+        wait_until(lambda: in_syscall(os.getpid(), FSYNC) == len(handles), "all to wait for the disk")
+        for command in (["df"], ["ls", "-lR"], ["find"], ["du"], ["stat", "-f"]):
+            run(*command, node.mount, timeout=PATIENCE_S)
+        run("cp", node.outbox(CODE, "aside"), node.outbox(CODE, "copy"), timeout=PATIENCE_S)
+        assert in_syscall(os.getpid(), FSYNC) == len(handles)
+    finally:
+        os.unlink(hold)
+        for thread in waiting:
+            thread.join(PATIENCE_S)
+    assert not failed
+    for handle in handles:
+        os.close(handle)
