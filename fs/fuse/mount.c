@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -91,6 +92,15 @@ static bool is_ours(const char *path)
             ours = strcmp(entry->mnt_type, "fuse.ftxfs") == 0; /* the last one lies on top */
     endmntent(table);
     return ours;
+}
+
+/* The device number of what is mounted at `path`; asks no daemon. 0: unknown. */
+static dev_t device_at(const char *path)
+{
+    struct statx st;
+    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) < 0)
+        return 0;
+    return makedev(st.stx_dev_major, st.stx_dev_minor);
 }
 
 static int detach(const char *path)
@@ -242,6 +252,7 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
             snprintf(message, room, "%s: cannot be mounted; see man fusermount3", options->path);
         } else {
             mount->mounted = true;
+            mount->device = device_at(options->path);
         }
     }
     if (err && mount) {
@@ -277,10 +288,31 @@ void ftx_mount_news(void *ctx)
         ftx_notify_wake(mount->notify);
 }
 
+/* After fusermount3 -u -z another ftxfs may have mounted at the same place: libfuse, which knows
+ * only the path, would unmount that one. */
+static bool is_covered(const struct ftx_mount *mount)
+{
+    return is_ours(mount->path) && device_at(mount->path) != mount->device;
+}
+
+/* Ends the connection and leaves in its place a pipe that nobody reads: libfuse takes a descriptor
+ * in error for one that was unmounted, and frees what it has without touching the path. */
+static void let_go(struct fuse_session *session)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return;
+    close(ends[0]);
+    (void)dup2(ends[1], fuse_session_fd(session));
+    close(ends[1]);
+}
+
 void ftx_mount_close(struct ftx_mount *mount)
 {
     ftx_notify_stop(mount->notify);
     ftx_park_free(mount->park);
+    if (mount->mounted && is_covered(mount))
+        let_go(mount->session);
     if (mount->mounted)
         fuse_session_unmount(mount->session); /* ends a system call that the notifier is in */
     ftx_notify_free(mount->notify);

@@ -39,6 +39,7 @@ struct ftx_mount {
     bool any_target;
     bool handlers; /* signal handlers are set */
     bool mounted;
+    dev_t device; /* of the mount, once it is mounted */
     uid_t uid;
     gid_t gid;
     struct timespec started;

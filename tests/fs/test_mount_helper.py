@@ -53,7 +53,7 @@ class Machine:
 
     def daemon(self):
         with open(os.path.join(self.store, ".ftx/lock"), encoding="ascii") as file:
-            return int(file.read())
+            return int(file.readline())
 
     def kill(self):
         pid = self.daemon()

@@ -307,3 +307,22 @@ def test_programs_that_wait_for_a_slow_disk_hold_nothing_up(make_node, scratch, 
     assert not failed
     for handle in handles:
         os.close(handle)
+
+
+def test_the_end_of_a_lazily_unmounted_one_leaves_the_next_mount_alone(make_node):
+    old = make_node("A", debug=False).start()
+    held = os.open(old.mount, os.O_RDONLY | os.O_DIRECTORY)
+    run("fusermount3", "-u", "-z", old.mount)
+    new = make_node("B", debug=False)
+    new.mount, unused = old.mount, new.mount
+    new.start()
+    os.mkdir(new.outbox(CODE))
+    old.process.send_signal(signal.SIGTERM)
+    assert old.process.wait(10 * SLOW) == 0
+    old.process = None
+    assert os.listdir(new.outbox()) == [CODE]
+    with pytest.raises(OSError):
+        os.listdir(held)
+    os.close(held)
+    new.stop()
+    os.rmdir(unused)
