@@ -114,7 +114,10 @@ struct ftx_item {
     uint64_t object; /* 0: no bytes yet */
     uint64_t cookie; /* in its folder */
     int64_t mtime_ns, ctime_ns;
-    uint64_t op; /* outbox: the operation that told of it last */
+    union {
+        uint64_t op;             /* outbox: the operation that told of it last */
+        struct ftx_item *shadow; /* inbox: what will replace this file once it is complete */
+    };
     struct ftx_item *
         parent; /* NULL: a box, or orphaned (removed, but still known to the kernel), or a shadow */
     struct ftx_item *next_id, *next_name, *next_remote; /* hash chains */
@@ -122,7 +125,6 @@ struct ftx_item {
     char *name;                                         /* NUL-ended, name_size bytes */
     struct ftx_opened *opened;                          /* NULL: nobody has it open */
     struct ftx_xattrs *xattrs;                          /* NULL: it has none */
-    struct ftx_item *shadow; /* inbox: what will replace this file once it is complete */
     union {
         struct ftx_folder *folder;
         char *target; /* NUL-ended */

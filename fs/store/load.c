@@ -166,7 +166,7 @@ static int on_segment(void *ctx, uint64_t id, const struct ftx_segment *segment)
 static void mark_item(const struct ftx_store *store, uint64_t number, const struct ftx_op *op)
 {
     struct ftx_item *item = ftx_item_find_wire(&store->index, op->item);
-    if (!item)
+    if (!item || item->box != FTX_OUTBOX)
         return;
     item->op = number;
     if (op->kind == FTX_OP_MAKE && item->kind == FTX_FILE && item->as.sending)
