@@ -153,8 +153,13 @@ static bool is_settled_folder(struct ftx_store *store, fuse_ino_t ino)
 void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct ftx_attr attr;
+    size_t size = strlen(name);
     if (ftx_repeat_lookup(req, parent, name))
         return;
+    if (size > FTX_NAME_MAX) {
+        fuse_reply_err(req, ENAMETOOLONG);
+        return;
+    }
     if (parent == FTX_ID_ROOT) {
         lookup_in_root(req, name);
         return;
@@ -167,9 +172,7 @@ void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         return;
     }
     struct ftx_store *store = ftx_mount_of(req)->store;
-    size_t size = strlen(name);
-    int err = size > FTX_NAME_MAX ? -ENAMETOOLONG
-                                  : ftx_tree_lookup(store, parent, name, size, true, &attr);
+    int err = ftx_tree_lookup(store, parent, name, size, true, &attr);
     if (err == -ENOENT && is_settled_folder(store, parent))
         fuse_reply_entry(req, &(struct fuse_entry_param){.entry_timeout = OUTBOX_TIMEOUT_S});
     else if (err)

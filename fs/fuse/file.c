@@ -35,21 +35,30 @@ static void open_status(fuse_req_t req, struct fuse_file_info *fi)
     }
 }
 
-void ftx_set_caching(struct ftx_store *store, fuse_ino_t ino, struct fuse_file_info *fi)
+void ftx_handle_opened(struct ftx_store *store, fuse_ino_t ino, bool writer,
+                       struct fuse_file_info *fi)
 {
     bool direct, keep;
-    ftx_outbox_caching(store, ino, (fi->flags & O_ACCMODE) == O_WRONLY, &direct, &keep);
+    ftx_outbox_caching(store, ino, writer, (fi->flags & O_ACCMODE) == O_WRONLY, &direct, &keep);
+    fi->fh = (writer ? FTX_HANDLE_WRITE : FTX_HANDLE_READ) | (direct ? FTX_HANDLE_DIRECT : 0);
     fi->direct_io = direct;
     fi->keep_cache = keep;
+}
+
+void ftx_handle_closed(struct ftx_store *store, fuse_ino_t ino, const struct fuse_file_info *fi)
+{
+    bool writer = (fi->fh & FTX_HANDLE_WRITE) != 0;
+    if (fi->fh & FTX_HANDLE_DIRECT)
+        ftx_outbox_direct_left(store, ino, writer);
+    ftx_outbox_release(store, ino, writer);
 }
 
 static int open_outbox(struct ftx_store *store, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     bool writer = (fi->flags & O_ACCMODE) != O_RDONLY;
     int err = ftx_outbox_open(store, ino, writer, writer && (fi->flags & O_TRUNC));
-    fi->fh = writer ? FTX_HANDLE_WRITE : FTX_HANDLE_READ;
     if (!err)
-        ftx_set_caching(store, ino, fi);
+        ftx_handle_opened(store, ino, writer, fi);
     return err;
 }
 
@@ -74,7 +83,7 @@ void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (ftx_repeat_open(req, ino, fi))
         return;
     if (ino == FTX_ID_STATUS) {
-        if ((fi->flags & O_ACCMODE) == O_RDONLY)
+        if ((fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & O_TRUNC))
             open_status(req, fi);
         else
             fuse_reply_err(req, EPERM);
@@ -89,7 +98,7 @@ void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     if (fuse_reply_open(req, fi) == -ENOENT) {
         if (attr.box == FTX_OUTBOX)
-            ftx_outbox_release(store, ino, fi->fh == FTX_HANDLE_WRITE);
+            ftx_handle_closed(store, ino, fi);
         else
             ftx_inbox_release(store, ino);
     }
@@ -188,7 +197,7 @@ void ftx_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size
 
 void ftx_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    if (ino != FTX_ID_STATUS && fi->fh == FTX_HANDLE_WRITE)
+    if (ino != FTX_ID_STATUS && (fi->fh & FTX_HANDLE_WRITE))
         ftx_reply_err(req, ftx_outbox_flush(ftx_mount_of(req)->store, ino));
     else
         fuse_reply_err(req, 0);
@@ -204,7 +213,7 @@ void ftx_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         free(text);
     } else if (fi->fh != FTX_HANDLE_REPEAT && ftx_tree_attr(store, ino, &attr) == 0) {
         if (attr.box == FTX_OUTBOX)
-            ftx_outbox_release(store, ino, fi->fh == FTX_HANDLE_WRITE);
+            ftx_handle_closed(store, ino, fi);
         else
             ftx_inbox_release(store, ino);
     }
@@ -221,6 +230,40 @@ void ftx_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file
         ftx_reply_err(req, ftx_outbox_fsync(store, ino));
     else
         fuse_reply_err(req, 0); /* what came is durable before it is complete */
+}
+
+void ftx_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+                      struct fuse_file_info *fi)
+{
+    (void)fi; /* the kernel asks for handles that write only */
+    struct ftx_store *store = ftx_mount_of(req)->store;
+    int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+    bool clear = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
+    bool reserve = !(mode & FALLOC_FL_PUNCH_HOLE);
+    int err = mode & ~known ? -EOPNOTSUPP : 0;
+    if (!err && clear)
+        err = ftx_outbox_punch(store, ino, (uint64_t)offset, (uint64_t)length);
+    if (!err && reserve)
+        err = ftx_outbox_allocate(store, ino, (uint64_t)offset, (uint64_t)length,
+                                  (mode & FALLOC_FL_KEEP_SIZE) != 0);
+    ftx_reply_err(req, err);
+}
+
+void ftx_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+                  struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct ftx_store *store = ftx_mount_of(req)->store;
+    struct ftx_attr attr;
+    uint64_t found;
+    int err = offset < 0 ? -ENXIO : ftx_tree_attr(store, ino, &attr);
+    if (!err)
+        err = attr.box == FTX_OUTBOX ? ftx_outbox_seek(store, ino, (uint64_t)offset, whence, &found)
+                                     : ftx_inbox_seek(store, ino, (uint64_t)offset, whence, &found);
+    if (err)
+        ftx_reply_err(req, err);
+    else
+        fuse_reply_lseek(req, (off_t)found);
 }
 
 void ftx_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

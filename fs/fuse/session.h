@@ -24,8 +24,13 @@ enum {
     FTX_ID_GONE_FOLDER = 7,
 };
 
-/* fi->fh of files that stand in a store. */
-enum { FTX_HANDLE_READ = 0, FTX_HANDLE_WRITE = 1, FTX_HANDLE_REPEAT = 2 /* the notifier's */ };
+/* fi->fh of files that stand in a store; DIRECT, in the outbox: past the page cache. */
+enum {
+    FTX_HANDLE_READ = 0,
+    FTX_HANDLE_WRITE = 1,
+    FTX_HANDLE_REPEAT = 2, /* the notifier's */
+    FTX_HANDLE_DIRECT = 4,
+};
 
 struct ftx_park;
 
@@ -63,8 +68,11 @@ int ftx_stat_of(const struct ftx_mount *mount, fuse_ino_t ino, struct stat *out,
 /* Answers lookup, mkdir, symlink with the entry of an item; its reference is counted already. */
 void ftx_reply_entry(fuse_req_t req, const struct ftx_attr *attr);
 
-/* file.c: sets how the kernel caches a handle of an outbox file that was just opened. */
-void ftx_set_caching(struct ftx_store *store, fuse_ino_t ino, struct fuse_file_info *fi);
+/* file.c: a handle of an outbox file was just opened: sets fi->fh and how the kernel caches it; and
+ * its release. */
+void ftx_handle_opened(struct ftx_store *store, fuse_ino_t ino, bool writer,
+                       struct fuse_file_info *fi);
+void ftx_handle_closed(struct ftx_store *store, fuse_ino_t ino, const struct fuse_file_info *fi);
 
 /* control.c: the text of .ftx/status, to be freed; NULL: no memory. */
 char *ftx_status_text(struct ftx_mount *mount, size_t *out_size);
@@ -110,6 +118,10 @@ void ftx_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ftx_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ftx_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 void ftx_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void ftx_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+                      struct fuse_file_info *fi);
+void ftx_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+                  struct fuse_file_info *fi);
 void ftx_op_statfs(fuse_req_t req, fuse_ino_t ino);
 void ftx_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void ftx_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,

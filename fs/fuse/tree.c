@@ -126,10 +126,9 @@ void ftx_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
                                      .attr_timeout = ftx_attr_timeout(&attr),
                                      .entry_timeout = ftx_attr_timeout(&attr)};
     ftx_stat_fill(mount, &attr, &entry.attr);
-    fi->fh = FTX_HANDLE_WRITE; /* whatever the flags say */
-    ftx_set_caching(mount->store, id, fi);
+    ftx_handle_opened(mount->store, id, true, fi); /* a writing handle, whatever the flags say */
     if (fuse_reply_create(req, &entry, fi) == -ENOENT) {
-        ftx_outbox_release(mount->store, id, true);
+        ftx_handle_closed(mount->store, id, fi);
         ftx_tree_forget(mount->store, id, 1);
     }
 }
@@ -262,6 +261,12 @@ static int list_fixed(struct listing *listing, fuse_ino_t ino, uint64_t at)
     return 0;
 }
 
+static fuse_ino_t parent_of(const struct ftx_mount *mount, fuse_ino_t ino)
+{
+    return ino < FTX_ID_OUTBOX || ino == FTX_ID_CONTROL ? FTX_ID_ROOT
+                                                        : ftx_tree_parent(mount->store, ino);
+}
+
 void ftx_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                     struct fuse_file_info *fi)
 {
@@ -272,10 +277,12 @@ void ftx_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
         return;
     }
     uint64_t at = (uint64_t)offset;
-    struct stat self = {.st_ino = ino, .st_mode = S_IFDIR};
-    for (; at < DOTS; at++)
-        if (!add_name(&listing, at == 0 ? "." : "..", &self, at + 1))
+    for (; at < DOTS; at++) {
+        struct stat dot = {.st_ino = at == 0 ? ino : parent_of(ftx_mount_of(req), ino),
+                           .st_mode = S_IFDIR};
+        if (!add_name(&listing, at == 0 ? "." : "..", &dot, at + 1))
             break;
+    }
     int err = 0;
     if (at >= DOTS)
         err = ino == FTX_ID_ROOT || ino == FTX_ID_CONTROL

@@ -114,6 +114,9 @@ void ftx_inbox_release(struct ftx_store *store, uint64_t id);
  */
 int ftx_inbox_read(struct ftx_store *store, uint64_t id, size_t size, uint64_t offset, bool want,
                    int *out_fd, size_t *out_size);
+/* SEEK_DATA, SEEK_HOLE: -ENXIO. What has not come yet is data. */
+int ftx_inbox_seek(struct ftx_store *store, uint64_t id, uint64_t offset, int whence,
+                   uint64_t *out_offset);
 /* When bytes of the file last came (ftx_now_ms); 0 if it is no arriving file. */
 int64_t ftx_inbox_progress(struct ftx_store *store, uint64_t id);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Inbox files for programs: what of them can be read, and what their sender is asked for first. */
+/* Inbox files for programs: what of them can be read, where they have holes, and what their sender
+ * is asked for first. */
 #include "fs/store/inbox.h"
 
 #include "fs/store/change_log.h"
@@ -7,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 bool ftx_inbox_want(struct ftx_store *store, struct ftx_link *link, uint64_t *out_remote,
                     struct ftx_range *out_range)
@@ -113,6 +115,54 @@ int ftx_inbox_read(struct ftx_store *store, uint64_t id, size_t size, uint64_t o
         *out_size = n;
     ftx_log_commit(&log);
     return err;
+}
+
+/* The known hole at `offset` or the next one behind it, or NULL. */
+static const struct ftx_segment *hole_at(const struct ftx_arriving *arriving, uint64_t offset)
+{
+    struct ftx_segment *segment = ftx_segments_at(&arriving->have, offset);
+    while (segment && segment->kind != FTX_SEGMENT_HOLE)
+        segment = ftx_segments_at(&arriving->have, segment->offset + segment->length);
+    return segment;
+}
+
+static int seek_arriving(const struct ftx_item *item, uint64_t offset, int whence,
+                         uint64_t *out_offset)
+{
+    uint64_t at = offset;
+    const struct ftx_segment *hole = hole_at(item->as.arriving, at);
+    if (whence == SEEK_HOLE) {
+        at = !hole ? item->size : hole->offset > offset ? hole->offset : offset;
+    } else {
+        for (; hole && hole->offset <= at; hole = hole_at(item->as.arriving, at))
+            at = hole->offset + hole->length;
+        if (at >= item->size)
+            return -ENXIO;
+    }
+    *out_offset = at < item->size ? at : item->size;
+    return 0;
+}
+
+int ftx_inbox_seek(struct ftx_store *store, uint64_t id, uint64_t offset, int whence,
+                   uint64_t *out_offset)
+{
+    int fd = -1, err = 0;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_inbox_file_of(store, id);
+    uint64_t size = item ? item->size : 0;
+    bool arriving = item && item->as.arriving;
+    if (!item || !item->opened)
+        err = -ENOENT;
+    else if (item->state == FTX_ITEM_FAILED)
+        err = -EIO;
+    else if (offset >= size)
+        err = -ENXIO;
+    else if (arriving)
+        err = seek_arriving(item, offset, whence, out_offset);
+    else
+        err = read_fd(store, item, &fd);
+    pthread_mutex_unlock(&store->lock);
+    return err || arriving ? err : ftx_object_seek(fd, offset, size, whence, out_offset);
 }
 
 int64_t ftx_inbox_progress(struct ftx_store *store, uint64_t id)

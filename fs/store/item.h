@@ -103,8 +103,9 @@ struct ftx_arriving {
 struct ftx_opened {
     int fd; /* of the object; -1 until it exists */
     uint32_t n_handles, n_writers;
-    uint8_t caching; /* enum ftx_caching of all its handles */
-    bool stale;      /* CACHED, and the kernel may still hold pages from before a DIRECT time */
+    uint32_t n_direct; /* writers past the page cache */
+    uint8_t caching;   /* enum ftx_caching of all its handles */
+    bool stale;        /* CACHED, and the kernel may still hold pages from before a DIRECT time */
 };
 
 struct ftx_item {

@@ -212,6 +212,32 @@ int ftx_object_punch(int fd, uint64_t offset, uint64_t length)
     return clear_data(fd, offset, offset + length);
 }
 
+int ftx_object_reserve(int fd, uint64_t offset, uint64_t length)
+{
+    int rc;
+    if (past_any_file(offset, length))
+        return -EFBIG;
+    do
+        rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length);
+    while (rc < 0 && errno == EINTR);
+    return rc < 0 && errno != EOPNOTSUPP && errno != ENOSYS ? -errno : 0;
+}
+
+int ftx_object_seek(int fd, uint64_t offset, uint64_t size, int whence, uint64_t *out_offset)
+{
+    off_t found = fd < 0 ? -1 : lseek(fd, (off_t)offset, whence);
+    if (found < 0 && fd >= 0 && errno != ENXIO)
+        return -errno;
+    bool none = found < 0 || (uint64_t)found >= size;
+    if (none && whence == SEEK_DATA)
+        return -ENXIO;
+    if (found < 0) /* behind the object's end */
+        *out_offset = offset;
+    else
+        *out_offset = none ? size : (uint64_t)found;
+    return 0;
+}
+
 static int copy_by_hand(int from_fd, int to_fd, uint64_t offset, uint64_t end)
 {
     char block[BLOCK];

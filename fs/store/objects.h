@@ -39,6 +39,14 @@ int ftx_object_punch(int fd, uint64_t offset, uint64_t length);
  * copy_file_range, else read and write); holes may stay holes. -errno. */
 int ftx_object_copy(int from_fd, int to_fd, uint64_t offset, uint64_t length);
 
+/* Reserves room on the disk for a range, where the filesystem can; never changes the size. -ENOSPC,
+ * -errno. */
+int ftx_object_reserve(int fd, uint64_t offset, uint64_t length);
+
+/* lseek with SEEK_DATA or SEEK_HOLE in a file of `size` bytes, offset below that, whose object this
+ * is (fd < 0: none, so it is one hole). -ENXIO: no data from there on. */
+int ftx_object_seek(int fd, uint64_t offset, uint64_t size, int whence, uint64_t *out_offset);
+
 /* What the object takes on the disk, bytes; 0 if there is none. */
 uint64_t ftx_object_room(const struct ftx_objects *objects, uint64_t id);
 

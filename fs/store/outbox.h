@@ -48,18 +48,32 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size);
 
 int ftx_outbox_open(struct ftx_store *store, uint64_t id, bool writer, bool truncate);
 /*
- * How the kernel shall treat a handle that was just opened. The first handle of a file decides for
- * all that are open together: one that only writes goes past the page cache (it saves a copy and a
- * third of the memory), any other through it. *out_keep: cached pages may be kept.
+ * How the kernel shall treat a handle that was just opened. One that only writes goes past the page
+ * cache (it saves a copy and a third of the memory), any other through it; but writers past the
+ * cache and handles through it are never open together: who comes later does as who is there. A
+ * writer that was closed may still be on its way out, so this waits a moment for it. *out_keep:
+ * cached pages may be kept. What got *out_direct calls ftx_outbox_direct_left when it is released.
  */
-void ftx_outbox_caching(struct ftx_store *store, uint64_t id, bool write_only, bool *out_direct,
-                        bool *out_keep);
+void ftx_outbox_caching(struct ftx_store *store, uint64_t id, bool writer, bool write_only,
+                        bool *out_direct, bool *out_keep);
+void ftx_outbox_direct_left(struct ftx_store *store, uint64_t id, bool writer);
 /* Whole write at any offset: -EFBIG, or what the disk said. */
 int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, size_t size,
                      uint64_t offset);
 /* At most `size` bytes; returns how many (0: end) or an error. */
 ssize_t ftx_outbox_read(struct ftx_store *store, uint64_t id, void *out, size_t size,
                         uint64_t offset);
+/*
+ * fallocate: reserves room on the disk; unless `keep_size`, the file reaches the range's end, what
+ * it gains is a hole. -ENOSPC, -EFBIG.
+ */
+int ftx_outbox_allocate(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t length,
+                        bool keep_size);
+/* The range reads as zeros from now on and gives its room back; the size stays. */
+int ftx_outbox_punch(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t length);
+/* SEEK_DATA, SEEK_HOLE: -ENXIO. All is data while somebody may write through a mapping. */
+int ftx_outbox_seek(struct ftx_store *store, uint64_t id, uint64_t offset, int whence,
+                    uint64_t *out_offset);
 /* close(2): what was written is sealed. */
 int ftx_outbox_flush(struct ftx_store *store, uint64_t id);
 int ftx_outbox_fsync(struct ftx_store *store, uint64_t id);

@@ -14,7 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SETTLE_MS = 50 };
+enum {
+    SETTLE_MS = 50,
+    LEAVE_MS = 20, /* a thread of ours needs microseconds */
+};
 
 static bool closed_now(const struct ftx_item *item)
 {
@@ -89,7 +92,7 @@ static int resize(struct ftx_log *log, struct ftx_item *item, uint64_t size)
         return -ENOMEM;
     ftx_sending_close_tail(log, sending);
     int err = size < item->size ? ftx_segments_cut(&sending->pending, size, FTX_OFFSET_MAX - size)
-                                : ftx_sending_hole(log, item, size);
+                                : ftx_sending_hole(log, item, item->size, size);
     if (err)
         return err;
     if (size < item->size)
@@ -146,14 +149,30 @@ int ftx_outbox_open(struct ftx_store *store, uint64_t id, bool writer, bool trun
     return err;
 }
 
-void ftx_outbox_caching(struct ftx_store *store, uint64_t id, bool write_only, bool *out_direct,
-                        bool *out_keep)
+/* The kernel sends RELEASE before close(2) returns, but another thread of ours may still be at it:
+ * waits for writers past the cache that were closed. */
+static void wait_for_closed(struct ftx_store *store, const struct ftx_item *item)
+{
+    int64_t until_ms = ftx_now_ms() + LEAVE_MS;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    while (item->opened->n_direct > 0 && item->state != FTX_ITEM_WRITING)
+        if (pthread_cond_timedwait(&store->left, &store->lock, &until))
+            return;
+}
+
+void ftx_outbox_caching(struct ftx_store *store, uint64_t id, bool writer, bool write_only,
+                        bool *out_direct, bool *out_keep)
 {
     *out_direct = false;
     *out_keep = false;
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    struct ftx_opened *opened = item ? item->opened : NULL;
+    struct ftx_opened *opened = item ? item->opened : NULL; /* stays: the handle is counted */
+    if (opened && opened->caching == FTX_CACHING_DIRECT && !write_only) {
+        wait_for_closed(store, item);
+        if (opened->n_direct == 0) /* who only reads past the cache does no harm */
+            opened->caching = FTX_CACHING_UNDECIDED;
+    }
     if (opened && opened->caching == FTX_CACHING_UNDECIDED) {
         opened->caching = write_only ? FTX_CACHING_DIRECT : FTX_CACHING_CACHED;
         opened->stale = item->stale;
@@ -162,6 +181,18 @@ void ftx_outbox_caching(struct ftx_store *store, uint64_t id, bool write_only, b
     if (opened) {
         *out_direct = opened->caching == FTX_CACHING_DIRECT;
         *out_keep = !opened->stale;
+        opened->n_direct += *out_direct && writer;
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+void ftx_outbox_direct_left(struct ftx_store *store, uint64_t id, bool writer)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
+    if (item && item->opened && writer) {
+        item->opened->n_direct--;
+        pthread_cond_broadcast(&store->left);
     }
     pthread_mutex_unlock(&store->lock);
 }

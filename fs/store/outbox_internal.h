@@ -52,7 +52,13 @@ void ftx_sending_close_tail(struct ftx_log *log, struct ftx_sending *sending);
 int ftx_sending_claim(struct ftx_log *log, struct ftx_sending *sending, uint64_t offset,
                       uint64_t end, enum ftx_pending_state state);
 
-/* A hole from the old end to where the write began or the file was stretched. -ENOMEM. */
-int ftx_sending_hole(struct ftx_log *log, struct ftx_item *item, uint64_t end);
+/* [offset, end) is to be sent as a hole; nothing if that is empty. -ENOMEM. */
+int ftx_sending_hole(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end);
+
+/* Around a change of the object's bytes: begin claims the range (as long as the file reaches) and
+ * gives the descriptor, abandon is for a change that failed. Not under the lock. */
+int ftx_outbox_begin_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
+                           int *out_fd);
+void ftx_outbox_abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end);
 
 #endif

@@ -134,8 +134,8 @@ int ftx_sending_claim(struct ftx_log *log, struct ftx_sending *sending, uint64_t
 }
 
 /* Prepares a write: the file, its version, what will be overwritten. */
-static int begin_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
-                       int *out_fd)
+int ftx_outbox_begin_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
+                           int *out_fd)
 {
     struct ftx_log log;
     int err = ftx_log_begin(&log, store);
@@ -235,12 +235,12 @@ static void hash_pieces(const uint8_t *bytes, size_t size, uint64_t offset,
     }
 }
 
-int ftx_sending_hole(struct ftx_log *log, struct ftx_item *item, uint64_t end)
+int ftx_sending_hole(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end)
 {
-    if (end <= item->size)
+    if (end <= offset)
         return 0;
-    struct ftx_segment hole = {.offset = item->size,
-                               .length = end - item->size,
+    struct ftx_segment hole = {.offset = offset,
+                               .length = end - offset,
                                .kind = FTX_SEGMENT_HOLE,
                                .state = FTX_PENDING_DUE};
     ftx_sending_close_tail(log, item->as.sending);
@@ -256,7 +256,7 @@ static int add_pieces(struct ftx_log *log, struct ftx_item *item, const uint8_t 
     if (!sending)
         return -ENOMEM;
     ftx_sending_reopen(log, item);
-    int err = ftx_sending_hole(log, item, offset);
+    int err = ftx_sending_hole(log, item, item->size, offset);
     for (size_t i = 0, done = 0; done < size && !err; i++) {
         size_t n = piece_size(offset + done, size - done);
         err = add_piece(log, sending, bytes + done, offset + done, n, hashes->hash[i]);
@@ -292,7 +292,7 @@ static int finish_write(struct ftx_store *store, uint64_t id, const uint8_t *byt
 }
 
 /* The write failed: what was claimed is whatever it is now, and will be sent as that. */
-static void abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end)
+void ftx_outbox_abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end)
 {
     struct ftx_log log;
     ftx_log_lock(&log, store);
@@ -323,7 +323,7 @@ int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, si
     if (size > (PIECES_MAX - 1) * (size_t)CELL)
         return -EINVAL;
     int fd;
-    int err = begin_write(store, id, offset, offset + size, &fd);
+    int err = ftx_outbox_begin_write(store, id, offset, offset + size, &fd);
     if (!err)
         err = ftx_object_write(fd, bytes, size, offset);
     if (!err) {
@@ -332,6 +332,6 @@ int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, si
         err = finish_write(store, id, bytes, size, offset, &hashes);
     }
     if (err)
-        abandon_write(store, id, offset, offset + size);
+        ftx_outbox_abandon_write(store, id, offset, offset + size);
     return err;
 }

@@ -183,6 +183,7 @@ static struct ftx_store *store_new(void)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&store->work, &monotonic);
+    pthread_cond_init(&store->left, &monotonic);
     pthread_cond_init(&store->drained, &monotonic);
     pthread_condattr_destroy(&monotonic);
     return store;
@@ -209,6 +210,7 @@ static void store_free(struct ftx_store *store)
     if (store->state_fd >= 0)
         close(store->state_fd);
     pthread_cond_destroy(&store->drained);
+    pthread_cond_destroy(&store->left);
     pthread_cond_destroy(&store->work);
     pthread_mutex_destroy(&store->lock);
     free(store->entry);

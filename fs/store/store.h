@@ -45,6 +45,7 @@ struct ftx_trash {
 struct ftx_store {
     pthread_mutex_t lock;
     pthread_cond_t work;    /* the database thread has something to do */
+    pthread_cond_t left;    /* a handle past the page cache was released */
     pthread_cond_t drained; /* a half of the journal is free again; a commit or a job is done */
     struct ftx_index index;
     struct ftx_item *boxes[2];

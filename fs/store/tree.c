@@ -40,7 +40,7 @@ static void fill_attr(const struct ftx_item *item, struct ftx_attr *out)
         out->n_links = 2 + item->as.folder->n_folders;
     if (arriving)
         out->bytes_here = item->as.arriving->have.bytes;
-    if (!item->linked && item->kind != FTX_FOLDER && item->link)
+    if (!item->linked && item->link && !ftx_item_is_root(item))
         out->n_links = 0;
 }
 
@@ -72,6 +72,19 @@ int ftx_tree_attr(struct ftx_store *store, uint64_t id, struct ftx_attr *out)
         fill_attr(item, out);
     pthread_mutex_unlock(&store->lock);
     return item ? 0 : -ENOENT;
+}
+
+uint64_t ftx_tree_parent(struct ftx_store *store, uint64_t id)
+{
+    uint64_t parent = id;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (item && !item->link)
+        parent = FTX_ID_ROOT;
+    else if (item && item->parent)
+        parent = item->parent->id;
+    pthread_mutex_unlock(&store->lock);
+    return parent;
 }
 
 bool ftx_tree_ref(struct ftx_store *store, uint64_t id, bool look)

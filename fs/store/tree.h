@@ -35,6 +35,8 @@ struct ftx_attr {
 int ftx_tree_lookup(struct ftx_store *store, uint64_t parent, const char *name, size_t size,
                     bool look, struct ftx_attr *out);
 int ftx_tree_attr(struct ftx_store *store, uint64_t id, struct ftx_attr *out);
+/* The folder it stands in; its own number where it stands in none. */
+uint64_t ftx_tree_parent(struct ftx_store *store, uint64_t id);
 /* Counts a reference; false: there is no such item. */
 bool ftx_tree_ref(struct ftx_store *store, uint64_t id, bool look);
 void ftx_tree_forget(struct ftx_store *store, uint64_t id, uint64_t n);

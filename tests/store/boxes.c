@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -160,6 +161,79 @@ static void writes_make_segments_of_cells(void **state)
     assert_int_equal(item->version, 1);
     assert_int_equal(ftx_outbox_truncate(t->store, id, 10), 0);
     assert_true(item->version == 2 && item->state == FTX_ITEM_CLOSED && pending->count == 1);
+}
+
+static void punched_range_is_sent_as_a_hole(void **state)
+{
+    struct box_test *t = *state;
+    static uint8_t bytes[1000], got[1000];
+    memset(bytes, 'x', sizeof bytes);
+    uint64_t id = make_file(t, "f"), at;
+    assert_int_equal(ftx_outbox_write(t->store, id, bytes, sizeof bytes, 0), 0);
+    assert_int_equal(ftx_outbox_punch(t->store, id, 100, 200), 0);
+    assert_int_equal(ftx_outbox_punch(t->store, id, 900, UINT64_MAX / 4), 0);
+    assert_int_equal(ftx_outbox_punch(t->store, id, 1000, 10), 0);
+    const struct ftx_segments *pending = &ftx_item_find(&t->store->index, id)->as.sending->pending;
+    static const uint8_t kinds[] = {FTX_SEGMENT_DATA, FTX_SEGMENT_HOLE, FTX_SEGMENT_DATA,
+                                    FTX_SEGMENT_HOLE};
+    static const uint64_t starts[] = {0, 100, 300, 900};
+    assert_int_equal(pending->count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        const struct ftx_segment *s = ftx_segments_at(pending, starts[i]);
+        assert_true(s->offset == starts[i] && s->kind == kinds[i] && s->state == FTX_PENDING_DUE);
+        memset(bytes + starts[i], kinds[i] == FTX_SEGMENT_HOLE ? 0 : 'x', 100);
+    }
+    memset(bytes + 200, 0, 100);
+    assert_int_equal(ftx_outbox_read(t->store, id, got, sizeof got, 0), 1000);
+    assert_memory_equal(got, bytes, sizeof got);
+    assert_int_equal(ftx_outbox_seek(t->store, id, 1000, SEEK_DATA, &at), -ENXIO);
+    close_file(t, id);
+    assert_int_equal(ftx_outbox_punch(t->store, id, 0, 10), -EBADF);
+}
+
+static void allocated_room_changes_no_version(void **state)
+{
+    struct box_test *t = *state;
+    uint64_t id = make_file(t, "f"), at;
+    const struct ftx_item *item = ftx_item_find(&t->store->index, id);
+    assert_int_equal(ftx_outbox_write(t->store, id, "bytes", 5, 0), 0);
+    assert_int_equal(ftx_outbox_flush(t->store, id), 0);
+    assert_int_equal(ftx_outbox_allocate(t->store, id, 0, 1 << 20, true), 0);
+    assert_int_equal(ftx_outbox_allocate(t->store, id, 0, 5, false), 0);
+    assert_true(item->size == 5 && item->version == 1 && item->state == FTX_ITEM_CLOSED);
+    assert_int_equal(ftx_outbox_allocate(t->store, id, 0, INT64_MAX / 2, true), -ENOSPC);
+    assert_int_equal(ftx_outbox_allocate(t->store, id, INT64_MAX, 1, true), -EFBIG);
+    assert_int_equal(ftx_outbox_allocate(t->store, id, 0, 1 << 20, false), 0);
+    assert_true(item->size == 1 << 20 && item->version == 2 && item->state == FTX_ITEM_WRITING);
+    const struct ftx_segment *hole = ftx_segments_at(&item->as.sending->pending, 5);
+    assert_true(hole->offset == 5 && hole->kind == FTX_SEGMENT_HOLE);
+    assert_int_equal(ftx_outbox_seek(t->store, id, 0, SEEK_DATA, &at), 0);
+    assert_int_equal(at, 0);
+    close_file(t, id);
+}
+
+static void handles_past_the_cache_keep_others_out_of_it(void **state)
+{
+    struct box_test *t = *state;
+    uint64_t id = make_file(t, "f");
+    bool direct, keep;
+    ftx_outbox_caching(t->store, id, true, true, &direct, &keep);
+    assert_true(direct);
+    assert_int_equal(ftx_outbox_open(t->store, id, false, false), 0);
+    ftx_outbox_caching(t->store, id, false, false, &direct, &keep);
+    assert_true(direct); /* a writer past the cache is there */
+    ftx_outbox_direct_left(t->store, id, true);
+    close_file(t, id);
+    assert_int_equal(ftx_outbox_open(t->store, id, true, false), 0);
+    ftx_outbox_caching(t->store, id, true, false, &direct, &keep);
+    assert_true(!direct && !keep); /* it is gone; a reader past the cache stays */
+    ftx_outbox_direct_left(t->store, id, false);
+    ftx_outbox_release(t->store, id, false);
+    assert_int_equal(ftx_outbox_open(t->store, id, true, false), 0);
+    ftx_outbox_caching(t->store, id, true, true, &direct, &keep);
+    assert_true(!direct); /* one that could only write goes through it, too */
+    close_file(t, id);
+    close_file(t, id);
 }
 
 static void says_what_is_wrong(void **state)
@@ -457,6 +531,9 @@ int main(void)
         with_store(an_open_file_that_was_removed_is_used_on),
         with_store(a_removed_file_stays_removed_while_it_is_open),
         with_store(writes_make_segments_of_cells),
+        with_store(punched_range_is_sent_as_a_hole),
+        with_store(allocated_room_changes_no_version),
+        with_store(handles_past_the_cache_keep_others_out_of_it),
         with_store(says_what_is_wrong),
         with_store(a_kill_takes_nothing_and_numbers_are_not_used_again),
         with_store(a_database_that_cannot_be_written_is_an_error),
