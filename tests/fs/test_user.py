@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 import harness
+import test_posix
 
 NOBODY = 65534
 
@@ -16,6 +17,7 @@ def test_main_path_as_an_ordinary_user(scratch_root):
     folder = os.path.join(scratch_root, "user")
     os.mkdir(folder)
     binary = shutil.copy(harness.BIN, folder)  # the build may lie where other users cannot look
+    matrix = shutil.copy(test_posix.MATRIX, folder)
     tests = shutil.copytree(os.path.dirname(__file__), os.path.join(folder, "tests"),
                             ignore=shutil.ignore_patterns("__pycache__", "test_user.py"))
     temporary = os.path.join(folder, "tmp")
@@ -27,7 +29,7 @@ def test_main_path_as_an_ordinary_user(scratch_root):
             os.chown(path, NOBODY, NOBODY)
         # The bounding set stays: fusermount3 is setuid root.
         drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all"]
-    environment = dict(os.environ, HOME=folder, TMPDIR=temporary, FTX_BIN=binary, PYTHONDONTWRITEBYTECODE="1",
+    environment = dict(os.environ, HOME=folder, TMPDIR=temporary, FTX_BIN=binary, FTX_POSIX_MATRIX=matrix, PYTHONDONTWRITEBYTECODE="1",
                        FTX_TEST_SCALE=str(min(harness.SCALE, 0.125)))
     for name in ("XDG_DATA_HOME", "XDG_RUNTIME_DIR"):
         environment.pop(name, None)

@@ -10,6 +10,13 @@ if(TARGET ftxfs)
   list(APPEND fs_environment FTX_BIN=$<TARGET_FILE:ftxfs>)
 endif()
 
+# What a program expects of a folder, case by case; knows nothing of ftxfs.
+file(GLOB posix_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/posix/*.c)
+add_executable(posix_matrix ${posix_sources})
+target_compile_options(posix_matrix PRIVATE -fno-sanitize=all) # it passes bad addresses on purpose
+target_link_options(posix_matrix PRIVATE -fno-sanitize=all)
+list(APPEND fs_environment FTX_POSIX_MATRIX=$<TARGET_FILE:posix_matrix>)
+
 # ftx_mount_test(name properties...)
 function(ftx_mount_test name)
   add_test(NAME fs/${name} COMMAND /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -rs --durations=5
@@ -22,6 +29,7 @@ if(TARGET ftxfs)
   ftx_mount_test(cli)
   ftx_mount_test(pairing COST 150)
   ftx_mount_test(outbox)
+  ftx_mount_test(posix)
   ftx_mount_test(status)
   ftx_mount_test(watch)
   ftx_mount_test(bad_input)
