@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Random operations in an outbox against a model (tests/fs/fsx.c); then the peer's files against the same model.
-For longer: FTX_FSX_SECONDS=3600 FTX_FSX_SEED=N tests/run -R fs/fsx (the seed counts up for each that runs at once)."""
+tests/long runs both for an hour in all; FTX_FSX_SECONDS and FTX_FSX_SEED do the same here."""
 import os
 import subprocess
 import time
@@ -19,7 +19,7 @@ def start(folder, models, seed, *options):
     """One fsx at work in a folder of its own; what its files must hold at the end goes to `models`."""
     for path in (folder, models):
         os.mkdir(path)
-    length = ["--seconds", str(SECONDS)] if SECONDS else ["--ops", str(scaled(8000))]
+    length = ["--seconds", str(SECONDS // 2)] if SECONDS else ["--ops", str(scaled(8000))]
     return subprocess.Popen([FSX, "--seed", str(seed), "--models", models, *length, *options, folder],
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -55,7 +55,7 @@ def test_random_operations_end_equal_on_both_sides(shared_pair, scratch):
         equal_at_peer(shared_pair, os.path.join(scratch, str(index)), f"fsx{index}")
 
 
-@pytest.mark.limit(300)
+@pytest.mark.limit(SECONDS + 300)
 def test_random_operations_over_a_cut_link(make_pair, scratch):
     """The same while connections are reset under it."""
     pair = make_pair(through_proxy=True, debug=False)

@@ -274,6 +274,17 @@ static void rename_refuses(void)
     HOLDS("free", "spare-4", 7);
 }
 
+static void modes_are_the_owners(void)
+{
+    SUCCEEDS(chmod("spare-7", 0400));
+    EQUAL(S_IFREG | 0400, posix_stat("spare-7").st_mode);
+    SUCCEEDS(chmod("full", 0555)); /* so can what came read-only be removed */
+    posix_drop_privileges();
+    FAILS(EACCES, rmdir("full/below"));
+    SUCCEEDS(chmod("full", 0755));
+    SUCCEEDS(rmdir("full/below"));
+}
+
 static void removal_needs_rights_as_anywhere(void)
 {
     posix_drop_privileges();
@@ -358,11 +369,6 @@ static int call_mkfifo(const char *path)
     return with_new_name(make_fifo);
 }
 
-static int call_chmod(const char *path)
-{
-    return chmod(path, 0600);
-}
-
 static int call_utimens(const char *path)
 {
     return utimensat(AT_FDCWD, path, NULL, 0);
@@ -417,7 +423,6 @@ static const struct posix_call calls[] = {
     {"link", call_link, true, false},
     {"mknod", call_mknod, true, false},
     {"mkfifo", call_mkfifo, true, false},
-    {"chmod", call_chmod, false, false},
     {"utimens", call_utimens, false, false},
     {"set times", call_times, false, false},
     {"truncate", call_truncate, false, true},
@@ -466,6 +471,7 @@ static const struct posix_case cases[] = {
     POSIX_CASE(rename_moves),
     POSIX_CASE(rename_replaces),
     POSIX_CASE(rename_refuses),
+    POSIX_CASE(modes_are_the_owners),
     POSIX_CASE(removal_needs_rights_as_anywhere),
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
