@@ -127,6 +127,19 @@ void store_strike(struct store_end *e, unsigned points)
     store_world->points_left = points;
 }
 
+int __real_ftx_object_punch(int fd, uint64_t offset, uint64_t length);
+int __wrap_ftx_object_punch(int fd, uint64_t offset, uint64_t length);
+int __wrap_ftx_object_punch(int fd, uint64_t offset, uint64_t length)
+{
+    point();
+    int err = __real_ftx_object_punch(fd, offset, length / 2);
+    point();
+    if (!err)
+        err = __real_ftx_object_punch(fd, offset + length / 2, length - length / 2);
+    point();
+    return err;
+}
+
 int __real_ftx_object_write(int fd, const void *bytes, size_t size, uint64_t offset);
 int __wrap_ftx_object_write(int fd, const void *bytes, size_t size, uint64_t offset);
 int __wrap_ftx_object_write(int fd, const void *bytes, size_t size, uint64_t offset)

@@ -277,6 +277,53 @@ static void truncate_some(struct store_end *e)
         truncate_to(e, item, sim_below(random_of(e), item->size + 200));
 }
 
+static void punch_some(struct store_end *e)
+{
+    static uint8_t zeros[WRITE_MAX];
+    struct user_handle *handle = some_handle(e, true);
+    if (!handle)
+        return;
+    struct user_item *item = handle->item;
+    uint64_t offset = sim_below(random_of(e), item->size + 100);
+    uint64_t length = 1 + sim_below(random_of(e), sim_chance(random_of(e), 50) ? WRITE_MAX : 900);
+    uint64_t left = offset < item->size ? item->size - offset : 0;
+    uint64_t cleared = length < left ? length : left;
+    if (cleared)
+        e->deed = (struct user_deed){.item = item,
+                                     .offset = offset,
+                                     .size = cleared,
+                                     .bytes = zeros,
+                                     .new_size = item->size};
+    int err = ftx_outbox_punch(e->store, item->id, offset, length);
+    SIM_CHECK(sim_of(e), err == 0, "punch %lu: %d", item->id, err);
+    if (store_struck(e) || !cleared)
+        return;
+    e->deed.item = NULL;
+    memset(item->bytes + offset, 0, cleared);
+    item->unsealed = true;
+    item->interrupted = false;
+}
+
+static void allocate_some(struct store_end *e)
+{
+    struct user_handle *handle = some_handle(e, true);
+    if (!handle)
+        return;
+    struct user_item *item = handle->item;
+    uint64_t end = 1 + sim_below(random_of(e), item->size + 3000);
+    bool keep = sim_chance(random_of(e), 30), grows = !keep && end > item->size;
+    if (grows)
+        e->deed = (struct user_deed){.item = item, .offset = end, .new_size = end};
+    int err = ftx_outbox_allocate(e->store, item->id, 0, end, keep);
+    SIM_CHECK(sim_of(e), err == 0, "allocate %lu: %d", item->id, err);
+    if (store_struck(e) || !grows)
+        return;
+    e->deed.item = NULL;
+    resize(item, end);
+    item->unsealed = true;
+    item->interrupted = false;
+}
+
 static void open_some(struct store_end *e)
 {
     struct user_handle *handle = free_handle(e);
@@ -629,6 +676,12 @@ void user_act(struct store_end *e)
         break;
     case 22:
         set_xattr(e);
+        break;
+    case 23:
+        punch_some(e);
+        break;
+    case 24:
+        allocate_some(e);
         break;
     default:
         write_some(e);

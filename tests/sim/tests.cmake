@@ -19,7 +19,7 @@ target_sources(test_store PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/model.c ${CMAKE_CURRENT_LIST_DIR}/network.c ${CMAKE_CURRENT_LIST_DIR}/store_check.c
   ${CMAKE_CURRENT_LIST_DIR}/store_end.c ${CMAKE_CURRENT_LIST_DIR}/store_user.c)
 target_link_options(test_store PRIVATE
-  -Wl,--wrap=ftx_object_write -Wl,--wrap=ftx_object_remove -Wl,--wrap=ftruncate64 -Wl,--wrap=ftx_database_commit
+  -Wl,--wrap=ftx_object_write -Wl,--wrap=ftx_object_punch -Wl,--wrap=ftx_object_remove -Wl,--wrap=ftruncate64 -Wl,--wrap=ftx_database_commit
   -Wl,--wrap=ftx_journal_release -Wl,--wrap=ftx_now_ms -Wl,--wrap=ftx_now_ns -Wl,--wrap=ftx_random_id
   -Wl,--wrap=pthread_cond_timedwait -Wl,--wrap=pthread_cond_wait
   -Wl,--wrap=ftx_engine_refuse)
