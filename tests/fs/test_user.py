@@ -29,8 +29,8 @@ def test_main_path_as_an_ordinary_user(scratch_root):
             os.chown(path, NOBODY, NOBODY)
         # The bounding set stays: fusermount3 is setuid root.
         drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all"]
-    environment = dict(os.environ, HOME=folder, TMPDIR=temporary, FTX_BIN=binary, FTX_POSIX_MATRIX=matrix, PYTHONDONTWRITEBYTECODE="1",
-                       FTX_TEST_SCALE=str(min(harness.SCALE, 0.125)))
+    environment = dict(os.environ, HOME=folder, TMPDIR=temporary, FTX_BIN=binary, FTX_POSIX_MATRIX=matrix,
+                       PYTHONDONTWRITEBYTECODE="1", FTX_TEST_SCALE=str(min(harness.SCALE, 0.125)))
     for name in ("XDG_DATA_HOME", "XDG_RUNTIME_DIR"):
         environment.pop(name, None)
     done = subprocess.run([*drop, "/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-m", "main_path", tests],
