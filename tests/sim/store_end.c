@@ -105,6 +105,20 @@ static void new_path(char out[PATH_MAX])
     must(snprintf(out, PATH_MAX, "%.200s/%u", top, store_world->serial++) < PATH_MAX, "a path");
 }
 
+/* A copy of what stands on the disk at one moment: taken again if the journal or the database went
+ * on meanwhile. `striking` is held. */
+static void copy_store(const struct store_end *e, char out_path[PATH_MAX])
+{
+    for (;;) {
+        uint64_t appended = __atomic_load_n(&e->store->appended, __ATOMIC_SEQ_CST);
+        new_path(out_path);
+        copy_folder(e->path, out_path);
+        if (__atomic_load_n(&e->store->appended, __ATOMIC_SEQ_CST) == appended)
+            return;
+        remove_tree(out_path);
+    }
+}
+
 /* -- points where a kill may strike inside of an operation -- */
 
 static void point(void)
@@ -114,8 +128,7 @@ static void point(void)
         return;
     pthread_mutex_lock(&striking);
     if (!world->struck && world->points_left-- == 0) {
-        new_path(world->struck_path);
-        copy_folder(world->victim->path, world->struck_path);
+        copy_store(world->victim, world->struck_path);
         world->struck = true;
     }
     pthread_mutex_unlock(&striking);
@@ -177,7 +190,9 @@ int __wrap_ftx_database_commit(struct ftx_database *db, uint64_t last, bool dura
 int __wrap_ftx_database_commit(struct ftx_database *db, uint64_t last, bool durable)
 {
     point();
+    pthread_mutex_lock(&striking); /* SQLite's files are copied before or after */
     int err = __real_ftx_database_commit(db, last, durable);
+    pthread_mutex_unlock(&striking);
     point();
     return err;
 }
@@ -414,8 +429,9 @@ void inbox_crash(struct sim_end *end)
         memcpy(path, world->struck_path, sizeof path);
         world->counts.kills_inside++;
     } else {
-        new_path(path);
-        copy_folder(e->path, path);
+        pthread_mutex_lock(&striking);
+        copy_store(e, path);
+        pthread_mutex_unlock(&striking);
     }
     world->victim = NULL;
     world->struck = false;
