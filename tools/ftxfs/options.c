@@ -144,8 +144,7 @@ static int pass_on(struct ftx_options *o, const char *option)
         "ro",          "rw",         "nosuid",       "nodev",
         "noexec",      "exec",       "atime",        "noatime",
         "nodiratime",  "sync",       "async",        "dirsync",
-        "fsname=",     "subtype=",   "max_read=",    "context=",
-        NULL,
+        "fsname=",     "context=",   NULL,
     };
     if (!is_among(option, known))
         return bad("-o: '%s' is no option of ftxfs or FUSE", option);

@@ -32,6 +32,8 @@ const char *ftx_err_text(int err)
             return table[i].text;
     if (err == -4095)
         return "the connection was closed"; /* UV_EOF */
+    if (err <= -3000 && err > -3020)
+        return "the host name cannot be resolved"; /* UV_EAI_* */
     if (err < 0 && err > -4000) {
         const char *text = strerrordesc_np(-err);
         if (text)
