@@ -3,6 +3,7 @@
 #include "tests/fs/posix/posix.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -338,6 +339,94 @@ static void missing_xattr_is_enodata(void)
     FAILS(ENODATA, fgetxattr(open("file", O_RDONLY), "user.none", NULL, 0));
 }
 
+/* A local file system need not have them. */
+static void set_xattr(const char *name, const char *value, int flags)
+{
+    if (setxattr("file", name, value, strlen(value), flags) == 0)
+        return;
+    if (errno == EOPNOTSUPP && posix_kind == POSIX_LOCAL)
+        posix_skip("no user xattrs here");
+    SUCCEEDS(-1);
+}
+
+static void xattrs_are_set_and_read(void)
+{
+    char value[16];
+    posix_file("file", "");
+    set_xattr("user.one", "first", 0);
+    EQUAL(5, getxattr("file", "user.one", NULL, 0));
+    EQUAL(5, getxattr("file", "user.one", value, sizeof value));
+    EQUAL(0, memcmp(value, "first", 5));
+    FAILS(ERANGE, getxattr("file", "user.one", value, 4));
+    set_xattr("user.one", "", 0);
+    EQUAL(0, getxattr("file", "user.one", value, sizeof value));
+    SUCCEEDS(rename("file", "new"));
+    EQUAL(0, getxattr("new", "user.one", value, sizeof value));
+}
+
+static void xattrs_of_folders_and_handles(void)
+{
+    char value[16];
+    posix_file("file", "");
+    set_xattr("user.one", "x", 0);
+    SUCCEEDS(mkdir("folder", 0755));
+    SUCCEEDS(setxattr("folder", "user.one", "folder", 6, 0));
+    EQUAL(6, getxattr("folder", "user.one", value, sizeof value));
+    int fd = (int)SUCCEEDS(open("file", O_RDWR));
+    SUCCEEDS(fsetxattr(fd, "user.two", "handle", 6, 0));
+    EQUAL(6, fgetxattr(fd, "user.two", value, sizeof value));
+    SUCCEEDS(fremovexattr(fd, "user.two"));
+    FAILS(ENODATA, fgetxattr(fd, "user.two", value, sizeof value));
+}
+
+static void xattrs_are_listed(void)
+{
+    char names[64] = "";
+    posix_file("file", "");
+    set_xattr("user.one", "1", 0);
+    set_xattr("user.two", "2", 0);
+    ssize_t size = SUCCEEDS(listxattr("file", NULL, 0));
+    EQUAL(size, listxattr("file", names, sizeof names));
+    TRUE(memmem(names, (size_t)size, "user.one", 9) && memmem(names, (size_t)size, "user.two", 9));
+    FAILS(ERANGE, listxattr("file", names, 3));
+    SUCCEEDS(removexattr("file", "user.one"));
+    TRUE(listxattr("file", names, sizeof names) < size);
+}
+
+static void xattr_flags_are_heeded(void)
+{
+    char value[16];
+    posix_file("file", "");
+    set_xattr("user.one", "1", XATTR_CREATE);
+    FAILS(EEXIST, setxattr("file", "user.one", "2", 1, XATTR_CREATE));
+    FAILS(ENODATA, setxattr("file", "user.two", "2", 1, XATTR_REPLACE));
+    set_xattr("user.one", "33", XATTR_REPLACE);
+    EQUAL(2, getxattr("file", "user.one", value, sizeof value));
+    FAILS(EINVAL, setxattr("file", "user.one", "4", 1, 64));
+    FAILS(ENODATA, removexattr("file", "user.two"));
+}
+
+static void xattr_limits(void)
+{
+    static char large[70000];
+    posix_file("file", "");
+    set_xattr("user.one", "1", 0);
+    FAILS(E2BIG, setxattr("file", "user.large", large, 65537, 0));
+    char name[300] = "user.";
+    memcpy(name + 5, posix_long_name(251), 252);
+    FAILS(ERANGE, setxattr("file", name, "x", 1, 0));
+    SUCCEEDS(symlink("file", "link"));
+    FAILS(EPERM, lsetxattr("link", "user.one", "x", 1, 0));
+}
+
+static void xattrs_keep_the_modification_time(void)
+{
+    posix_file("file", "");
+    set_times("file", OLD, OLD);
+    set_xattr("user.one", "1", 0);
+    EQUAL(1000, posix_stat("file").st_mtim.tv_sec);
+}
+
 static void xattr_names_have_a_space(void)
 {
     char value[16];
@@ -395,6 +484,12 @@ static const struct posix_case cases[] = {
     POSIX_CASE(access_asks_the_bits),
     POSIX_CASE(access_to_execute_by_root_needs_a_bit),
     POSIX_CASE(missing_xattr_is_enodata),
+    POSIX_CASE(xattrs_are_set_and_read),
+    POSIX_CASE(xattrs_of_folders_and_handles),
+    POSIX_CASE(xattrs_are_listed),
+    POSIX_CASE(xattr_flags_are_heeded),
+    POSIX_CASE(xattr_limits),
+    POSIX_CASE(xattrs_keep_the_modification_time),
     POSIX_CASE(xattr_names_have_a_space),
     POSIX_CASE(acls_are_not_there),
     POSIX_CASE(xattrs_of_ours),

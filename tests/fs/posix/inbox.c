@@ -369,6 +369,11 @@ static int call_mkfifo(const char *path)
     return with_new_name(make_fifo);
 }
 
+static int call_setxattr(const char *path)
+{
+    return setxattr(path, "user.one", "x", 1, 0);
+}
+
 static int call_utimens(const char *path)
 {
     return utimensat(AT_FDCWD, path, NULL, 0);
@@ -424,6 +429,7 @@ static const struct posix_call calls[] = {
     {"mknod", call_mknod, true, false},
     {"mkfifo", call_mkfifo, true, false},
     {"utimens", call_utimens, false, false},
+    {"setxattr", call_setxattr, false, false},
     {"set times", call_times, false, false},
     {"truncate", call_truncate, false, true},
     {"grow", call_grow, false, true},
