@@ -66,6 +66,8 @@ void *ftx_inbound_grow(void *array, size_t n, size_t *capacity, size_t size);
 void ftx_inbound_end_session(struct ftx_transfer *transfer, int err);
 /* The disk has no room: tries again every second. */
 void ftx_inbound_no_room(struct ftx_transfer *transfer);
+/* A record was written: does any still wait for room? */
+void ftx_inbound_room(struct ftx_transfer *transfer);
 
 /* -- receive_write.c -- */
 

@@ -188,6 +188,8 @@ void ftx_receive_record(void *ctx, struct ftx_record_ref ref, void *whole)
     r->written = true;
     ftx_engine_written(t->engine, ref);
     ftx_inbound_judge(r);
+    if (!r->n_open && !r->need) /* all of it was here: no commit will come to tell that it is */
+        ftx_xfer_wake(t->xfer);
 }
 
 /* -- acknowledging -- */
@@ -302,12 +304,23 @@ void ftx_transfer_receive_end(struct ftx_transfer *t)
 
 void ftx_inbound_no_room(struct ftx_transfer *t)
 {
-    if (!t->no_room)
+    if (!t->no_room_told)
         ftx_log(FTX_LOG_WARNING,
                 "link %s: no room on the disk: receiving waits until there is some",
                 t->link->row.name);
-    t->no_room = true;
+    t->no_room = t->no_room_told = true;
     ftx_xfer_retry_later(t->xfer);
+}
+
+void ftx_inbound_room(struct ftx_transfer *t)
+{
+    if (!t->no_room_told)
+        return;
+    for (struct ftx_list *node = t->records.next; node != &t->records; node = node->next)
+        if (ftx_list_of(node, struct ftx_inbound_record, node)->delayed)
+            return;
+    ftx_log(FTX_LOG_INFO, "link %s: there is room again", t->link->row.name);
+    t->no_room_told = false;
 }
 
 void ftx_transfer_receive_retry(struct ftx_transfer *t)

@@ -145,6 +145,7 @@ static void on_written(struct ftx_work *work)
         ftx_inbound_no_room(t);
     } else {
         free_whole(r);
+        ftx_inbound_room(t);
         r->written = true;
         ftx_engine_written(t->engine, r->ref);
         ftx_inbound_judge(r);

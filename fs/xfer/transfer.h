@@ -38,6 +38,7 @@ struct ftx_transfer {
     size_t n_refused;
     uint64_t losses;        /* of the store, as of the last look */
     bool no_room;           /* on the disk, for a record that waits */
+    bool no_room_told;      /* since then */
     int failed;             /* what came cannot be stored: the session ends at the next turn */
     bool preparing;         /* a session waits until all is written and committed ... */
     uint64_t prepare_entry; /* ... up to this journal entry */

@@ -41,6 +41,8 @@ if(TARGET ftxfs)
   ftx_mount_test(user)
   ftx_mount_test(mount_helper)
   ftx_mount_test(never_hangs COST 100)
+  ftx_mount_test(edges)
+  ftx_mount_test(disk)
   # These move gigabytes: one at a time.
   ftx_mount_test(transfer RESOURCE_LOCK disk COST 200)
   ftx_mount_test(inbox RESOURCE_LOCK disk COST 100)
