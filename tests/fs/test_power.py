@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""Power cuts at random moments, at either end: stores on a disk that loses whatever was not synced. FTX_TEST_SEED repeats a run."""
+import os
+import random
+import subprocess
+import threading
+
+import pytest
+
+import disks
+import trees
+from harness import MIB, run, scaled, state, wait_until
+
+SEED = int(os.environ.get("FTX_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+CUTS = 4
+
+
+@pytest.fixture
+def ext4(scratch):
+    """ext4(node): the node's store is on a disk whose power can be cut."""
+    made = []
+
+    def make(node):
+        made.append(disks.Ext4(node.store, os.path.join(scratch, f"{node.name}.img"), 512))
+        return made[-1]
+    yield make
+    for disk in made:
+        disk.remove()
+
+
+@pytest.fixture
+def source(scratch):
+    """Some hundred small files and a large one."""
+    top = os.path.join(scratch, "tree")
+    trees.make_many(top, scaled(300), 10)
+    trees.write_random(os.path.join(top, "large"), scaled(64 * MIB), SEED)
+    return top
+
+
+class Cut:
+    """Cuts the node's power once `count` bytes in all have gone up."""
+
+    def __init__(self, pair, node, disk, count):
+        self.pair, self.node, self.disk, self.struck = pair, node, disk, threading.Event()
+        pair.proxy.at("up", max(count, pair.proxy.count["up"] + 1), self._strike)
+
+    def _strike(self):
+        self.disk.cut_power()  # what is answered from here on is not kept
+        self.node.kill9_now()
+        self.pair.proxy.stall()
+        self.struck.set()
+
+    def boot(self):
+        """Waits for the cut; starts the node again, with the link still cut."""
+        wait_until(self.struck.is_set, "enough bytes on the wire", 60)
+        self.node.kill9()
+        self.pair.proxy.cut()
+        self.pair.proxy.go_on()
+        self.disk.restore_power()
+        disks.another_boot(self.node.store)
+        self.node.start()
+
+
+def assert_no_wrong_byte(source, top):
+    """What is complete under `top` is what was closed in `source`; returns how many files are."""
+    n = 0
+    for path in trees.files(top) if os.path.exists(top) else []:
+        here, there = os.path.join(os.fsencode(top), path), os.path.join(os.fsencode(source), path)
+        if state(here) == "complete":
+            assert trees.sha256(here) == trees.sha256(there), f"{path!r} is complete with other bytes"
+            n += 1
+    return n
+
+
+@pytest.fixture
+def setting(request, ext4, make_pair):
+    """A pair over a link of 40 MiB/s, of which one end is cut off from power."""
+    print(f"FTX_TEST_SEED={SEED}")
+    pair = make_pair(connect=False, through_proxy=True, debug=False)
+    node = {"sender": pair.a, "receiver": pair.b}[request.param]
+    disk = ext4(node)
+    pair.connect()
+    pair.proxy.rate(up=40 * MIB)
+    return pair, node, disk
+
+
+def wait_settled(pair):
+    """Every file of the outbox is delivered, or says why not; returns those that are."""
+    pair.proxy.restore()
+    pair.wait_connected()
+    left = trees.files(pair.sent())
+    delivered = []
+
+    def settled():
+        while left:
+            now = state(os.path.join(os.fsencode(pair.sent()), left[-1]))
+            if now not in ("delivered", "interrupted", "failed"):
+                return False
+            if now == "delivered":
+                delivered.append(os.fsdecode(left[-1]))
+            left.pop()
+        return True
+    wait_until(settled, "all that is left to be delivered", 60)
+    return delivered
+
+
+@pytest.mark.limit(180)
+@pytest.mark.parametrize("setting", ["sender"], indirect=True)
+def test_power_cuts_of_the_sender(setting, source):
+    pair, node, disk = setting
+    chance, size, last = random.Random(SEED), scaled(64 * MIB), []
+    for _ in range(CUTS):
+        cut = Cut(pair, node, disk, pair.proxy.count["up"] + int(size * chance.uniform(0.01, 0.9)))
+        subprocess.run(["cp", "-a", source, pair.sent()], stderr=subprocess.DEVNULL, check=False)
+        cut.boot()
+        last = wait_settled(pair)
+        for path in last:
+            assert state(pair.got(path)) == "complete", path
+        assert_no_wrong_byte(source, pair.got("tree"))
+    assert last, "nothing was ever delivered"
+    pair.proxy.rate()
+    run("cp", "-a", source, pair.sent())
+    pair.wait_tree(source, "tree")
+
+
+@pytest.mark.limit(180)
+@pytest.mark.parametrize("setting", ["receiver"], indirect=True)
+def test_power_cuts_of_the_receiver(setting, source):
+    pair, node, disk = setting
+    chance, size = random.Random(SEED), scaled(64 * MIB)
+    base, copied = pair.proxy.count["up"], False
+    for part in sorted(chance.uniform(0.01, 0.9) for _ in range(CUTS)):
+        cut = Cut(pair, node, disk, base + int(size * part))
+        if not copied:
+            run("cp", "-a", source, pair.sent())
+        copied = True
+        pair.proxy.restore()
+        cut.boot()
+        delivered = [os.fsdecode(path) for path in trees.files(pair.sent())
+                     if state(pair.sent(os.fsdecode(path))) == "delivered"]
+        for path in delivered:
+            assert state(pair.got(path)) == "complete", f"{path} was acknowledged and is gone"
+        assert assert_no_wrong_byte(source, pair.got("tree")) >= len(delivered)
+    pair.proxy.restore()
+    pair.proxy.rate()
+    pair.wait_tree(source, "tree")
