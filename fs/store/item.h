@@ -78,6 +78,7 @@ struct ftx_sending {
     uint64_t open_at;            /* offset of the OPEN segment, if has_open */
     int64_t touched_ms;          /* last write or flush, monotonic */
     bool has_open;
+    bool patched;            /* overwritten or cut since the last close: hashes are missing */
     bool sealed;             /* the SEAL of the item's version was sent in this session */
     bool sent;               /* something of it left in this session */
     bool blocked;            /* a due segment waits for one in flight */

@@ -34,6 +34,9 @@ static void seal(struct ftx_log *log, struct ftx_item *item)
     if (!closed_now(item) && !ftx_list_linked(&item->as.sending->tail))
         ftx_list_append(&log->store->tails, &item->as.sending->tail);
     ftx_log_item(log, item);
+    if (item->as.sending->patched && item->object)
+        ftx_log_written(log, item->object); /* no hash would tell what a power cut took */
+    item->as.sending->patched = false;
     item->as.sending->closed = ftx_log_promise(log, item->link);
     ftx_sending_due(log, item->as.sending);
 }
@@ -98,6 +101,7 @@ static int resize(struct ftx_log *log, struct ftx_item *item, uint64_t size)
     if (size < item->size)
         ftx_log_cut(log, item->id, size, FTX_OFFSET_MAX - size);
     ftx_sending_reopen(log, item);
+    sending->patched |= size > 0 && size < item->size;
     sending->touched_ms = ftx_now_ms();
     return 0;
 }

@@ -154,6 +154,7 @@ int ftx_outbox_begin_write(struct ftx_store *store, uint64_t id, uint64_t offset
         (offset < item->size || item->state != FTX_ITEM_WRITING)) {
         ftx_sending_close_tail(&log, item->as.sending);
         ftx_sending_reopen(&log, item);
+        item->as.sending->patched |= offset < item->size;
         err = ftx_sending_claim(&log, item->as.sending, offset, end < item->size ? end : item->size,
                                 FTX_PENDING_OPEN);
     }

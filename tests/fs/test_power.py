@@ -144,3 +144,40 @@ def test_power_cuts_of_the_receiver(setting, source):
     pair.proxy.restore()
     pair.proxy.rate()
     pair.wait_tree(source, "tree")
+
+
+@pytest.mark.parametrize("setting", ["sender"], indirect=True)
+@pytest.mark.parametrize("change", ["none", "shorten", "overwrite"])
+def test_what_the_disk_lost_is_not_taken_for_the_file(setting, change):
+    """The store knows that the file was closed; its bytes were never synced. Its hashes tell, where it has them all."""
+    pair, node, disk = setting
+    pair.proxy.stall()
+    data = trees.random_bytes(600_000)
+    with open(pair.sent("f"), "wb", buffering=0) as file:
+        file.write(data)
+        if change == "shorten":
+            data = data[:500_000]
+            file.truncate(len(data))
+        elif change == "overwrite":
+            data = data[:1000] + data[:3000] + data[4000:]
+            file.seek(1000)
+            file.write(data[1000:4000])
+    with open(pair.sent("synced"), "wb", buffering=0) as file:  # with it all that the store knows
+        file.write(b"x")
+        os.fsync(file.fileno())
+    disk.cut_power()
+    node.kill9()
+    pair.proxy.cut()
+    pair.proxy.go_on()
+    disk.restore_power()
+    disks.another_boot(node.store)
+    node.start()
+    assert os.path.getsize(pair.sent("f")) == len(data)
+    delivered = wait_settled(pair)
+    assert ("f" in delivered) == (change != "none")
+    if change == "none":
+        assert state(pair.sent("f")) == "failed" and state(pair.got("f")) == "arriving"
+        pair.send_file("f", b"written again")
+    else:
+        with open(pair.got("f"), "rb") as file:
+            assert file.read() == data, "complete with other bytes"
