@@ -63,11 +63,11 @@ def test_random_operations_over_a_cut_link(make_pair, scratch):
     cuts = 0
     while process.poll() is None:
         passed = pair.proxy.count["up"]
-        wait_until(lambda passed=passed: process.poll() is not None or pair.proxy.count["up"] > passed + 2 * MIB, "bytes on the wire", 60)
+        wait_until(lambda passed=passed: process.poll() is not None or pair.proxy.count["up"] > passed + MIB // 4, "bytes on the wire", 60)
         cuts += pair.proxy.count["up"] > passed
         pair.proxy.drop()
     finish(process)
-    assert cuts > 1
+    assert cuts
     equal_at_peer(pair, os.path.join(scratch, "models"), "fsx")
 
 
