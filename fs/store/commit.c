@@ -7,6 +7,7 @@
 #include "fs/store/commit.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/inbox.h"
 #include "fs/store/link_job.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
@@ -127,7 +128,7 @@ static int forget_contents(void *ctx, uint64_t number, const void *body, size_t 
         struct ftx_item *item =
             change.kind == FTX_CHANGE_SEGMENT ? ftx_item_find(&store->index, change.id) : NULL;
         if (item && item->box == FTX_INBOX && item->kind == FTX_FILE && item->as.arriving)
-            (void)ftx_segments_cut(&item->as.arriving->have, change.as.segment.offset,
+            (void)ftx_arriving_cut(item->as.arriving, change.as.segment.offset,
                                    change.as.segment.length);
     }
     return 0;

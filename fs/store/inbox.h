@@ -136,6 +136,10 @@ struct ftx_log;
 /* An inbox file, in its folder or not any more; NULL: none of this number. */
 struct ftx_item *ftx_inbox_file_of(const struct ftx_store *store, uint64_t id);
 struct ftx_arriving *ftx_arriving_get(struct ftx_item *item);
+/* Takes a range for present. FTX_ELIMIT: the link has too many; -ENOMEM. */
+int ftx_arriving_put(struct ftx_arriving *arriving, const struct ftx_segment *segment);
+/* Takes it for missing again. -ENOMEM. */
+int ftx_arriving_cut(struct ftx_arriving *arriving, uint64_t offset, uint64_t length);
 /* The arriving file ends as such (complete or gone): frees the state. */
 void ftx_arriving_end(struct ftx_item *item);
 /* Takes an item (a folder with all below it) out of the tree, with its shadows. */

@@ -28,8 +28,29 @@ struct ftx_arriving *ftx_arriving_get(struct ftx_item *item)
     return arriving;
 }
 
+int ftx_arriving_put(struct ftx_arriving *arriving, const struct ftx_segment *segment)
+{
+    struct ftx_link *link = arriving->item->link;
+    size_t before = arriving->have.count;
+    if (link->n_segments >= FTX_LINK_SEGMENTS_MAX)
+        return FTX_ELIMIT;
+    int err = ftx_segments_put(&arriving->have, segment);
+    link->n_segments += arriving->have.count - before;
+    return err;
+}
+
+int ftx_arriving_cut(struct ftx_arriving *arriving, uint64_t offset, uint64_t length)
+{
+    struct ftx_link *link = arriving->item->link;
+    size_t before = arriving->have.count;
+    int err = ftx_segments_cut(&arriving->have, offset, length);
+    link->n_segments += arriving->have.count - before;
+    return err;
+}
+
 void ftx_arriving_end(struct ftx_item *item)
 {
+    item->link->n_segments -= item->as.arriving->have.count;
     ftx_list_remove(&item->as.arriving->node);
     ftx_arriving_free(item->as.arriving);
     item->as.arriving = NULL;
@@ -194,7 +215,7 @@ int ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_exten
                                       .kind = extent->kind,
                                       .hashed = extent->kind == FTX_EXTENT_DATA};
         memcpy(segment.hash, extent->hash, sizeof segment.hash);
-        err = ftx_segments_put(&arriving->have, &segment);
+        err = ftx_arriving_put(arriving, &segment);
         if (!err) {
             ftx_log_segment(&log, id, &segment);
             uint64_t end = extent->offset + extent->length;
@@ -337,7 +358,7 @@ int ftx_inbox_copied(struct ftx_store *store, uint64_t id, const struct ftx_rang
     for (size_t i = 0; wanted && i < n && !err; i++) {
         struct ftx_segment segment = {
             .offset = ranges[i].offset, .length = ranges[i].length, .kind = FTX_SEGMENT_DATA};
-        err = ftx_segments_put(&arriving->have, &segment);
+        err = ftx_arriving_put(arriving, &segment);
         if (!err)
             ftx_log_segment(&log, id, &segment);
     }

@@ -130,6 +130,8 @@ static enum ftx_refusal judge_make(const struct applying *a, const struct ftx_it
         (a->policy == FTX_LINKS_NONE ||
          !ftx_target_inside(op->target, op->target_size, ftx_item_depth(parent))))
         return FTX_REFUSED_KIND;
+    if (a->link->n_items[FTX_INBOX] >= FTX_LINK_ITEMS_MAX)
+        return FTX_REFUSED_POLICY;
     return judge_place(parent, op, 0);
 }
 

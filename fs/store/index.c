@@ -2,6 +2,7 @@
 /* Three hash tables with chains through the items, and the folders' arrays of children. */
 #include "fs/store/index.h"
 
+#include "fs/store/links.h"
 #include "transport/wire/limits.h"
 
 #include <assert.h>
@@ -222,6 +223,8 @@ struct ftx_item *ftx_item_new(struct ftx_index *index, uint64_t id, enum ftx_kin
         }
     }
     table_add(&index->by_id, item, CHAIN_ID);
+    if (link)
+        link->n_items[box]++;
     return item;
 }
 
@@ -230,6 +233,8 @@ void ftx_item_free(struct ftx_index *index, struct ftx_item *item)
     assert(!item->linked);
     ftx_item_clear_remote(index, item);
     table_remove(&index->by_id, item, CHAIN_ID);
+    if (item->link)
+        item->link->n_items[item->box]--;
     item_destroy(item);
 }
 

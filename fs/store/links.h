@@ -27,6 +27,12 @@ enum ftx_link_health {
     FTX_HEALTH_LOST,      /* the peer lost the state that ours builds on */
 };
 
+/* What a peer can make us remember. */
+enum {
+    FTX_LINK_ITEMS_MAX = 4 << 20,    /* in the inbox: refused beyond */
+    FTX_LINK_SEGMENTS_MAX = 8 << 20, /* ftx_link.n_segments: the session ends */
+};
+
 struct ftx_stored_op {
     uint64_t entry; /* of the journal: it leaves when that is durable */
     uint32_t size;
@@ -47,6 +53,8 @@ struct ftx_link {
     struct ftx_list due;       /* ftx_sending.due: the loop must look at them */
     struct ftx_list undurable; /* ftx_sending.due: once more is durable here */
     uint64_t undurable_at;     /* store->durable_at when `undurable` was last looked at */
+    uint32_t n_items[2];       /* of each box; its folder counts */
+    uint64_t n_segments;       /* ranges that unfinished files of the inbox have */
     struct ftx_list arriving;  /* ftx_arriving.node */
     struct ftx_list wants;     /* struct ftx_want: ranges that readers wait for */
     enum ftx_link_health health;

@@ -158,7 +158,7 @@ static int on_segment(void *ctx, uint64_t id, const struct ftx_segment *segment)
         return ftx_segments_put(&item->as.sending->pending, &copy);
     }
     if (item->box == FTX_INBOX && item->as.arriving)
-        return ftx_segments_put(&item->as.arriving->have, &copy);
+        return ftx_arriving_put(item->as.arriving, &copy);
     return 0;
 }
 

@@ -438,6 +438,27 @@ static void what_was_delivered_is_not_lost_for_a_name(void **state)
     assert_int_equal(move(t, 4, 5, "kept"), 0); /* one file takes another's place, as ever */
 }
 
+static void what_a_peer_makes_us_remember_is_bounded(void **state)
+{
+    struct box_test *t = *state;
+    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
+    assert_int_equal(t->link->n_items[FTX_INBOX], 2); /* and the link's folder */
+    extent(t, 1, 1, 0, "bytes");
+    extent(t, 1, 1, 10, "bytes");
+    assert_int_equal(t->link->n_segments, 2);
+    uint32_t n_items = t->link->n_items[FTX_INBOX];
+    t->link->n_items[FTX_INBOX] = FTX_LINK_ITEMS_MAX;
+    assert_int_equal(make(t, 2, 0, FTX_FILE, "g"), FTX_REFUSED_POLICY);
+    t->link->n_items[FTX_INBOX] = n_items;
+    t->link->n_segments = FTX_LINK_SEGMENTS_MAX;
+    struct ftx_segment segment = {.offset = 20, .length = 1, .kind = FTX_SEGMENT_HOLE};
+    assert_int_equal(ftx_arriving_put(find(t, 1)->as.arriving, &segment), FTX_ELIMIT);
+    t->link->n_segments = 2;
+    assert_int_equal(drop(t, 1), 0);
+    assert_int_equal(t->link->n_items[FTX_INBOX], 1);
+    assert_int_equal(t->link->n_segments, 0);
+}
+
 static void a_seal_after_the_drop_begins_nothing(void **state)
 {
     struct box_test *t = *state;
@@ -538,6 +559,7 @@ int main(void)
         with_store(a_kill_takes_nothing_and_numbers_are_not_used_again),
         with_store(a_database_that_cannot_be_written_is_an_error),
         with_store(what_was_delivered_is_not_lost_for_a_name),
+        with_store(what_a_peer_makes_us_remember_is_bounded),
         with_store(a_seal_after_the_drop_begins_nothing),
         with_store(what_the_base_cannot_have_is_missing),
         with_store(a_file_renamed_over_another_takes_it_along),
