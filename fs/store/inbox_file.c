@@ -382,7 +382,7 @@ static int take_place(struct ftx_log *log, struct ftx_item *item)
     struct ftx_item *base = item->as.arriving->base;
     struct ftx_item *parent = base->parent;
     char *name;
-    int err = ftx_item_prepare(parent, base->name, base->name_size, &name);
+    int err = ftx_item_prepare(parent, item, base->name, base->name_size, &name);
     if (err)
         return err;
     size_t size = base->name_size;

@@ -100,7 +100,7 @@ int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *na
             err = there->kind == FTX_FOLDER ? -EISDIR : -ENOTDIR;
     }
     if (!err && there != item)
-        err = ftx_item_prepare(parent, new_name, new_size, &copy);
+        err = ftx_item_prepare(parent, item, new_name, new_size, &copy);
     if (!err && there != item) {
         struct ftx_item *from = item->parent;
         if (there)

@@ -236,7 +236,7 @@ static int merge(struct applying *a, struct ftx_item *from, struct ftx_item *to)
             drop(a, child);
             continue;
         }
-        int err = ftx_item_prepare(to, child->name, child->name_size, &name);
+        int err = ftx_item_prepare(to, child, child->name, child->name_size, &name);
         if (err)
             return err;
         rename_to(a, child, to, name, child->name_size);
@@ -263,7 +263,7 @@ static int move_aside(struct applying *a, struct ftx_item *folder)
         if (!ftx_item_lookup(&store->index, parent, name, size))
             break;
     }
-    int err = ftx_item_prepare(parent, name, size, &copy);
+    int err = ftx_item_prepare(parent, folder, name, size, &copy);
     if (err)
         return err;
     rename_to(a, folder, parent, copy, size);
@@ -301,7 +301,7 @@ static int apply_make(struct applying *a)
     int err = make_way(a, there, NULL);
     if (err)
         return err;
-    err = ftx_item_prepare(parent, op->name, op->name_size, &name);
+    err = ftx_item_prepare(parent, NULL, op->name, op->name_size, &name);
     if (err)
         return err;
     struct ftx_item *item =
@@ -322,7 +322,7 @@ static int place(struct applying *a, struct ftx_item *item, struct ftx_item *par
 {
     struct ftx_store *store = a->log.store;
     char *name;
-    int err = ftx_item_prepare(parent, a->op.name, a->op.name_size, &name);
+    int err = ftx_item_prepare(parent, item, a->op.name, a->op.name_size, &name);
     if (err)
         return err;
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, name, a->op.name_size);

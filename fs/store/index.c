@@ -177,6 +177,7 @@ static void item_destroy(struct ftx_item *item)
 {
     if (item->kind == FTX_FOLDER && item->as.folder) {
         free(item->as.folder->entries);
+        free(item->as.folder->n_high);
         free(item->as.folder);
     } else if (item->kind == FTX_SYMLINK) {
         free(item->as.target);
@@ -297,10 +298,61 @@ static size_t folder_search(const struct ftx_folder *folder, uint64_t cookie)
     return low;
 }
 
-int ftx_item_prepare(struct ftx_item *parent, const char *name, size_t size, char **out_name)
+static int heights_reserve(struct ftx_folder *folder)
+{
+    if (!folder->n_high)
+        folder->n_high = calloc(FTX_DEPTH_MAX + 1, sizeof *folder->n_high);
+    return folder->n_high ? 0 : -ENOMEM;
+}
+
+/* Room for what will be counted in the folders above, and in `parent` itself if `item` is high. */
+static int reserve(struct ftx_item *parent, const struct ftx_item *item)
+{
+    int err = folder_reserve(parent->as.folder);
+    if (!err && item && item->kind == FTX_FOLDER && item->as.folder->height)
+        err = heights_reserve(parent->as.folder);
+    for (struct ftx_item *up = parent->parent; up && !err; up = up->parent)
+        err = heights_reserve(up->as.folder);
+    return err;
+}
+
+/* A child folder of this one had height `old` (0: nothing to count) and has `now`. */
+static void count_height(struct ftx_folder *folder, unsigned old, unsigned now)
+{
+    if (old)
+        folder->n_high[old]--;
+    if (now)
+        folder->n_high[now]++;
+}
+
+static uint8_t height_of(const struct ftx_folder *folder)
+{
+    for (unsigned high = folder->n_high ? FTX_DEPTH_MAX : 0; high > 0; high--)
+        if (folder->n_high[high])
+            return high < FTX_DEPTH_MAX ? (uint8_t)(high + 1) : FTX_DEPTH_MAX;
+    return folder->n > folder->n_gone;
+}
+
+/* The children of the folder changed: its height, and those above. */
+static void update_heights(struct ftx_item *item)
+{
+    while (item) {
+        struct ftx_folder *folder = item->as.folder;
+        unsigned old = folder->height, now = height_of(folder);
+        if (now == old)
+            return;
+        folder->height = (uint8_t)now;
+        item = item->parent;
+        if (item)
+            count_height(item->as.folder, old, now);
+    }
+}
+
+int ftx_item_prepare(struct ftx_item *parent, const struct ftx_item *item, const char *name,
+                     size_t size, char **out_name)
 {
     char *copy = malloc(size + 1);
-    if (!copy || folder_reserve(parent->as.folder)) {
+    if (!copy || reserve(parent, item)) {
         free(copy);
         return -ENOMEM;
     }
@@ -325,13 +377,16 @@ void ftx_item_place(struct ftx_index *index, struct ftx_item *item, struct ftx_i
     folder->entries[folder->n++] = (struct ftx_folder_entry){item->cookie, item};
     folder->n_folders += item->kind == FTX_FOLDER;
     table_add(&index->by_name, item, CHAIN_NAME);
+    if (item->kind == FTX_FOLDER)
+        count_height(folder, 0, item->as.folder->height);
+    update_heights(parent);
 }
 
 int ftx_item_link(struct ftx_index *index, struct ftx_item *item, struct ftx_item *parent,
                   const char *name, size_t size)
 {
     char *copy;
-    int err = ftx_item_prepare(parent, name, size, &copy);
+    int err = ftx_item_prepare(parent, item, name, size, &copy);
     if (!err)
         ftx_item_place(index, item, parent, copy, size);
     return err;
@@ -339,7 +394,7 @@ int ftx_item_link(struct ftx_index *index, struct ftx_item *item, struct ftx_ite
 
 int ftx_item_link_named(struct ftx_index *index, struct ftx_item *item, struct ftx_item *parent)
 {
-    if (folder_reserve(parent->as.folder))
+    if (reserve(parent, item))
         return -ENOMEM;
     char *name = item->name;
     item->name = NULL; /* what place would free */
@@ -355,7 +410,10 @@ void ftx_item_unlink(struct ftx_index *index, struct ftx_item *item)
     folder->entries[folder_search(folder, item->cookie - 1)].item = NULL;
     folder->n_gone++;
     folder->n_folders -= item->kind == FTX_FOLDER;
+    if (item->kind == FTX_FOLDER)
+        count_height(folder, item->as.folder->height, 0);
     folder_compact(folder);
+    update_heights(item->parent);
     item->parent = NULL;
     item->linked = false;
 }
@@ -430,15 +488,7 @@ unsigned ftx_item_depth(const struct ftx_item *item)
 
 unsigned ftx_item_height(const struct ftx_item *item)
 {
-    unsigned most = 0;
-    if (item->kind != FTX_FOLDER)
-        return 0;
-    for (struct ftx_item *child = ftx_folder_after(item, 0); child;
-         child = ftx_folder_after(item, child->cookie)) {
-        unsigned below = 1 + ftx_item_height(child);
-        most = below > most ? below : most;
-    }
-    return most;
+    return item->kind == FTX_FOLDER ? item->as.folder->height : 0;
 }
 
 bool ftx_item_below(const struct ftx_item *item, const struct ftx_item *folder)

@@ -41,8 +41,9 @@ int ftx_item_link(struct ftx_index *index, struct ftx_item *item, struct ftx_ite
 /* The same under the name that it has already. */
 int ftx_item_link_named(struct ftx_index *index, struct ftx_item *item, struct ftx_item *parent);
 /* The two halves of that, where nothing may fail between: prepare has all the memory (*out_name,
- * free() it if not used), place cannot fail and takes the name. */
-int ftx_item_prepare(struct ftx_item *parent, const char *name, size_t size, char **out_name);
+ * free() it if not used; `item` NULL: a new one), place cannot fail and takes the name. */
+int ftx_item_prepare(struct ftx_item *parent, const struct ftx_item *item, const char *name,
+                     size_t size, char **out_name);
 void ftx_item_place(struct ftx_index *index, struct ftx_item *item, struct ftx_item *parent,
                     char *name, size_t size);
 /* Takes it out of its folder. The name stays in item->name. */

@@ -57,6 +57,8 @@ struct ftx_folder {
     size_t n, capacity, n_gone;
     uint64_t next_cookie;
     uint32_t n_folders;
+    uint8_t height;   /* levels below it; 0: empty */
+    uint32_t *n_high; /* how many child folders have each height above 0; NULL: none has */
 };
 
 /* An outbox file that the peer does not have entirely. Exists while the item is WRITING or CLOSED

@@ -213,7 +213,7 @@ static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *par
                         .name = name,
                         .name_size = size};
     char *copy;
-    int err = ftx_item_prepare(parent, name, size, &copy);
+    int err = ftx_item_prepare(parent, item, name, size, &copy);
     if (err)
         return err;
     if (moves) {

@@ -87,8 +87,51 @@ static void finds_what_the_model_has(void **state)
     free(m);
 }
 
+/* The height as its words say, by walking. */
+static unsigned walked(const struct ftx_item *item)
+{
+    unsigned most = 0;
+    if (item->kind != FTX_FOLDER)
+        return 0;
+    for (struct ftx_item *child = ftx_folder_after(item, 0); child;
+         child = ftx_folder_after(item, child->cookie)) {
+        unsigned below_it = 1 + walked(child);
+        most = below_it > most ? below_it : most;
+    }
+    return most;
+}
+
+/* Items of both kinds, moved about at random, never below themselves. */
+static void heights_are_those_of_a_walk(void **state)
+{
+    enum { ITEMS = 40, MOVES = 20000 };
+    (void)state;
+    uint64_t seed = first_seed(), random = seed;
+    struct ftx_index index;
+    struct ftx_item *items[ITEMS];
+    assert_int_equal(ftx_index_init(&index), 0);
+    for (unsigned i = 0; i < ITEMS; i++)
+        items[i] =
+            ftx_item_new(&index, i + 1, i < ITEMS * 3 / 4 ? FTX_FOLDER : FTX_FILE, FTX_INBOX, NULL);
+    for (unsigned i = 0; i < MOVES; i++) {
+        struct ftx_item *item = items[1 + below(&random, ITEMS - 1)];
+        struct ftx_item *to = items[below(&random, ITEMS * 3 / 4)];
+        char name[8];
+        size_t size = name_of((unsigned)item->id, name);
+        if (item->linked)
+            ftx_item_unlink(&index, item);
+        if (below(&random, 4) && !ftx_item_below(to, item))
+            assert_int_equal(ftx_item_link(&index, item, to, name, size), 0);
+        struct ftx_item *some = items[below(&random, ITEMS)];
+        assert_true_seed(seed, ftx_item_height(some) == walked(some));
+        assert_true_seed(seed, ftx_item_height(items[0]) == walked(items[0]));
+    }
+    ftx_index_close(&index);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(finds_what_the_model_has)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(finds_what_the_model_has),
+                                       cmocka_unit_test(heights_are_those_of_a_walk)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -306,7 +306,7 @@ static void offer_half_and_die(struct box_test *t)
         struct ftx_log log;
         char *copy;
         assert_int_equal(ftx_log_begin(&log, t->store), 0);
-        assert_int_equal(ftx_item_prepare(to, *name, strlen(*name), &copy), 0);
+        assert_int_equal(ftx_item_prepare(to, NULL, *name, strlen(*name), &copy), 0);
         ftx_item_unlink(&t->store->index, item);
         ftx_item_place(&t->store->index, item, to, copy, strlen(*name));
         ftx_log_item(&log, item);
