@@ -251,6 +251,17 @@ def test_sigterm_ends_it_in_time_after_a_lazy_unmount(half_sent, readers):
     assert len(waiting.end()) == 30
 
 
+def test_sigterm_right_after_sigcont_ends_it(make_node):
+    """The main thread has not run again by then: no other thread may take the signal from it."""
+    node = make_node()
+    for _ in range(4):
+        node.start()
+        node.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: process_state(node.process.pid) == "T", "the daemon to stop")
+        node.process.send_signal(signal.SIGCONT)
+        node.terminate()
+
+
 HOLD_SYNCS = """
 #define _GNU_SOURCE
 #include <stdlib.h>

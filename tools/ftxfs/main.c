@@ -126,6 +126,21 @@ static void on_news(void *ctx)
 static const struct ftx_store_events events = {
     .wake = on_wake, .committed = on_wake, .arrived = on_arrived, .news = on_news};
 
+/*
+ * The signals that end the mount are the main thread's: libfuse waits there for the handler to
+ * interrupt it. Threads are made with them blocked, or one of them could be chosen to run the
+ * handler, as happens right after SIGCONT.
+ */
+static void mask_end_signals(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(how, &set, NULL);
+}
+
 /* -- the loop's thread -- */
 
 static void on_stop(uv_async_t *async)
@@ -139,12 +154,6 @@ static void on_stop(uv_async_t *async)
 static void *run_loop(void *arg)
 {
     struct daemon *d = arg;
-    sigset_t theirs; /* signals that end the mount are the main thread's */
-    sigemptyset(&theirs);
-    sigaddset(&theirs, SIGTERM);
-    sigaddset(&theirs, SIGINT);
-    sigaddset(&theirs, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &theirs, NULL);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     return NULL;
 }
@@ -191,7 +200,9 @@ static int serve(struct daemon *d, char *message)
         return -err;
     }
     ftx_background_ready();
+    mask_end_signals(SIG_UNBLOCK);
     ftx_mount_run(d->mount);
+    mask_end_signals(SIG_BLOCK);
     uv_async_send(&d->stop);
     pthread_join(d->thread, NULL);
     return 0;
@@ -213,6 +224,7 @@ static int run(const struct ftx_options *o, const char *path, const char *store)
 {
     char message[MESSAGE_MAX] = "";
     struct daemon d = {0};
+    mask_end_signals(SIG_BLOCK);
     if (ftx_mount_check(path, message, sizeof message))
         return fail(message);
     if (ftx_store_open(store, message, sizeof message, &d.store))
