@@ -105,7 +105,7 @@ static dev_t device_at(const char *path)
     return makedev(st.stx_dev_major, st.stx_dev_minor);
 }
 
-static int detach(const char *path)
+int ftx_mount_detach(const char *path)
 {
     if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
         return 0;
@@ -142,7 +142,7 @@ int ftx_mount_check(const char *path, char *message, size_t room)
 {
     struct stat st;
     if (stat(path, &st) < 0 && errno == ENOTCONN && is_ours(path)) {
-        if (detach(path)) {
+        if (ftx_mount_detach(path)) {
             snprintf(message, room,
                      "%s: a dead mount is in the way; remove it with fusermount3 -uz %s", path,
                      path);
@@ -244,18 +244,12 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
     if (err) {
         snprintf(message, room, "%s: FUSE takes none of these options: %s", options->path,
                  options->fuse_options ? options->fuse_options : "");
-    } else if (fuse_set_signal_handlers(mount->session) != 0) {
-        err = -EIO;
-        snprintf(message, room, "%s: signal handlers cannot be set", options->path);
+    } else if (fuse_session_mount(mount->session, options->path) != 0) {
+        err = -EPERM;
+        snprintf(message, room, "%s: cannot be mounted; see man fusermount3", options->path);
     } else {
-        mount->handlers = true;
-        if (fuse_session_mount(mount->session, options->path) != 0) {
-            err = -EPERM;
-            snprintf(message, room, "%s: cannot be mounted; see man fusermount3", options->path);
-        } else {
-            mount->mounted = true;
-            mount->device = device_at(options->path);
-        }
+        mount->mounted = true;
+        mount->device = device_at(options->path);
     }
     if (err && mount) {
         ftx_mount_close(mount);
@@ -275,6 +269,11 @@ void ftx_mount_run(struct ftx_mount *mount)
     fuse_session_loop_mt(mount->session, config);
     if (config)
         fuse_loop_cfg_destroy(config);
+}
+
+void ftx_mount_end(struct ftx_mount *mount)
+{
+    fuse_session_exit(mount->session);
 }
 
 void ftx_mount_arrived(void *ctx)
@@ -318,8 +317,6 @@ void ftx_mount_close(struct ftx_mount *mount)
     if (mount->mounted)
         fuse_session_unmount(mount->session); /* ends a system call that the notifier is in */
     ftx_notify_free(mount->notify);
-    if (mount->handlers)
-        fuse_remove_signal_handlers(mount->session);
     if (mount->session)
         fuse_session_destroy(mount->session);
     pthread_mutex_destroy(&mount->repeat.lock);

@@ -26,8 +26,12 @@ struct ftx_mount_options {
 int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *options, char *message,
                    size_t room, struct ftx_mount **out_mount);
 
-/* Serves until it is unmounted or SIGTERM, SIGINT or SIGHUP comes. Main thread. */
+/* Serves until it is unmounted, or until ftx_mount_end. Main thread. */
 void ftx_mount_run(struct ftx_mount *mount);
+/* Ends ftx_mount_run once a signal interrupts the main thread. Any thread. */
+void ftx_mount_end(struct ftx_mount *mount);
+/* Takes what is mounted at the path out of the tree, whoever uses it. -errno. */
+int ftx_mount_detach(const char *path);
 
 /* An inbox file got bytes, its end, or went away: parked reads are looked at. Any thread. */
 void ftx_mount_arrived(void *mount);

@@ -42,7 +42,6 @@ struct ftx_mount {
     struct ftx_repeat repeat;
     char *path; /* the mount point */
     bool any_target;
-    bool handlers; /* signal handlers are set */
     bool mounted;
     dev_t device; /* of the mount, once it is mounted */
     uid_t uid;

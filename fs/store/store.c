@@ -24,7 +24,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { JOURNAL_HALF = 4 << 20 };
+enum {
+    JOURNAL_HALF = 4 << 20,
+    MARGIN_MIN = 16 << 20, /* what the database may need to note it all */
+};
 
 /* Of the disk, that what comes into a box never takes. */
 static const unsigned free_percent[] = {[FTX_OUTBOX] = 5, [FTX_INBOX] = 2};
@@ -309,12 +312,19 @@ int ftx_store_sync(struct ftx_store *store)
     return err;
 }
 
+/* Bytes of the disk that what comes into the box never takes. */
+static uint64_t margin_of(const struct statvfs *st, enum ftx_box box)
+{
+    uint64_t part = (uint64_t)st->f_blocks / 100 * free_percent[box] * st->f_frsize;
+    return part > MARGIN_MIN ? part : MARGIN_MIN;
+}
+
 bool ftx_store_has_room(const struct ftx_store *store, enum ftx_box box, uint64_t bytes)
 {
     struct statvfs st;
     if (fstatvfs(store->state_fd, &st) < 0)
         return true;
-    uint64_t margin = (uint64_t)st.f_blocks / 100 * free_percent[box] * st.f_frsize;
+    uint64_t margin = margin_of(&st, box);
     uint64_t free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
     return free_bytes > margin && free_bytes - margin > bytes;
 }
@@ -325,8 +335,9 @@ void ftx_store_statfs(struct ftx_store *store, struct ftx_statfs *out)
     memset(out, 0, sizeof *out);
     if (fstatvfs(store->state_fd, &st) == 0) {
         out->total_bytes = (uint64_t)st.f_blocks * st.f_frsize;
-        uint64_t margin = (uint64_t)st.f_blocks / 100 * free_percent[FTX_OUTBOX];
-        out->free_bytes = st.f_bavail > margin ? (st.f_bavail - margin) * st.f_frsize : 0;
+        uint64_t margin = margin_of(&st, FTX_OUTBOX);
+        uint64_t free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
+        out->free_bytes = free_bytes > margin ? free_bytes - margin : 0;
     }
     pthread_mutex_lock(&store->lock);
     out->items = store->index.by_id.count;

@@ -5,7 +5,6 @@ import glob
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -122,7 +121,7 @@ def pytest_runtest_protocol(item):
         print(f"\nwatchdog: {harness.watchdog_fired}; its daemons are killed", file=sys.__stderr__)
         faulthandler.dump_traceback(file=sys.__stderr__)
         for node in list(harness.live_nodes):
-            _dump_stacks(node)
+            node.dump_stacks()
             for pid in harness.daemons_of(node.store):
                 os.kill(pid, signal.SIGKILL)
             if node.process:
@@ -134,20 +133,6 @@ def pytest_runtest_protocol(item):
     yield
     timer.cancel()
     harness.watchdog_fired = None
-
-
-def _dump_stacks(node):
-    """Where a daemon that hangs stands, if gdb is here."""
-    if not (node.process and shutil.which("gdb")):
-        return
-    try:
-        done = subprocess.run(["gdb", "-p", str(node.process.pid), "-batch", "-ex", "thread apply all bt 12"],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                              timeout=20, check=False)
-        with open(node.log, "ab") as log:
-            log.write(b"\n-- stacks when the watchdog came --\n" + done.stdout[-12000:])
-    except (OSError, subprocess.TimeoutExpired):
-        pass
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -201,6 +201,16 @@ class Node:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, signal.SIGKILL)
 
+    def dump_stacks(self):
+        """Where a daemon that hangs stands, into its log, if gdb is here."""
+        if not (self.process and shutil.which("gdb")):
+            return
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired), open(self.log, "ab") as log:
+            done = subprocess.run(["gdb", "-p", str(self.process.pid), "-batch", "-ex", "thread apply all bt 12"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20,
+                                  check=False)
+            log.write(b"\n-- where its threads stand --\n" + done.stdout[-12000:])
+
     def destroy(self):
         """Ends everything of this node; what went wrong with it is raised after the clean-up."""
         wrong = []
@@ -214,6 +224,7 @@ class Node:
                     wrong.append(f"{self.name} ended with {status}" + ("" if was_running else " by itself"))
             except Late as error:
                 wrong.append(str(error))
+                self.dump_stacks()
                 self.kill9()
         for pid in daemons_of(self.store):
             with contextlib.suppress(ProcessLookupError):
@@ -223,7 +234,7 @@ class Node:
             live_nodes.remove(self)
         log = self.log_tail(1 << 20).encode()
         wrong += [f"{self.name}'s log has {word.decode()}" for word in REPORTS if word in log]
-        tail = self.log_tail()
+        tail = self.log_tail(16000 if wrong else 6000)
         if not is_mounted(self.mount):
             shutil.rmtree(self.base, ignore_errors=True)
         assert not wrong, "; ".join(wrong) + "\n" + tail

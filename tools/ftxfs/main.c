@@ -3,6 +3,7 @@
 #include "fs/fuse/mount.h"
 #include "fs/xfer/xfer.h"
 #include "tools/ftxfs/background.h"
+#include "tools/ftxfs/ending.h"
 #include "tools/ftxfs/options.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
@@ -126,21 +127,6 @@ static void on_news(void *ctx)
 static const struct ftx_store_events events = {
     .wake = on_wake, .committed = on_wake, .arrived = on_arrived, .news = on_news};
 
-/*
- * The signals that end the mount are the main thread's: libfuse waits there for the handler to
- * interrupt it. Threads are made with them blocked, or one of them could be chosen to run the
- * handler, as happens right after SIGCONT.
- */
-static void mask_end_signals(int how)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    pthread_sigmask(how, &set, NULL);
-}
-
 /* -- the loop's thread -- */
 
 static void on_stop(uv_async_t *async)
@@ -192,17 +178,18 @@ static void close_network(struct daemon *d)
 }
 
 /* Everything is open: serve until unmounted. */
-static int serve(struct daemon *d, char *message)
+static int serve(struct daemon *d, const char *path, char *message)
 {
-    int err = pthread_create(&d->thread, NULL, run_loop, d);
+    int err = -ftx_ending_start(d->mount, path);
+    if (!err)
+        err = pthread_create(&d->thread, NULL, run_loop, d);
     if (err) {
         snprintf(message, MESSAGE_MAX, "no thread could be started: %s", strerror(err));
         return -err;
     }
     ftx_background_ready();
-    mask_end_signals(SIG_UNBLOCK);
     ftx_mount_run(d->mount);
-    mask_end_signals(SIG_BLOCK);
+    ftx_ending_begun();
     uv_async_send(&d->stop);
     pthread_join(d->thread, NULL);
     return 0;
@@ -224,7 +211,7 @@ static int run(const struct ftx_options *o, const char *path, const char *store)
 {
     char message[MESSAGE_MAX] = "";
     struct daemon d = {0};
-    mask_end_signals(SIG_BLOCK);
+    ftx_ending_prepare();
     if (ftx_mount_check(path, message, sizeof message))
         return fail(message);
     if (ftx_store_open(store, message, sizeof message, &d.store))
@@ -235,7 +222,7 @@ static int run(const struct ftx_options *o, const char *path, const char *store)
         err = open_mount(&d, o, path, message);
     }
     if (!err)
-        err = serve(&d, message);
+        err = serve(&d, path, message);
     else if (d.loop_open)
         on_stop(&d.stop);
     close_network(&d);
