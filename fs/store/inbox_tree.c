@@ -460,10 +460,12 @@ static int apply_xattr(struct applying *a)
         return 0;
     struct ftx_item *item = updated_base(found) ? updated_base(found) : found;
     int err = ftx_log_xattr(&a->log, item, &xattr, false);
-    if (err == -ENOSPC)
-        ftx_log(FTX_LOG_WARNING, "link %s: an attribute is not kept: there are too many",
-                a->link->row.name);
-    else if (!err) {
+    if (err == -ENOSPC) {
+        if (!a->link->told_of_xattrs) /* once: the peer may not fill the log */
+            ftx_log(FTX_LOG_WARNING, "link %s: attributes are not kept: there are too many",
+                    a->link->row.name);
+        a->link->told_of_xattrs = true;
+    } else if (!err) {
         item->ctime_ns = ftx_now_ns();
         ftx_log_item(&a->log, item);
     }

@@ -59,6 +59,7 @@ struct ftx_link {
     struct ftx_list wants;     /* struct ftx_want: ranges that readers wait for */
     enum ftx_link_health health;
     char peer_address[64];              /* empty: not connected */
+    bool told_of_xattrs;                /* the log knows that the peer sends too many */
     bool removed;                       /* unpaired: the loop lets go of it */
     uint64_t bytes_out, bytes_in;       /* content bytes moved since the mount */
     uint64_t measured_out, measured_in; /* the same, a second ago */

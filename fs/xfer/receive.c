@@ -153,8 +153,9 @@ bool ftx_inbound_current(const struct ftx_inbound_record *r)
 
 void ftx_inbound_end_session(struct ftx_transfer *t, int err)
 {
-    ftx_log(FTX_LOG_WARNING, "link %s: what came cannot be stored: %s", t->link->row.name,
-            ftx_err_text(err));
+    if (err != FTX_EPROTO) /* of that the session's end tells enough */
+        ftx_log(FTX_LOG_WARNING, "link %s: what came cannot be stored: %s", t->link->row.name,
+                ftx_err_text(err));
     ftx_peer_fail(t->peer, err);
 }
 

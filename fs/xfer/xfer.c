@@ -185,7 +185,7 @@ static void end(void *ctx, int reason)
     t->engine = NULL;
     t->preparing = false;
     ftx_transfer_receive_end(t);
-    ftx_log(FTX_LOG_INFO, "link %s: session ended: %s", t->link->row.name, ftx_err_text(reason));
+    ftx_log(FTX_LOG_DEBUG, "link %s: session ended: %s", t->link->row.name, ftx_err_text(reason));
 }
 
 static void health(void *ctx, enum ftx_peer_health health, const char *address)
