@@ -139,7 +139,7 @@ class Node:
         for port in self.peers:
             words += ["--peer", f"127.0.0.1:{port}"]
         if self.options:
-            words += ["-o", ",".join(f"{name}={value}" for name, value in self.options.items())]
+            words += ["-o", ",".join(name if value is None else f"{name}={value}" for name, value in self.options.items())]
         return [*words, self.mount]
 
     def start(self, wait=True):

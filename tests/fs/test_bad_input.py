@@ -28,6 +28,8 @@ def ended(connection):
 
 
 def descriptors(node):
+    if os.geteuid() != 0:
+        return 0  # the process may not be looked into
     return len(os.listdir(f"/proc/{node.process.pid}/fd"))
 
 

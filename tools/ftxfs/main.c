@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,13 +36,13 @@ struct daemon {
 
 static int fail(const char *message)
 {
-    fprintf(stderr, "ftxfs: %s\n", message);
+    ftx_log_tell("ftxfs", "%s", message);
     return 1;
 }
 
 static int fail_at(const char *path, const char *message)
 {
-    fprintf(stderr, "ftxfs: %s: %s\n", path, message);
+    ftx_log_tell("ftxfs", "%s: %s", path, message);
     return 1;
 }
 
@@ -238,7 +239,8 @@ static int start(const struct ftx_options *o)
 {
     umask(077);
     signal(SIGPIPE, SIG_IGN);
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* no keys in core files */
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* no keys in core files, ... */
+    prctl(PR_SET_DUMPABLE, 0); /* nor in those that go through a pipe: these have no limit */
     char *path = absolute(o->mount_point);
     char *wanted = o->store ? strdup(o->store) : default_store();
     char *store = wanted ? absolute(wanted) : NULL;

@@ -3,6 +3,8 @@
  * that is not ours goes to FUSE, which knows its own. */
 #include "tools/ftxfs/options.h"
 
+#include "transport/base/log.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -14,12 +16,12 @@ static int bad(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static int bad(const char *format, ...)
 {
+    char message[4608]; /* a path and a sentence */
     va_list args;
     va_start(args, format);
-    fputs("ftxfs: ", stderr);
-    vfprintf(stderr, format, args);
-    fputs(" (see ftxfs --help)\n", stderr);
+    vsnprintf(message, sizeof message, format, args);
     va_end(args);
+    ftx_log_tell("ftxfs", "%s (see ftxfs --help)", message);
     return -EINVAL;
 }
 

@@ -104,3 +104,16 @@ void ftx_log(enum ftx_log_level level, const char *format, ...)
     if (m > 0 && write(STDERR_FILENO, out, (size_t)m < sizeof out ? (size_t)m : sizeof out - 1) < 0)
         return; /* nobody is left to tell */
 }
+
+void ftx_log_tell(const char *program, const char *format, ...)
+{
+    char raw[5120], line[4 * sizeof raw]; /* a path, a sentence; escaped, four times that */
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(raw, sizeof raw, format, args);
+    va_end(args);
+    if (n < 0)
+        return;
+    size_t length = (size_t)n < sizeof raw ? (size_t)n : sizeof raw - 1;
+    fprintf(stderr, "%s: %s\n", program, ftx_escape(line, sizeof line, raw, length));
+}

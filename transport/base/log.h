@@ -16,6 +16,10 @@ void ftx_log_open(const char *program, bool to_syslog, enum ftx_log_level most);
 void ftx_log(enum ftx_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Writes one line to stderr, escaped likewise, wherever the log goes: why a program does not start. */
+void ftx_log_tell(const char *program, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /*
  * Writes `bytes` as printable ASCII or valid UTF-8 into `out` (capacity `size` > 0, always ended
  * with NUL), everything else, and the backslash, as \xNN; cuts at the capacity. Returns `out`. For
