@@ -20,6 +20,7 @@ def test_main_path_as_an_ordinary_user(scratch_root):
     matrix = shutil.copy(test_posix.MATRIX, folder)
     tests = shutil.copytree(os.path.dirname(__file__), os.path.join(folder, "tests"),
                             ignore=shutil.ignore_patterns("__pycache__", "test_user.py"))
+    shutil.copytree(os.path.join(os.path.dirname(__file__), "../vectors"), os.path.join(folder, "vectors"))
     temporary = os.path.join(folder, "tmp")
     os.mkdir(temporary)
     drop = []
