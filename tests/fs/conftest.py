@@ -19,6 +19,7 @@ LIMIT_S = 90  # for one test, unless @pytest.mark.limit(seconds)
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "limit(seconds): the watchdog's patience with this test")
+    config.addinivalue_line("markers", "lines(n): the log lines that the lie of test_liar.py may cause, 1 by default")
     config.addinivalue_line("markers", "main_path: test_user.py runs it again as an ordinary user")
 
 
