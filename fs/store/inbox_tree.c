@@ -9,6 +9,7 @@
 #include "transport/base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,24 +246,51 @@ static int merge(struct applying *a, struct ftx_item *from, struct ftx_item *to)
     return 0;
 }
 
+/* The n-th name for a folder that steps aside: NAME.kept, NAME.kept2 ... Returns its size. */
+static size_t kept_name(const struct ftx_item *folder, uint64_t n, char out[FTX_NAME_MAX + 1])
+{
+    char mark[32];
+    int mark_size = snprintf(mark, sizeof mark, n == 1 ? ".kept" : ".kept%" PRIu64, n);
+    size_t most = FTX_NAME_MAX - (size_t)mark_size;
+    size_t own = folder->name_size < most ? folder->name_size : most;
+    memcpy(out, folder->name, own);
+    memcpy(out + own, mark, (size_t)mark_size);
+    return own + (size_t)mark_size;
+}
+
+static bool kept_taken(const struct ftx_store *store, const struct ftx_item *folder, uint64_t n)
+{
+    char name[FTX_NAME_MAX + 1];
+    size_t size = kept_name(folder, n, name);
+    return ftx_item_lookup(&store->index, folder->parent, name, size) != NULL;
+}
+
+/* The number of a name that is free while the one before it is taken. A peer can make any number
+ * of them, so they are not tried one after the other. */
+static uint64_t kept_number(const struct ftx_store *store, const struct ftx_item *folder)
+{
+    uint64_t taken = 0, free_one = 1;
+    while (kept_taken(store, folder, free_one)) {
+        taken = free_one;
+        free_one *= 2;
+    }
+    while (free_one - taken > 1) {
+        uint64_t middle = taken + (free_one - taken) / 2;
+        if (kept_taken(store, folder, middle))
+            taken = middle;
+        else
+            free_one = middle;
+    }
+    return free_one;
+}
+
 /* Gives a folder with kept files another name: its own is needed. */
 static int move_aside(struct applying *a, struct ftx_item *folder)
 {
     struct ftx_store *store = a->log.store;
     struct ftx_item *parent = folder->parent;
     char name[FTX_NAME_MAX + 1], *copy;
-    size_t size;
-    for (unsigned n = 1;; n++) {
-        char mark[24];
-        int mark_size = snprintf(mark, sizeof mark, n == 1 ? ".kept" : ".kept%u", n);
-        size_t most = FTX_NAME_MAX - (size_t)mark_size;
-        size_t own = folder->name_size < most ? folder->name_size : most;
-        memcpy(name, folder->name, own);
-        memcpy(name + own, mark, (size_t)mark_size);
-        size = own + (size_t)mark_size;
-        if (!ftx_item_lookup(&store->index, parent, name, size))
-            break;
-    }
+    size_t size = kept_name(folder, kept_number(store, folder), name);
     int err = ftx_item_prepare(parent, folder, name, size, &copy);
     if (err)
         return err;

@@ -421,6 +421,24 @@ def test_large_folder_moved_again_and_again(world):
         s.leave()
 
 
+@pytest.mark.lines(9)
+def test_folders_that_step_aside_in_great_number(world):
+    """NAME.kept, NAME.kept2 ...: the next free one is found without trying them all."""
+    with world.link.connect() as s:
+        parent, n = world.number(), 28_000
+        s.send(s.op(make(parent, b"crowded", FOLDER)))
+        for _ in range(0, n, 4000):
+            told = []
+            for _ in range(4000):
+                folder, file, instead = (world.number() for _ in range(3))
+                told += [s.op(make(folder, b"K", FOLDER, parent)), s.op(make(file, b"x", parent=folder)),
+                         s.op(make(instead, b"K", parent=parent)), s.op(drop(instead))]
+            record = s.send(*told)
+        s.wait_ack(record)
+        assert set(os.listdir(world.inbox("crowded"))) == {"K.kept", *[f"K.kept{number}" for number in range(2, n + 1)]}
+        s.leave()
+
+
 @pytest.mark.lines(0)
 def test_receiver_that_never_acknowledges(world):
     """The writer goes on, what is under way is bounded, the daemon's memory too; then all of it arrives."""
