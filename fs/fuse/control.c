@@ -5,8 +5,16 @@
 #include "fs/store/links.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+
+struct ftx_text {
+    struct ftx_text *prev, *next;
+    size_t size;
+    char *bytes;
+};
 
 /* Whole numbers up to 2^53 are exact in JSON as everybody reads it. */
 static bool add_count(cJSON *object, const char *name, uint64_t value)
@@ -55,7 +63,7 @@ static bool add_links(struct ftx_mount *mount, cJSON *links)
     return ok;
 }
 
-char *ftx_status_text(struct ftx_mount *mount, size_t *out_size)
+static char *status_text(struct ftx_mount *mount, size_t *out_size)
 {
     char *text = NULL;
     cJSON *root = cJSON_CreateObject();
@@ -70,4 +78,99 @@ char *ftx_status_text(struct ftx_mount *mount, size_t *out_size)
         text[(*out_size)++] = '\n'; /* takes the place of the NUL */
     }
     return text;
+}
+
+static void text_free(struct ftx_text *text)
+{
+    if (text)
+        free(text->bytes);
+    free(text);
+}
+
+static void text_add(struct ftx_texts *texts, struct ftx_text *text)
+{
+    pthread_mutex_lock(&texts->lock);
+    text->next = texts->first;
+    if (text->next)
+        text->next->prev = text;
+    texts->first = text;
+    pthread_mutex_unlock(&texts->lock);
+}
+
+static void text_remove(struct ftx_texts *texts, struct ftx_text *text)
+{
+    pthread_mutex_lock(&texts->lock);
+    if (text->next)
+        text->next->prev = text->prev;
+    if (text->prev)
+        text->prev->next = text->next;
+    else
+        texts->first = text->next;
+    pthread_mutex_unlock(&texts->lock);
+}
+
+static struct ftx_text *text_of(const struct fuse_file_info *fi)
+{
+    return (struct ftx_text *)(uintptr_t)fi->fh;
+}
+
+void ftx_status_open(fuse_req_t req, struct fuse_file_info *fi)
+{
+    struct ftx_mount *mount = ftx_mount_of(req);
+    if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC)) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    struct ftx_text *text = calloc(1, sizeof *text);
+    if (text)
+        text->bytes = status_text(mount, &text->size);
+    if (!text || !text->bytes) {
+        text_free(text);
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    text_add(&mount->texts, text);
+    fi->fh = (uint64_t)(uintptr_t)text;
+    fi->direct_io = 1;
+    if (fuse_reply_open(req, fi) == -ENOENT)
+        ftx_status_close(mount, fi);
+}
+
+/* Answers with a copy: once the reader has its bytes it may close, and the text is freed while the
+ * reply is still on its way back. */
+void ftx_status_read(fuse_req_t req, size_t size, off_t offset, const struct fuse_file_info *fi)
+{
+    const struct ftx_text *text = text_of(fi);
+    size_t at = (size_t)offset < text->size ? (size_t)offset : text->size;
+    size_t n = text->size - at < size ? text->size - at : size;
+    char *copy = malloc(n ? n : 1);
+    if (!copy) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    memcpy(copy, text->bytes + at, n);
+    fuse_reply_buf(req, copy, n);
+    free(copy);
+}
+
+void ftx_status_close(struct ftx_mount *mount, const struct fuse_file_info *fi)
+{
+    text_remove(&mount->texts, text_of(fi));
+    text_free(text_of(fi));
+}
+
+void ftx_texts_init(struct ftx_texts *texts)
+{
+    pthread_mutex_init(&texts->lock, NULL);
+    texts->first = NULL;
+}
+
+void ftx_texts_close(struct ftx_texts *texts)
+{
+    while (texts->first) {
+        struct ftx_text *text = texts->first;
+        texts->first = text->next;
+        text_free(text);
+    }
+    pthread_mutex_destroy(&texts->lock);
 }

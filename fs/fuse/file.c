@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on open files. fi->fh: FTX_HANDLE_...; for .ftx/status its text. */
+/* Operations on open files. fi->fh: FTX_HANDLE_...; for .ftx/status see control.c. */
 #include "fs/fuse/session.h"
 
 #include "fs/store/inbox.h"
@@ -10,30 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The text of a control file as it was when it was opened. */
-struct text {
-    size_t size;
-    char *bytes;
-};
-
-static void open_status(fuse_req_t req, struct fuse_file_info *fi)
-{
-    struct text *text = malloc(sizeof *text);
-    if (text)
-        text->bytes = ftx_status_text(ftx_mount_of(req), &text->size);
-    if (!text || !text->bytes) {
-        free(text);
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
-    fi->fh = (uint64_t)(uintptr_t)text;
-    fi->direct_io = 1;
-    if (fuse_reply_open(req, fi) == -ENOENT) {
-        free(text->bytes);
-        free(text);
-    }
-}
 
 void ftx_handle_opened(struct ftx_store *store, fuse_ino_t ino, bool writer,
                        struct fuse_file_info *fi)
@@ -83,10 +59,7 @@ void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (ftx_repeat_open(req, ino, fi))
         return;
     if (ino == FTX_ID_STATUS) {
-        if ((fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & O_TRUNC))
-            open_status(req, fi);
-        else
-            fuse_reply_err(req, EPERM);
+        ftx_status_open(req, fi);
         return;
     }
     int err = ftx_tree_attr(store, ino, &attr);
@@ -117,23 +90,6 @@ void ftx_reply_object(fuse_req_t req, int fd, size_t size, off_t offset)
     else
         fuse_reply_buf(req, bytes, size);
     free(bytes);
-}
-
-/* Answers with a copy: once the reader has its bytes it may close, and the text is freed while the
- * reply is still on its way back. */
-static void read_status(fuse_req_t req, size_t size, off_t offset, const struct fuse_file_info *fi)
-{
-    const struct text *text = (const struct text *)(uintptr_t)fi->fh;
-    size_t at = (size_t)offset < text->size ? (size_t)offset : text->size;
-    size_t n = text->size - at < size ? text->size - at : size;
-    char *copy = malloc(n ? n : 1);
-    if (!copy) {
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
-    memcpy(copy, text->bytes + at, n);
-    fuse_reply_buf(req, copy, n);
-    free(copy);
 }
 
 static void read_outbox(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset)
@@ -172,7 +128,7 @@ void ftx_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 {
     struct ftx_attr attr;
     if (ino == FTX_ID_STATUS) {
-        read_status(req, size, offset, fi);
+        ftx_status_read(req, size, offset, fi);
         return;
     }
     int err = ftx_tree_attr(ftx_mount_of(req)->store, ino, &attr);
@@ -208,9 +164,7 @@ void ftx_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct ftx_store *store = ftx_mount_of(req)->store;
     struct ftx_attr attr;
     if (ino == FTX_ID_STATUS) {
-        struct text *text = (struct text *)(uintptr_t)fi->fh;
-        free(text->bytes);
-        free(text);
+        ftx_status_close(ftx_mount_of(req), fi);
     } else if (fi->fh != FTX_HANDLE_REPEAT && ftx_tree_attr(store, ino, &attr) == 0) {
         if (attr.box == FTX_OUTBOX)
             ftx_handle_closed(store, ino, fi);

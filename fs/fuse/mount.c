@@ -232,6 +232,7 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
         mount->uid = getuid();
         mount->gid = getgid();
         clock_gettime(CLOCK_REALTIME, &mount->started);
+        ftx_texts_init(&mount->texts);
         pthread_mutex_init(&mount->repeat.lock, NULL);
         mount->path = strdup(options->path);
         mount->park = ftx_park_new(store, options->read_timeout_ms);
@@ -320,6 +321,7 @@ void ftx_mount_close(struct ftx_mount *mount)
     if (mount->session)
         fuse_session_destroy(mount->session);
     pthread_mutex_destroy(&mount->repeat.lock);
+    ftx_texts_close(&mount->texts);
     free(mount->path);
     free(mount);
 }

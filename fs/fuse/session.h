@@ -11,6 +11,7 @@
 #include "fs/fuse/notify.h"
 #include "fs/store/tree.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -33,6 +34,13 @@ enum {
 };
 
 struct ftx_park;
+struct ftx_text;
+
+/* The texts of control files that are open: an unmount can come before their release does. */
+struct ftx_texts {
+    pthread_mutex_t lock;
+    struct ftx_text *first;
+};
 
 struct ftx_mount {
     struct ftx_store *store;
@@ -40,6 +48,7 @@ struct ftx_mount {
     struct ftx_park *park;
     struct ftx_notify *notify; /* NULL: nothing is repeated for watchers */
     struct ftx_repeat repeat;
+    struct ftx_texts texts;
     char *path; /* the mount point */
     bool any_target;
     bool mounted;
@@ -73,8 +82,12 @@ void ftx_handle_opened(struct ftx_store *store, fuse_ino_t ino, bool writer,
                        struct fuse_file_info *fi);
 void ftx_handle_closed(struct ftx_store *store, fuse_ino_t ino, const struct fuse_file_info *fi);
 
-/* control.c: the text of .ftx/status, to be freed; NULL: no memory. */
-char *ftx_status_text(struct ftx_mount *mount, size_t *out_size);
+/* control.c: .ftx/status, open: the text as it was then. */
+void ftx_status_open(fuse_req_t req, struct fuse_file_info *fi);
+void ftx_status_read(fuse_req_t req, size_t size, off_t offset, const struct fuse_file_info *fi);
+void ftx_status_close(struct ftx_mount *mount, const struct fuse_file_info *fi);
+void ftx_texts_init(struct ftx_texts *texts);
+void ftx_texts_close(struct ftx_texts *texts); /* with those still open */
 
 /* park.c: reads that wait for bytes. */
 struct ftx_park *ftx_park_new(struct ftx_store *store, unsigned timeout_ms);

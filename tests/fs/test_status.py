@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the mount tells about itself: .ftx/status and the user.ftx attributes."""
+import contextlib
 import errno
 import json
 import os
@@ -99,6 +100,19 @@ def test_item_attributes_follow_a_transfer(make_pair):
         assert here == sorted(here) and here[-1] == len(data) and len(set(here)) > 3
     assert state(pair.got("file")) == "complete"
     assert xattr(pair.got("file"), "error") in (None, "") and xattr(pair.sent("file"), "error") in (None, "")
+
+
+def test_status_may_be_open_when_the_mount_ends(make_node):
+    """Its release never comes then; the sanitizers tell whether its text is freed all the same."""
+    node = make_node()
+    node.start()
+    status = os.open(os.path.join(node.mount, ".ftx", "status"), os.O_RDONLY)
+    try:
+        assert os.read(status, 1) == b"{"
+        node.terminate()
+    finally:
+        with contextlib.suppress(OSError):  # ENOTCONN
+            os.close(status)
 
 
 def test_depth_is_limited_where_it_is_made(shared_pair):
