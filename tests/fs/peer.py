@@ -135,7 +135,9 @@ def named(name, name_length=None):
     return number(1, len(name) if name_length is None else name_length) + name
 
 
-def make(item, name, what=FILE, parent=0, mode=0o644, mtime=TIME, when=TIME, target=b"", name_length=None):
+def make(item, name, what=FILE, parent=0, mode=None, mtime=TIME, when=TIME, target=b"", name_length=None):
+    if mode is None:
+        mode = 0o755 if what == FOLDER else 0o644
     return b"\x01" + numbers("QQBHqq", item, parent, what, mode, mtime, when) + named(name, name_length) + target
 
 
