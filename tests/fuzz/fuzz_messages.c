@@ -53,9 +53,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (m.type == FTX_MSG_HAVE || m.type == FTX_MSG_MISSING)
             check_list(&m);
         size_t encoded = ftx_message_encode(&m, again, offset - start);
-        if (m.type == FTX_MSG_EXTENT) {
+        if (m.type == FTX_MSG_EXTENT || m.type == FTX_MSG_FETCHED) {
             check(encoded + m.as.content.data_size == offset - start);
-            memcpy(again + encoded, m.as.content.data, m.as.content.data_size);
+            if (m.as.content.data_size)
+                memcpy(again + encoded, m.as.content.data, m.as.content.data_size);
             encoded += m.as.content.data_size;
         }
         check(encoded == offset - start && memcmp(again, data + start, encoded) == 0);

@@ -186,9 +186,31 @@ def goodbye(fields):
     return values
 
 
+def fetch(fields):
+    values = fields.numbers("stream offset length", "QQI")
+    require(values["length"] <= 1048576, "more than a FETCH may ask for")
+    check_range(values["offset"], values["length"])
+    return values
+
+
+def fetched(fields):
+    values = fields.numbers("stream offset length kind", "QQIB")
+    require(values["length"] <= 1048576 and 1 <= values["kind"] <= 3, "the answer is out of range")
+    check_range(values["offset"], values["length"])
+    values["hash"] = fields.take(16).hex()
+    data = fields.rest()
+    require(len(data) == (values["length"] if values["kind"] == 1 else 0), "not the data of its kind")
+    require(values["kind"] == 1 or values["hash"] == NO_HASH, "the hash of nothing")
+    if 9 <= len(data) <= 16:
+        require(values["hash"] == xxh3_128_of_9_to_16(data).hex(), "the hash is wrong")
+    values["data"] = data.hex()
+    return values
+
+
 MESSAGES = {1: ("START", start), 2: ("JOIN", join), 3: ("HAVE", have), 4: ("HAVE_END", have_end), 5: ("OP", op), 6: ("EXTENT", extent),
             7: ("HOLE", hole), 8: ("SIZE", size), 9: ("SEAL", seal), 10: ("ACK", ack), 11: ("MISSING", missing),
-            12: ("REFUSED", refused), 13: ("WANT", want), 14: ("PING", token), 15: ("PONG", token), 16: ("GOODBYE", goodbye)}
+            12: ("REFUSED", refused), 13: ("WANT", want), 14: ("PING", token), 15: ("PONG", token), 16: ("GOODBYE", goodbye),
+            17: ("FETCH", fetch), 18: ("FETCHED", fetched)}
 
 
 def decode_plain(plain):

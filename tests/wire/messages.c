@@ -167,6 +167,23 @@ static void refuses_fields_out_of_range(void **state)
         {FTX_MSG_GOODBYE, 0, 1, 0, false},
         {FTX_MSG_GOODBYE, 0, 1, 3, true},
         {FTX_MSG_GOODBYE, 0, 1, 4, false},
+        {FTX_MSG_FETCH, 8, 8, INT64_MAX - FTX_EXTENT_MAX, true},
+        {FTX_MSG_FETCH, 8, 8, INT64_MAX - FTX_EXTENT_MAX + 1, false},
+        {FTX_MSG_FETCH, 8, 8, UINT64_MAX, false},
+        {FTX_MSG_FETCH, 16, 4, 0, false},
+        {FTX_MSG_FETCH, 16, 4, 1, true},
+        {FTX_MSG_FETCH, 16, 4, FTX_EXTENT_MAX + 1, false},
+        {FTX_MSG_FETCH, 16, 4, UINT32_MAX, false},
+        {FTX_MSG_FETCHED, 8, 8, INT64_MAX - 11, true},
+        {FTX_MSG_FETCHED, 8, 8, INT64_MAX - 10, false},
+        {FTX_MSG_FETCHED, 8, 8, UINT64_MAX - 5, false},
+        {FTX_MSG_FETCHED, 16, 4, 0, false}, /* length is not what follows */
+        {FTX_MSG_FETCHED, 16, 4, 10, false},
+        {FTX_MSG_FETCHED, 16, 4, 12, false},
+        {FTX_MSG_FETCHED, 20, 1, 0, false},
+        {FTX_MSG_FETCHED, 20, 1, FTX_EXTENT_HOLE, false}, /* with data */
+        {FTX_MSG_FETCHED, 20, 1, FTX_EXTENT_GONE, false},
+        {FTX_MSG_FETCHED, 20, 1, 4, false},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const struct field *field = &fields[i];
@@ -180,6 +197,60 @@ static void refuses_fields_out_of_range(void **state)
     }
 }
 
+/* An answer that says only where, and of what kind; perhaps with a hash or a byte of data. */
+static int decode_answer(uint8_t kind, uint64_t offset, uint64_t length, bool hash, bool data)
+{
+    uint8_t bytes[SAMPLE_MAX] = {0};
+    struct ftx_message m = {.type = FTX_MSG_FETCHED};
+    m.as.content.extent.stream = 5;
+    m.as.content.extent.offset = offset;
+    m.as.content.extent.length = length;
+    m.as.content.extent.kind = kind;
+    m.as.content.extent.hash[FTX_HASH_SIZE - 1] = hash;
+    m.as.content.data_size = data;
+    size_t size = ftx_message_encode(&m, bytes, sizeof bytes);
+    assert_int_equal(size, FTX_FETCHED_HEAD);
+    return decode(bytes, size + data);
+}
+
+static void answers_without_data_have_nothing_but_their_range(void **state)
+{
+    (void)state;
+    for (uint8_t kind = 0; kind < 6; kind++) {
+        int good = kind == FTX_EXTENT_HOLE || kind == FTX_EXTENT_GONE ? 0 : FTX_EPROTO;
+        assert_int_equal(decode_answer(kind, 0, 1, false, false), kind == 1 ? FTX_EPROTO : good);
+        assert_int_equal(decode_answer(kind, 0, FTX_EXTENT_MAX, false, false), good);
+        assert_int_equal(decode_answer(kind, INT64_MAX - 9, 9, false, false), good);
+        assert_int_equal(decode_answer(kind, INT64_MAX - 9, 10, false, false), FTX_EPROTO);
+        assert_int_equal(decode_answer(kind, 0, 0, false, false), FTX_EPROTO);
+        assert_int_equal(decode_answer(kind, 0, FTX_EXTENT_MAX + 1, false, false), FTX_EPROTO);
+        assert_int_equal(decode_answer(kind, 0, 2, true, false), FTX_EPROTO);
+        assert_int_equal(decode_answer(kind, 0, 2, false, true), FTX_EPROTO);
+    }
+}
+
+static void an_answer_points_to_data_only_if_it_has_some(void **state)
+{
+    (void)state;
+    uint8_t bytes[SAMPLE_MAX];
+    struct ftx_message m = sample_message(FTX_MSG_FETCHED - 1), back;
+    size_t offset = 0, size = sample_encode(&m, bytes, sizeof bytes);
+    assert_int_equal(ftx_message_decode(bytes, size, &offset, &back), 0);
+    assert_ptr_equal(back.as.content.data, bytes + FTX_FETCHED_HEAD);
+    assert_int_equal(back.as.content.data_size, back.as.content.extent.length);
+    assert_int_equal(back.as.content.extent.version, 0);
+    assert_int_equal(back.as.content.extent.size_now, 0);
+    m.as.content.extent.kind = FTX_EXTENT_GONE;
+    memset(m.as.content.extent.hash, 0, FTX_HASH_SIZE);
+    m.as.content.data_size = 0;
+    offset = 0;
+    size = sample_encode(&m, bytes, sizeof bytes);
+    assert_int_equal(ftx_message_decode(bytes, size, &offset, &back), 0);
+    assert_null(back.as.content.data);
+    assert_int_equal(back.as.content.data_size, 0);
+    assert_int_equal(back.as.content.extent.length, 11);
+}
+
 /* A message whose body is `head` bytes of a sample and then n zeros. */
 static int decode_long(enum ftx_message_type type, size_t head, size_t n)
 {
@@ -188,9 +259,10 @@ static int decode_long(enum ftx_message_type type, size_t head, size_t n)
     assert_non_null(bytes);
     sample_encode(&m, bytes, SAMPLE_MAX);
     memset(bytes + FTX_MESSAGE_HEAD + head, 0, SAMPLE_MAX - FTX_MESSAGE_HEAD - head);
-    if (type == FTX_MSG_EXTENT)
+    size_t length_at = type == FTX_MSG_EXTENT ? 28 : 16;
+    if (type == FTX_MSG_EXTENT || type == FTX_MSG_FETCHED)
         for (size_t i = 0; i < 4; i++)
-            bytes[FTX_MESSAGE_HEAD + 28 + i] = (uint8_t)(n >> (8 * i));
+            bytes[FTX_MESSAGE_HEAD + length_at + i] = (uint8_t)(n >> (8 * i));
     set_length(bytes, head + n);
     int err = decode(bytes, FTX_MESSAGE_HEAD + head + n);
     free(bytes);
@@ -226,6 +298,9 @@ static void refuses_more_than_the_limits(void **state)
     assert_int_equal(decode_long(FTX_MSG_EXTENT, 49, FTX_EXTENT_MAX), 0);
     assert_int_equal(decode_long(FTX_MSG_EXTENT, 49, FTX_EXTENT_MAX + 1), FTX_EPROTO);
     assert_int_equal(decode_long(FTX_MSG_EXTENT, 49, 0), FTX_EPROTO);
+    assert_int_equal(decode_long(FTX_MSG_FETCHED, 37, FTX_EXTENT_MAX), 0);
+    assert_int_equal(decode_long(FTX_MSG_FETCHED, 37, FTX_EXTENT_MAX + 1), FTX_EPROTO);
+    assert_int_equal(decode_long(FTX_MSG_FETCHED, 37, 0), FTX_EPROTO);
     assert_int_equal(decode_entries(FTX_MSG_HAVE, FTX_HAVE_ENTRY, FTX_HAVE_MAX), 0);
     assert_int_equal(decode_entries(FTX_MSG_HAVE, FTX_HAVE_ENTRY, FTX_HAVE_MAX + 1), FTX_EPROTO);
     assert_int_equal(decode_entries(FTX_MSG_MISSING, FTX_RANGE_ENTRY, FTX_MISSING_MAX), 0);
@@ -276,6 +351,8 @@ int main(void)
         cmocka_unit_test(stops_at_the_end_of_the_message),
         cmocka_unit_test(refuses_unknown_types),
         cmocka_unit_test(refuses_fields_out_of_range),
+        cmocka_unit_test(answers_without_data_have_nothing_but_their_range),
+        cmocka_unit_test(an_answer_points_to_data_only_if_it_has_some),
         cmocka_unit_test(refuses_more_than_the_limits),
         cmocka_unit_test(encodes_nothing_that_does_not_fit),
         cmocka_unit_test(gives_back_every_entry),

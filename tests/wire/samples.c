@@ -15,8 +15,8 @@ static const uint8_t make_file[] = {
     0xfe, 0x9c, 0x97, 0x17, 9,    'n',  'o',  't',  'e',  's',  '.',  't',  'x',  't'};
 
 const char *const sample_names[SAMPLES] = {
-    "start", "join", "have",    "have-end", "op",   "extent", "hole", "size",
-    "seal",  "ack",  "missing", "refused",  "want", "ping",   "pong", "goodbye"};
+    "start", "join",    "have",    "have-end", "op",   "extent", "hole",    "size",  "seal",
+    "ack",   "missing", "refused", "want",     "ping", "pong",   "goodbye", "fetch", "fetched"};
 
 static void fill_list(struct ftx_message *m)
 {
@@ -56,6 +56,18 @@ static void fill_content(struct ftx_message *m)
     } else {
         extent->size_now = INT64_MAX;
     }
+}
+
+static void fill_fetched(struct ftx_message *m)
+{
+    struct ftx_extent *extent = &m->as.content.extent;
+    extent->stream = 5;
+    extent->offset = 4096;
+    extent->length = sizeof data;
+    extent->kind = FTX_EXTENT_DATA;
+    memcpy(extent->hash, hash, sizeof hash);
+    m->as.content.data = data;
+    m->as.content.data_size = sizeof data;
 }
 
 static void fill_seal(struct ftx_message *m)
@@ -122,6 +134,14 @@ struct ftx_message sample_message(size_t i)
     case FTX_MSG_GOODBYE:
         m.as.reason = FTX_BYE_REPLACED;
         break;
+    case FTX_MSG_FETCH:
+        m.as.want.stream = 5;
+        m.as.want.range.offset = UINT64_C(1) << 33;
+        m.as.want.range.length = 1 << 20;
+        break;
+    case FTX_MSG_FETCHED:
+        fill_fetched(&m);
+        break;
     }
     return m;
 }
@@ -129,7 +149,7 @@ struct ftx_message sample_message(size_t i)
 size_t sample_encode(const struct ftx_message *message, uint8_t *out, size_t capacity)
 {
     size_t size = ftx_message_encode(message, out, capacity);
-    if (message->type == FTX_MSG_EXTENT) {
+    if (message->type == FTX_MSG_EXTENT || message->type == FTX_MSG_FETCHED) {
         memcpy(out + size, message->as.content.data, message->as.content.data_size);
         size += message->as.content.data_size;
     }

@@ -182,6 +182,9 @@ static int act(struct ftx_engine *engine, struct ftx_engine_connection *c,
         return 0;
     case FTX_MSG_GOODBYE:
         return on_goodbye(engine, m);
+    case FTX_MSG_FETCH:
+    case FTX_MSG_FETCHED:
+        return FTX_EPROTO; /* nobody asks yet */
     }
     return FTX_EPROTO;
 }

@@ -27,6 +27,7 @@ enum {
     FTX_HAVE_MAX = 10000,
     FTX_MISSING_MAX = 4096,
     FTX_DATA_CONNECTIONS_MAX = 8,
+    FTX_FETCHES_MAX = 64, /* unanswered in a direction: with FTX_EXTENT_MAX each, the window */
 
     FTX_NAME_MAX = 255,
     FTX_DEPTH_MAX = 64,

@@ -12,12 +12,17 @@ static bool range_valid(uint64_t offset, uint64_t length)
     return length > 0 && offset <= FTX_OFFSET_MAX && length <= FTX_OFFSET_MAX - offset;
 }
 
+static bool has_hash(const struct ftx_extent *extent)
+{
+    static const uint8_t no_hash[FTX_HASH_SIZE];
+    return memcmp(extent->hash, no_hash, FTX_HASH_SIZE) != 0;
+}
+
 static bool entry_valid(const struct ftx_extent *extent)
 {
     if (!range_valid(extent->offset, extent->length))
         return false;
-    static const uint8_t no_hash[FTX_HASH_SIZE];
-    return (extent->kind == FTX_EXTENT_HOLE && memcmp(extent->hash, no_hash, FTX_HASH_SIZE) == 0) ||
+    return (extent->kind == FTX_EXTENT_HOLE && !has_hash(extent)) ||
            (extent->kind == FTX_EXTENT_DATA && extent->length <= FTX_EXTENT_MAX);
 }
 
@@ -76,6 +81,47 @@ static void decode_content(struct ftx_reader *r, struct ftx_message *m)
     }
     if (!entry_valid(extent))
         r->failed = true;
+}
+
+static void decode_fetch(struct ftx_reader *r, struct ftx_message *m)
+{
+    m->as.want.stream = ftx_read_u64(r);
+    m->as.want.range.offset = ftx_read_u64(r);
+    m->as.want.range.length = ftx_read_u32(r);
+    if (!range_valid(m->as.want.range.offset, m->as.want.range.length) ||
+        m->as.want.range.length > FTX_EXTENT_MAX)
+        r->failed = true;
+}
+
+static bool answer_valid(const struct ftx_extent *extent, size_t data_size)
+{
+    if (!range_valid(extent->offset, extent->length) || extent->length > FTX_EXTENT_MAX)
+        return false;
+    if (extent->kind == FTX_EXTENT_DATA)
+        return data_size == extent->length;
+    return (extent->kind == FTX_EXTENT_HOLE || extent->kind == FTX_EXTENT_GONE) &&
+           !has_hash(extent) && data_size == 0;
+}
+
+static void decode_fetched(struct ftx_reader *r, struct ftx_message *m)
+{
+    struct ftx_extent *extent = &m->as.content.extent;
+    memset(&m->as.content, 0, sizeof m->as.content);
+    extent->stream = ftx_read_u64(r);
+    extent->offset = ftx_read_u64(r);
+    extent->length = ftx_read_u32(r);
+    extent->kind = ftx_read_u8(r);
+    const uint8_t *hash = ftx_read_bytes(r, FTX_HASH_SIZE);
+    if (hash)
+        memcpy(extent->hash, hash, FTX_HASH_SIZE);
+    size_t data_size = r->left;
+    const uint8_t *data = ftx_read_bytes(r, data_size);
+    if (!answer_valid(extent, data_size))
+        r->failed = true;
+    if (extent->kind == FTX_EXTENT_DATA) {
+        m->as.content.data = data;
+        m->as.content.data_size = data_size;
+    }
 }
 
 static void decode_body(struct ftx_reader *r, struct ftx_message *m)
@@ -145,6 +191,12 @@ static void decode_body(struct ftx_reader *r, struct ftx_message *m)
         m->as.reason = ftx_read_u8(r);
         if (m->as.reason < FTX_BYE_LEAVING || m->as.reason > FTX_BYE_LOST)
             r->failed = true;
+        break;
+    case FTX_MSG_FETCH:
+        decode_fetch(r, m);
+        break;
+    case FTX_MSG_FETCHED:
+        decode_fetched(r, m);
         break;
     default:
         r->failed = true;
@@ -221,6 +273,15 @@ static void encode_content(struct ftx_writer *w, const struct ftx_message *m)
     }
 }
 
+static void encode_fetched(struct ftx_writer *w, const struct ftx_extent *extent)
+{
+    ftx_write_u64(w, extent->stream);
+    ftx_write_u64(w, extent->offset);
+    ftx_write_u32(w, (uint32_t)extent->length);
+    ftx_write_u8(w, extent->kind);
+    ftx_write_bytes(w, extent->hash, FTX_HASH_SIZE);
+}
+
 static void encode_body(struct ftx_writer *w, const struct ftx_message *m)
 {
     switch (m->type) {
@@ -276,6 +337,14 @@ static void encode_body(struct ftx_writer *w, const struct ftx_message *m)
     case FTX_MSG_GOODBYE:
         ftx_write_u8(w, m->as.reason);
         break;
+    case FTX_MSG_FETCH:
+        ftx_write_u64(w, m->as.want.stream);
+        ftx_write_u64(w, m->as.want.range.offset);
+        ftx_write_u32(w, (uint32_t)m->as.want.range.length);
+        break;
+    case FTX_MSG_FETCHED:
+        encode_fetched(w, &m->as.content.extent);
+        break;
     }
 }
 
@@ -288,7 +357,7 @@ size_t ftx_message_encode(const struct ftx_message *message, uint8_t *out, size_
     if (w.failed)
         return 0;
     size_t length = w.size - FTX_MESSAGE_HEAD;
-    if (message->type == FTX_MSG_EXTENT)
+    if (message->type == FTX_MSG_EXTENT || message->type == FTX_MSG_FETCHED)
         length += message->as.content.data_size;
     struct ftx_writer head = ftx_writer(out + 1, 3);
     ftx_write_uint(&head, length, 3);

@@ -28,6 +28,8 @@
  * PING      u64 token
  * PONG      u64 token
  * GOODBYE   u8 reason
+ * FETCH     u64 stream, u64 offset, u32 length
+ * FETCHED   u64 stream, u64 offset, u32 length, u8 kind, hash[16], data
  */
 enum ftx_message_type {
     FTX_MSG_START = 1,
@@ -46,17 +48,25 @@ enum ftx_message_type {
     FTX_MSG_PING,
     FTX_MSG_PONG,
     FTX_MSG_GOODBYE,
+    FTX_MSG_FETCH,
+    FTX_MSG_FETCHED,
 };
 
 enum {
     FTX_MESSAGE_HEAD = 4,
     FTX_EXTENT_HEAD = FTX_MESSAGE_HEAD + 8 + 4 + 8 + 8 + 4 + 1 + FTX_HASH_SIZE,
+    FTX_FETCHED_HEAD = FTX_MESSAGE_HEAD + 8 + 8 + 4 + 1 + FTX_HASH_SIZE,
     FTX_HAVE_ENTRY = 8 + 8 + 1 + FTX_HASH_SIZE,
     FTX_RANGE_ENTRY = 8 + 8,
-    FTX_MESSAGE_SMALL_MAX = 128, /* any message but HAVE, MISSING, OP and an EXTENT's data fits */
+    FTX_MESSAGE_SMALL_MAX = 128, /* any message but HAVE, MISSING and OP fits, without the data of
+                                    EXTENT and FETCHED */
 };
 
-enum ftx_extent_kind { FTX_EXTENT_DATA = 1, FTX_EXTENT_HOLE = 2 };
+enum ftx_extent_kind {
+    FTX_EXTENT_DATA = 1,
+    FTX_EXTENT_HOLE = 2,
+    FTX_EXTENT_GONE = 3, /* in FETCHED only: who was asked does not have it */
+};
 
 enum ftx_encoding { FTX_ENCODING_RAW = 0, FTX_ENCODING_ZSTD = 1 };
 
@@ -110,9 +120,10 @@ struct ftx_message {
         struct {
             struct ftx_extent extent;
             enum ftx_encoding encoding;
-            const uint8_t *data; /* EXTENT only; data_size of it, extent.length when raw */
+            const uint8_t *data; /* EXTENT and FETCHED of data, else NULL; data_size of it,
+                                    extent.length when raw */
             size_t data_size;
-        } content; /* EXTENT, HOLE, SIZE (offset and length 0) */
+        } content; /* EXTENT, HOLE, SIZE (offset and length 0), FETCHED (version and size_now 0) */
         struct {
             uint64_t stream, size;
             uint32_t version;
@@ -129,7 +140,7 @@ struct ftx_message {
         struct {
             uint64_t stream;
             struct ftx_range range;
-        } want;
+        } want;         /* WANT, FETCH */
         uint64_t token; /* PING, PONG */
         uint8_t reason; /* GOODBYE */
     } as;
@@ -148,9 +159,9 @@ void ftx_have_entry(const struct ftx_message *have, uint32_t i, struct ftx_exten
 void ftx_range_entry(const struct ftx_message *missing, uint32_t i, struct ftx_range *out);
 
 /*
- * Encodes a message into `out`; returns its size, or 0 if it does not fit. Of an EXTENT only the
- * head (FTX_EXTENT_HEAD bytes) is written: the caller puts data_size bytes behind it. HAVE and
- * MISSING take their entries encoded (ftx_have_encode, ftx_range_encode).
+ * Encodes a message into `out`; returns its size, or 0 if it does not fit. Of an EXTENT or FETCHED
+ * only the head (FTX_EXTENT_HEAD, FTX_FETCHED_HEAD bytes) is written: the caller puts data_size
+ * bytes behind it. HAVE and MISSING take their entries encoded (ftx_have_encode, ftx_range_encode).
  */
 size_t ftx_message_encode(const struct ftx_message *message, uint8_t *out, size_t capacity);
 
