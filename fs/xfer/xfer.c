@@ -59,6 +59,22 @@ static void session_number(void *ctx, uint64_t session)
     (void)session;
 }
 
+/* What was sent is kept there: nothing is fetched back. */
+static void serve_nothing(void *ctx, uint64_t stream, const struct ftx_range *range,
+                          struct ftx_source *out)
+{
+    (void)ctx, (void)stream;
+    out->extent.offset = range->offset;
+    out->extent.length = range->length;
+    out->extent.kind = FTX_EXTENT_GONE;
+}
+
+static int fetched_nothing(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+{
+    (void)ctx, (void)extent, (void)data;
+    return 0;
+}
+
 const struct ftx_engine_app ftx_transfer_app = {
     .session = session_number,
     .start = ftx_send_start,
@@ -76,11 +92,13 @@ const struct ftx_engine_app ftx_transfer_app = {
     .missing = ftx_send_missing,
     .refused = ftx_send_refused,
     .wanted = ftx_send_wanted,
+    .fetched = fetched_nothing,
     .have = ftx_receive_have,
     .apply = ftx_receive_apply,
     .arrived = ftx_receive_arrived,
     .resized = ftx_receive_resized,
     .sealed = ftx_receive_sealed,
+    .serve = serve_nothing,
     .record = ftx_receive_record,
 };
 

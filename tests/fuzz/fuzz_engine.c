@@ -25,6 +25,8 @@ struct app {
     unsigned given, received, durable, failed; /* fates of extents */
     unsigned receives, records;
     unsigned haves;
+    unsigned fetched, fetches; /* answers, questions */
+    unsigned served;
     struct ftx_plan *out[OUT_MAX];
     size_t n_out;
     bool unreadable;
@@ -154,6 +156,31 @@ static void on_wanted(void *ctx, uint64_t stream, const struct ftx_range *range)
         ftx_engine_urgent(&app->engine, &app->streams[stream]);
 }
 
+static int on_fetched(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+{
+    struct app *app = ctx;
+    on_extent_seen(ctx, extent);
+    check(++app->fetched <= app->fetches && extent->length <= FTX_EXTENT_MAX);
+    check(extent->kind >= FTX_EXTENT_DATA && extent->kind <= FTX_EXTENT_GONE);
+    check((extent->kind == FTX_EXTENT_DATA) == (data != NULL));
+    return extent->stream == 3 && extent->length == 1 ? FTX_EPROTO : 0;
+}
+
+/* What the peer is told depends on where it asks. */
+static void on_serve(void *ctx, uint64_t stream, const struct ftx_range *range,
+                     struct ftx_source *out)
+{
+    struct app *app = ctx;
+    (void)stream;
+    check(range->length > 0 && range->length <= FTX_EXTENT_MAX);
+    app->served++;
+    out->extent.offset = range->offset;
+    out->extent.length = range->offset & 4 ? 1 + range->length / 2 : range->length;
+    out->extent.kind = (uint8_t)(FTX_EXTENT_DATA + range->offset % 3);
+    if (out->extent.length > range->length)
+        out->extent.length = range->length;
+}
+
 static bool on_have(void *ctx, const struct ftx_extent **out_extents, size_t *out_n)
 {
     static const struct ftx_extent held = {.stream = 1, .length = 5, .kind = FTX_EXTENT_DATA};
@@ -216,11 +243,13 @@ static const struct ftx_engine_app calls = {
     .missing = on_missing,
     .refused = on_refused,
     .wanted = on_wanted,
+    .fetched = on_fetched,
     .have = on_have,
     .apply = on_apply,
     .arrived = on_arrived,
     .resized = on_resized,
     .sealed = on_sealed,
+    .serve = on_serve,
     .record = on_record,
 };
 
@@ -277,7 +306,7 @@ static void step(struct app *app, struct ftx_reader *r)
     struct ftx_stream *stream = &app->streams[value % STREAMS];
     struct ftx_record_ref ref = {.number = value / 4, .connection = connection};
     struct ftx_range range = {value, 1};
-    switch (what % 14) {
+    switch (what % 15) {
     case 0:
     case 1:
     case 2: {
@@ -326,6 +355,12 @@ static void step(struct app *app, struct ftx_reader *r)
         ftx_engine_want(engine, value, &range);
         ftx_engine_missing(engine, value, 1, &range, 1);
         ftx_engine_refuse(engine, value, FTX_REFUSED_NAME);
+        break;
+    case 13:
+        range.length = 1 + value % 7u * (FTX_EXTENT_MAX / 7u);
+        if (ftx_engine_fetch(engine, value % 4, &range) == 0)
+            app->fetches++;
+        check(engine->fetches.n <= FTX_FETCHES_MAX && engine->asked.n <= FTX_FETCHES_MAX);
         break;
     default:
         app->unreadable = value & 1;

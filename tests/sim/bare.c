@@ -129,6 +129,37 @@ static void on_wanted(void *ctx, uint64_t stream, const struct ftx_range *range)
     ((struct bare *)ctx)->wanted++;
 }
 
+static int on_fetched(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+{
+    struct bare *app = ctx;
+    app->fetched++;
+    app->last_fetched = *extent;
+    app->fetched_data = data != NULL;
+    for (size_t i = 0; data && i < extent->length; i++)
+        assert_int_equal(data[i], BARE_BYTE);
+    if (app->rest.length) {
+        app->rest.offset += extent->length;
+        app->rest.length -= extent->length;
+        if (app->rest.length)
+            assert_int_equal(ftx_engine_fetch(&app->engine, extent->stream, &app->rest), 0);
+    }
+    return app->fetched_answer;
+}
+
+static void on_serve(void *ctx, uint64_t stream, const struct ftx_range *range,
+                     struct ftx_source *out)
+{
+    struct bare *app = ctx;
+    bool cut = app->serve_most && app->serve_most < range->length;
+    app->served++;
+    app->serve_asked = *range;
+    out->object = stream + 1000;
+    out->extent.offset = range->offset;
+    out->extent.length = cut ? app->serve_most : range->length;
+    out->extent.kind = app->serve_kind;
+    memset(out->extent.hash, 0xcd, FTX_HASH_SIZE); /* only that of data counts */
+}
+
 static bool on_have(void *ctx, const struct ftx_extent **out_extents, size_t *out_n)
 {
     (void)ctx, (void)out_extents, (void)out_n;
@@ -192,18 +223,31 @@ static const struct ftx_engine_app bare_app = {
     .missing = on_missing,
     .refused = on_refused,
     .wanted = on_wanted,
+    .fetched = on_fetched,
     .have = on_have,
     .apply = on_apply,
     .arrived = on_arrived,
     .resized = on_resized,
     .sealed = on_sealed,
+    .serve = on_serve,
     .record = on_record,
 };
 
 uint8_t bare_room[FTX_RECORD_PLAIN_MAX];
 
+static int read_answer(struct bare *app, struct ftx_source *source, uint8_t *out)
+{
+    app->read_answers++;
+    assert_int_equal(source->object, source->extent.stream + 1000);
+    memset(out, BARE_BYTE, source->extent.length);
+    memset(source->extent.hash, 0xab, FTX_HASH_SIZE);
+    return app->answer_err;
+}
+
 static int read_zeros(void *ctx, struct ftx_source *source, uint8_t *out)
 {
+    if (source->answer)
+        return read_answer(ctx, source, out);
     memset(out, 0, source->extent.length);
     return ((struct bare *)ctx)->read_answer;
 }
@@ -248,6 +292,7 @@ void bare_init(struct bare *app, enum ftx_role role, uint64_t session)
     memset(app, 0, sizeof *app);
     app->length = 1000;
     app->op_size = 400;
+    app->serve_kind = FTX_EXTENT_DATA;
     for (size_t i = 0; i < STREAMS; i++)
         ftx_stream_init(&app->streams[i], i + 1, 0);
     assert_int_equal(ftx_engine_init(&app->engine, &bare_app, app, role, session, 0, 0), 0);

@@ -26,6 +26,15 @@ struct bare {
     unsigned received, durable, failed, delivered, unsealed, applied, arrived, resized, sealed;
     unsigned records, held, missing, wanted, refused;
     uint64_t first_arrived;
+    uint8_t serve_kind;  /* answers: their kind, */
+    uint64_t serve_most; /* and at most so long; 0: as long as they may be */
+    int answer_err;      /* what reading an answer gives */
+    unsigned served, read_answers, fetched;
+    int fetched_answer;           /* what `fetched` returns */
+    struct ftx_range serve_asked; /* by the last `serve` */
+    struct ftx_extent last_fetched;
+    bool fetched_data;     /* the last had data, all of it BARE_BYTE */
+    struct ftx_range rest; /* of what is fetched: asked for from inside the answer */
     struct ftx_record_ref last;
     struct ftx_engine engine;
 };
@@ -33,6 +42,8 @@ struct bare {
 struct pair {
     struct bare s, r;
 };
+
+enum { BARE_BYTE = 0x5a }; /* what answers are made of */
 
 /* Where records are built, and handed over. */
 extern uint8_t bare_room[FTX_RECORD_PLAIN_MAX];

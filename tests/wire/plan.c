@@ -70,6 +70,13 @@ static int add_hole(struct ftx_plan *plan, uint64_t stream)
     return ftx_plan_add_extent(plan, &source);
 }
 
+static int add_answer(struct ftx_plan *plan, uint64_t stream, uint8_t kind, uint64_t length)
+{
+    struct ftx_source source = {.extent = {.stream = stream, .length = length, .kind = kind}};
+    source.answer = true;
+    return ftx_plan_add_answer(plan, &source);
+}
+
 static int add_seal(struct ftx_plan *plan, uint64_t stream)
 {
     struct ftx_plan_seal seal = {.stream = stream, .version = 1, .attributes_size = 10};
@@ -91,6 +98,8 @@ static char letter(enum ftx_message_type type)
         return 'h';
     case FTX_MSG_SEAL:
         return 's';
+    case FTX_MSG_FETCHED:
+        return 'f';
     case FTX_MSG_PING:
         return 'i';
     case FTX_MSG_PONG:
@@ -100,7 +109,7 @@ static char letter(enum ftx_message_type type)
     }
 }
 
-/* What was built as text: extent, hole, seal with their streams, pIng, pOng. */
+/* What was built as text: extent, hole, seal, fetched with their streams, pIng, pOng. */
 static const char *built(struct ftx_plan *plan)
 {
     static char text[256];
@@ -210,6 +219,58 @@ static void operations_keep_it_ackable(void **state)
     ftx_plan_free(plan);
 }
 
+static void answers_have_no_effect(void **state)
+{
+    (void)state;
+    struct ftx_plan *plan = ftx_plan_new(0, 1);
+    assert_int_equal(add_answer(plan, 1, FTX_EXTENT_HOLE, FTX_EXTENT_MAX), 0);
+    assert_int_equal(add_answer(plan, 2, FTX_EXTENT_GONE, FTX_EXTENT_MAX), 0);
+    assert_false(plan->reads);
+    assert_int_equal(add_answer(plan, 3, FTX_EXTENT_DATA, 100), 0);
+    assert_true(plan->reads);
+    assert_int_equal(plan->size, 3 * FTX_FETCHED_HEAD + 100);
+    assert_int_equal(plan->window_bytes, 0);
+    assert_string_equal(built(plan), "f1 f2 f3");
+    assert_false(plan->ackable);
+    assert_int_equal(out[2 * FTX_FETCHED_HEAD + FTX_FETCHED_HEAD - 1], 0xab);
+    assert_int_equal(out[plan->size - 1], 3);
+    ftx_plan_free(plan);
+}
+
+static void an_answer_that_cannot_be_read_is_left_out_alone(void **state)
+{
+    (void)state;
+    struct ftx_plan *plan = ftx_plan_new(0, 1);
+    add_extent(plan, 1, 10);
+    add_answer(plan, 101, FTX_EXTENT_DATA, 10);
+    add_answer(plan, 2, FTX_EXTENT_DATA, 10);
+    add_seal(plan, 101); /* ours; the answer is of a stream of the peer's */
+    assert_string_equal(built(plan), "e1 f2 s101");
+    assert_int_equal(plan->entries[1].err, FTX_ECHANGED);
+    assert_int_equal(plan->left_out_bytes, 0);
+    assert_true(plan->ackable);
+    ftx_plan_free(plan);
+    plan = ftx_plan_new(0, 1);
+    add_answer(plan, 101, FTX_EXTENT_DATA, FTX_EXTENT_MAX);
+    assert_string_equal(built(plan), "o");
+    assert_int_equal(plan->left_out_bytes, 0);
+    ftx_plan_free(plan);
+}
+
+static void takes_an_answer_that_just_fits(void **state)
+{
+    (void)state;
+    struct ftx_plan *plan = ftx_plan_new(0, 1);
+    assert_int_equal(add_answer(plan, 1, FTX_EXTENT_DATA, FTX_EXTENT_MAX), 0);
+    uint64_t room = ftx_plan_room(plan) - FTX_FETCHED_HEAD;
+    assert_int_equal(add_answer(plan, 1, FTX_EXTENT_DATA, room + 1), -EMSGSIZE);
+    assert_int_equal(add_answer(plan, 1, FTX_EXTENT_DATA, room), 0);
+    assert_int_equal(plan->size, FTX_RECORD_PLAIN_MAX);
+    assert_int_equal(add_answer(plan, 1, FTX_EXTENT_GONE, 1), -EMSGSIZE);
+    assert_int_equal(ftx_plan_build(plan, read_source, NULL, out), FTX_RECORD_PLAIN_MAX);
+    ftx_plan_free(plan);
+}
+
 static void takes_a_largest_extent_and_no_more_than_fits(void **state)
 {
     (void)state;
@@ -236,6 +297,8 @@ static int fill(struct ftx_plan *plan)
             err = add_extent(plan, 1, 100 + i);
         if (!err)
             err = add_seal(plan, 2);
+        if (!err)
+            err = add_answer(plan, 1, FTX_EXTENT_DATA, 10);
         if (err)
             return err;
     }
@@ -279,6 +342,9 @@ int main(void)
         cmocka_unit_test(leaves_out_what_cannot_be_read_and_its_seal),
         cmocka_unit_test(a_plan_of_which_nothing_is_left_is_a_pong),
         cmocka_unit_test(operations_keep_it_ackable),
+        cmocka_unit_test(answers_have_no_effect),
+        cmocka_unit_test(an_answer_that_cannot_be_read_is_left_out_alone),
+        cmocka_unit_test(takes_an_answer_that_just_fits),
         cmocka_unit_test(takes_a_largest_extent_and_no_more_than_fits),
         cmocka_unit_test(without_memory_nothing_changes),
     };

@@ -153,7 +153,7 @@ void ftx_connection_send(struct ftx_connection *c, struct ftx_plan *plan, ftx_pl
     out->read_ctx = read_ctx;
     out->work = (struct ftx_work){.run = run_build, .done = on_built};
     ftx_record_key_take(&c->secret->send, &out->key);
-    if (plan->window_bytes > 0 || plan->size > HERE_MAX) {
+    if (plan->reads || plan->size > HERE_MAX) {
         c->n_jobs++;
         ftx_work_queue(c->loop, &out->work);
     } else {

@@ -78,6 +78,12 @@ struct ftx_engine_app {
     void (*missing)(void *ctx, uint64_t stream, uint32_t version, const struct ftx_range *range);
     void (*refused)(void *ctx, uint64_t stream, enum ftx_refusal reason);
     void (*wanted)(void *ctx, uint64_t stream, const struct ftx_range *range);
+    /*
+     * The answer to one ftx_engine_fetch: of its stream and offset, `length` up to what was asked
+     * (ask for the rest again). `kind` is data (with `data`, valid like that of `arrived`; the hash
+     * is the peer's word), hole, or gone: the peer does not have it. Negative: ends the session.
+     */
+    int (*fetched)(void *ctx, const struct ftx_extent *extent, const uint8_t *data);
 
     /* -- as receiver -- */
     /* The next batch of what is held of unfinished streams: one stream, *out_n <= FTX_HAVE_MAX
@@ -88,8 +94,17 @@ struct ftx_engine_app {
     int (*arrived)(void *ctx, const struct ftx_extent *extent, const uint8_t *data);
     int (*resized)(void *ctx, const struct ftx_extent *size);
     int (*sealed)(void *ctx, const struct ftx_plan_seal *seal);
+    /*
+     * The peer fetches a range of a stream of its own; called while a record is pulled. Fills
+     * out->extent: the range's offset, a length from 1 to the range's, a kind; and for data where
+     * it is read (its `answer` is set). What cannot be read when the record is built is asked for
+     * once more, then answered with gone. `out` is zeroed before.
+     */
+    void (*serve)(void *ctx, uint64_t stream, const struct ftx_range *range,
+                  struct ftx_source *out);
     /* All messages of the record were given. `whole` is what the caller of ftx_engine_receive
-     * passed: now the application's, to free once written. */
+     * passed: now the application's, to free once written. Also for records without effects, for
+     * which ftx_engine_written and ftx_engine_durable do nothing. */
     void (*record)(void *ctx, struct ftx_record_ref record, void *whole);
 };
 
@@ -100,6 +115,21 @@ enum ftx_engine_state {
 };
 
 struct ftx_engine_connection;
+
+/* A FETCH of one end that is not answered. */
+struct ftx_fetch {
+    uint64_t stream;
+    struct ftx_range range;
+    uint64_t send;    /* mark of the plan that it left in, or, asked by the peer, that its answer
+                         stands in; 0: it waits */
+    uint8_t failures; /* asked by the peer: builds that could not read the answer */
+};
+
+/* In the order in which they were asked. */
+struct ftx_fetches {
+    struct ftx_fetch at[FTX_FETCHES_MAX];
+    size_t n;
+};
 
 struct ftx_engine {
     const struct ftx_engine_app *app;
@@ -120,6 +150,8 @@ struct ftx_engine {
     uint8_t goodbye;  /* to be sent as the last message: its reason, or 0 */
     uint8_t *control; /* encoded WANT, REFUSED, MISSING waiting for the next record */
     size_t control_size, control_capacity;
+    struct ftx_fetches fetches; /* ours, until they are answered */
+    struct ftx_fetches asked;   /* the peer's, until a record with the answer is built */
     struct ftx_scheduler scheduler;
     struct ftx_engine_connection *connections[FTX_CONNECTIONS_MAX];
     unsigned n_connections;
@@ -186,6 +218,11 @@ int ftx_engine_refuse(struct ftx_engine *engine, uint64_t stream, enum ftx_refus
 int ftx_engine_missing(struct ftx_engine *engine, uint64_t stream, uint32_t version,
                        const struct ftx_range *ranges, size_t n);
 void ftx_engine_goodbye(struct ftx_engine *engine, enum ftx_goodbye reason);
+
+/* Asks the peer for bytes of a stream of ours that it has: `range` is 1..FTX_EXTENT_MAX long (else
+ * -EINVAL). `fetched` answers, once, unless the session ends before (c). -ENOBUFS: FTX_FETCHES_MAX
+ * are unanswered, or nothing may be asked yet: try again after an answer, or a record. */
+int ftx_engine_fetch(struct ftx_engine *engine, uint64_t stream, const struct ftx_range *range);
 
 /* Time passes: the session ends with -ETIMEDOUT after FTX_DEAD_MS of silence. Returns when it wants
  * to be called again (ms, absolute). */

@@ -5,6 +5,8 @@
 
 #include "transport/session/engine.h"
 
+enum { FTX_CONTENT_ROOM = 1024 }; /* less than this left: the record is full */
+
 /* A record that came and is not durable yet. Those without effects never get one. */
 struct ftx_inbound {
     uint64_t number;
@@ -50,5 +52,16 @@ int ftx_engine_leave(struct ftx_engine *engine, enum ftx_goodbye goodbye, int re
 /* The peer's ACK. FTX_EPROTO. */
 int ftx_engine_acked(struct ftx_engine *engine, struct ftx_engine_connection *c, uint64_t received,
                      uint64_t durable);
+
+/* -- engine_fetch.c -- */
+
+/* Our FETCHes that wait, the answers to the peer's. -ENOMEM. */
+int ftx_engine_add_fetches(struct ftx_engine *engine, struct ftx_plan *plan);
+int ftx_engine_add_answers(struct ftx_engine *engine, struct ftx_plan *plan);
+/* The next answer of the plan `send` was built, or could not be: `err`. In the plan's order. */
+void ftx_engine_answer_built(struct ftx_engine *engine, uint64_t send, int err);
+/* The peer's FETCH, FETCHED. FTX_EPROTO, and what the application says. */
+int ftx_engine_asked(struct ftx_engine *engine, const struct ftx_message *fetch);
+int ftx_engine_fetched(struct ftx_engine *engine, const struct ftx_message *fetched);
 
 #endif

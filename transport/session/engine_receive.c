@@ -125,7 +125,10 @@ static bool permitted(const struct ftx_engine *engine, unsigned connection,
     case FTX_MSG_JOIN:
         return connection != 0 && engine->state == FTX_ENGINE_RUNNING;
     case FTX_MSG_SEAL:
+    case FTX_MSG_FETCH:
         return engine->state == FTX_ENGINE_RUNNING && !engine->have_due && connection == 0;
+    case FTX_MSG_FETCHED:
+        return engine->state == FTX_ENGINE_RUNNING && (connection == 0 || c->join_done);
     case FTX_MSG_EXTENT:
     case FTX_MSG_HOLE:
     case FTX_MSG_SIZE:
@@ -183,8 +186,9 @@ static int act(struct ftx_engine *engine, struct ftx_engine_connection *c,
     case FTX_MSG_GOODBYE:
         return on_goodbye(engine, m);
     case FTX_MSG_FETCH:
+        return ftx_engine_asked(engine, m);
     case FTX_MSG_FETCHED:
-        return FTX_EPROTO; /* nobody asks yet */
+        return ftx_engine_fetched(engine, m);
     }
     return FTX_EPROTO;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What goes out, in the order of urgency: session messages, what the peer must be told,
- * acknowledgements, operations, then content as the scheduler says.
+ * acknowledgements, operations, answers to a waiting reader, then content as the scheduler says.
  */
 #include "transport/session/engine.h"
 
@@ -13,10 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    HAVE_ROOM = FTX_HAVE_MAX * FTX_HAVE_ENTRY + FTX_MESSAGE_SMALL_MAX,
-    CONTENT_ROOM = 1024, /* less than this left: the record is full */
-};
+enum { HAVE_ROOM = FTX_HAVE_MAX * FTX_HAVE_ENTRY + FTX_MESSAGE_SMALL_MAX };
 
 static int add_token(struct ftx_plan *plan, enum ftx_message_type type, uint64_t value)
 {
@@ -172,7 +169,7 @@ static int add_content(struct ftx_engine *engine, struct ftx_plan *plan)
         if (err)
             return err;
     }
-    while (ftx_plan_room(plan) >= CONTENT_ROOM &&
+    while (ftx_plan_room(plan) >= FTX_CONTENT_ROOM &&
            engine->window + plan->window_bytes < FTX_WINDOW_BYTES) {
         struct ftx_stream *stream = ftx_scheduler_next(&engine->scheduler, control, op_most);
         if (!stream)
@@ -208,6 +205,8 @@ static int fill_control(struct ftx_engine *engine, struct ftx_plan *plan)
         err = add_start(engine, plan);
     if (!err && engine->state == FTX_ENGINE_RUNNING)
         err = add_control(engine, plan);
+    if (!err && engine->state == FTX_ENGINE_RUNNING)
+        err = ftx_engine_add_fetches(engine, plan);
     if (!err && engine->have_due)
         err = add_have(engine, plan);
     return err;
@@ -235,7 +234,10 @@ static int fill(struct ftx_engine *engine, struct ftx_engine_connection *c, stru
     bool running = engine->state == FTX_ENGINE_RUNNING && !engine->start_due;
     if (!err && running && plan->connection == 0)
         err = add_ops(engine, plan);
-    if (!err && running && engine->peer_have_done && (plan->connection == 0 || c->join_done))
+    bool open = running && (plan->connection == 0 || c->join_done);
+    if (!err && open)
+        err = ftx_engine_add_answers(engine, plan);
+    if (!err && open && engine->peer_have_done)
         err = add_content(engine, plan);
     if (!err && plan->n_entries == 0 && now_ms >= c->spoke_ms + FTX_PING_MS)
         err = add_token(plan, FTX_MSG_PING, now_ms);
@@ -274,10 +276,13 @@ struct ftx_plan *ftx_engine_pull(struct ftx_engine *engine, unsigned connection,
     return issue(engine, c, plan, now_ms);
 }
 
+/* What the build could not read; answers that it could are given. */
 static void give_back(struct ftx_engine *engine, struct ftx_plan *plan)
 {
     for (size_t i = 0; i < plan->n_entries; i++) {
         struct ftx_plan_entry *entry = &plan->entries[i];
+        if (entry->kind == FTX_PLAN_ANSWER)
+            ftx_engine_answer_built(engine, plan->send, entry->err);
         if (!entry->err)
             continue;
         if (entry->kind == FTX_PLAN_EXTENT)

@@ -5,6 +5,7 @@
 #include "transport/base/err.h"
 #include "transport/wire/limits.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,24 +98,43 @@ int ftx_plan_add_message(struct ftx_plan *plan, const struct ftx_message *messag
 /* What the entry takes in the record. */
 static size_t source_size(const struct ftx_source *source)
 {
-    if (source->extent.kind == FTX_EXTENT_HOLE)
-        return FTX_MESSAGE_HEAD + 8 + 4 + 8 + 8 + 8;
-    return FTX_EXTENT_HEAD + (size_t)source->extent.length;
+    bool data = source->extent.kind == FTX_EXTENT_DATA;
+    size_t data_size = data ? (size_t)source->extent.length : 0;
+    if (source->answer)
+        return FTX_FETCHED_HEAD + data_size;
+    return data ? FTX_EXTENT_HEAD + data_size : FTX_MESSAGE_HEAD + 8 + 4 + 8 + 8 + 8;
 }
 
-int ftx_plan_add_extent(struct ftx_plan *plan, const struct ftx_source *source)
+static int add_source(struct ftx_plan *plan, enum ftx_plan_kind kind,
+                      const struct ftx_source *source)
 {
     size_t size = source_size(source);
     if (size > ftx_plan_room(plan))
         return -EMSGSIZE;
-    struct ftx_plan_entry *entry = add_entry(plan, FTX_PLAN_EXTENT);
+    struct ftx_plan_entry *entry = add_entry(plan, kind);
     if (!entry)
         return -ENOMEM;
     entry->as.source = *source;
     plan->size += size;
-    plan->ackable = true;
-    plan->window_bytes += size;
+    plan->reads |= source->extent.kind == FTX_EXTENT_DATA;
     return 0;
+}
+
+int ftx_plan_add_extent(struct ftx_plan *plan, const struct ftx_source *source)
+{
+    assert(!source->answer);
+    int err = add_source(plan, FTX_PLAN_EXTENT, source);
+    if (err)
+        return err;
+    plan->ackable = true;
+    plan->window_bytes += source_size(source);
+    return 0;
+}
+
+int ftx_plan_add_answer(struct ftx_plan *plan, const struct ftx_source *source)
+{
+    assert(source->answer);
+    return add_source(plan, FTX_PLAN_ANSWER, source);
 }
 
 static size_t seal_size(const struct ftx_plan_seal *seal)
@@ -156,6 +176,21 @@ static size_t build_extent(struct ftx_plan_entry *entry, ftx_plan_read_fn read, 
     m.as.content.encoding = FTX_ENCODING_RAW;
     m.as.content.data_size = data_size;
     return ftx_message_encode(&m, out, room) + data_size;
+}
+
+static size_t build_answer(struct ftx_plan_entry *entry, ftx_plan_read_fn read, void *ctx,
+                           uint8_t *out, size_t room)
+{
+    struct ftx_source *source = &entry->as.source;
+    struct ftx_message m = {.type = FTX_MSG_FETCHED};
+    if (source->extent.kind == FTX_EXTENT_DATA) {
+        m.as.content.data_size = (size_t)source->extent.length;
+        entry->err = read(ctx, source, out + FTX_FETCHED_HEAD);
+        if (entry->err)
+            return 0;
+    }
+    m.as.content.extent = source->extent;
+    return ftx_message_encode(&m, out, room) + m.as.content.data_size;
 }
 
 /* True if an extent of the stream that stands before `end` was left out. */
@@ -200,6 +235,9 @@ size_t ftx_plan_build(struct ftx_plan *plan, ftx_plan_read_fn read, void *ctx, u
                 failed = true;
             }
             effect |= !entry->err;
+            break;
+        case FTX_PLAN_ANSWER:
+            used += build_answer(entry, read, ctx, out + used, FTX_RECORD_PLAIN_MAX - used);
             break;
         case FTX_PLAN_SEAL:
             if (failed && stream_failed(plan, i, entry->as.seal->stream))

@@ -14,12 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* An extent to be sent and where the application reads it. */
+/* An extent to be sent, or the answer to a FETCH, and where the application reads it. */
 struct ftx_source {
     struct ftx_extent extent;
     uint64_t object; /* the application's; not sent */
     uint64_t mark;   /* likewise */
     bool hashed;     /* extent.hash holds and must be met; else the reader fills it in */
+    bool answer;     /* to a FETCH: bytes of a stream of the peer, not one of ours */
 };
 
 struct ftx_plan_seal {
@@ -29,7 +30,7 @@ struct ftx_plan_seal {
     size_t attributes_size;
 };
 
-enum ftx_plan_kind { FTX_PLAN_BYTES = 1, FTX_PLAN_EXTENT, FTX_PLAN_SEAL };
+enum ftx_plan_kind { FTX_PLAN_BYTES = 1, FTX_PLAN_EXTENT, FTX_PLAN_SEAL, FTX_PLAN_ANSWER };
 
 struct ftx_plan_entry {
     enum ftx_plan_kind kind;
@@ -38,7 +39,7 @@ struct ftx_plan_entry {
         struct {
             uint32_t offset, size; /* in plan->bytes */
         } bytes;
-        struct ftx_source source;
+        struct ftx_source source;   /* EXTENT, ANSWER */
         struct ftx_plan_seal *seal; /* owned */
     } as;
 };
@@ -49,6 +50,7 @@ struct ftx_plan {
     uint64_t number;      /* of its record on the connection */
     unsigned connection;
     bool built;
+    bool reads;       /* its build reads from the disk */
     bool ackable;     /* has effects at the peer: it is going to be acknowledged */
     uint64_t op_last; /* highest operation in it, 0: none */
     uint64_t op_bytes;
@@ -78,14 +80,15 @@ size_t ftx_plan_room(const struct ftx_plan *plan);
 int ftx_plan_add_message(struct ftx_plan *plan, const struct ftx_message *message);
 int ftx_plan_add_encoded(struct ftx_plan *plan, const uint8_t *bytes, size_t size);
 int ftx_plan_add_extent(struct ftx_plan *plan, const struct ftx_source *source);
+int ftx_plan_add_answer(struct ftx_plan *plan, const struct ftx_source *source);
 int ftx_plan_add_seal(struct ftx_plan *plan, const struct ftx_plan_seal *seal);
 
 /*
  * Writes the record's plain text to `out` (plan->size bytes of room, but at least
  * FTX_MESSAGE_SMALL_MAX) and returns its size, at least 1: a record whose content is gone holds an
- * unasked PONG. An extent that cannot be read is left out with its `err` set, and so are later
- * seals of the same stream; a plan of which nothing with effect is left is no longer `ackable`. Any
- * thread; touches nothing but the plan.
+ * unasked PONG. An extent or answer that cannot be read is left out with its `err` set, and with an
+ * extent later seals of its stream; a plan of which nothing with effect is left is no longer
+ * `ackable`. Any thread; touches nothing but the plan.
  */
 size_t ftx_plan_build(struct ftx_plan *plan, ftx_plan_read_fn read, void *ctx, uint8_t *out);
 
