@@ -346,6 +346,8 @@ int outbox_read(void *ctx, struct ftx_source *source, uint8_t *out)
 {
     struct sim_end *end = ctx;
     const struct ftx_extent *extent = &source->extent;
+    if (source->answer)
+        return sim_read_answer(end, source, out);
     const struct out_item *item = outbox_find(&end->outbox.now, extent->stream);
     if (!item || item->refused || extent->offset + extent->length > item->size)
         return FTX_ECHANGED;

@@ -32,9 +32,10 @@ static void print(const char *what, unsigned runs, const struct sim_counts *c)
 {
     printf("%s: %u runs, %u records, %u sessions, %u joins, %u cuts, %u power cuts, %u delivered, "
            "%u held, "
-           "%u missing, %u refused, %u left out, %u wanted\n",
+           "%u missing, %u refused, %u left out, %u wanted, %u of %u fetched (%u unreadable)\n",
            what, runs, c->records, c->sessions, c->joins, c->cuts, c->crashes, c->delivered,
-           c->held, c->missing, c->refused, c->left_out, c->wanted);
+           c->held, c->missing, c->refused, c->left_out, c->wanted, c->fetched, c->fetches,
+           c->unreadable);
 }
 
 /* One fault of one kind after the first record, the second ... until the scenario has no more. */

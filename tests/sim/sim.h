@@ -77,7 +77,7 @@ struct sim_options {
 
 struct sim_counts {
     unsigned records, sessions, joins, crashes, cuts, delivered, held, missing, refused, left_out,
-        wanted;
+        wanted, fetches, fetched, unreadable;
 };
 
 struct sim {
@@ -121,6 +121,13 @@ void sim_links_free(struct sim *sim);
 
 /* user.c: one random deed of the program that writes, or of the one that reads */
 void sim_user(struct sim_end *end);
+
+/* fetches.c: one range fetched back; the engine's calls for it; all were answered */
+void sim_fetch(struct sim_end *end);
+void sim_serve(void *ctx, uint64_t stream, const struct ftx_range *range, struct ftx_source *out);
+int sim_read_answer(struct sim_end *end, struct ftx_source *source, uint8_t *out);
+int sim_fetched(void *ctx, const struct ftx_extent *extent, const uint8_t *data);
+void sim_fetch_check_done(struct sim *sim);
 
 extern const struct ftx_engine_app sim_app;
 

@@ -34,11 +34,13 @@ const struct ftx_engine_app sim_app = {
     .missing = outbox_missing,
     .refused = outbox_refused,
     .wanted = outbox_wanted,
+    .fetched = sim_fetched,
     .have = inbox_have,
     .apply = inbox_apply,
     .arrived = inbox_arrived,
     .resized = inbox_resized,
     .sealed = inbox_sealed,
+    .serve = sim_serve,
     .record = inbox_record,
 };
 
@@ -187,6 +189,8 @@ static void step(struct sim *sim)
     case 3:
         if (sim->options.faults && !sim->healing && end->up && sim_chance(&sim->random, 1))
             leave(end);
+        else if (!sim->healing && end->up && sim_chance(&sim->random, 30))
+            sim_fetch(end);
         break;
     case 4:
     case 5:
@@ -311,6 +315,7 @@ static void check_done(struct sim *sim)
         check_connections(sim, &end->engine);
         outbox_check_done(end);
     }
+    sim_fetch_check_done(sim);
 }
 
 bool sim_run(const struct sim_options *options, struct sim_counts *out_counts)
