@@ -103,9 +103,13 @@ static int extent(void *ctx, struct ftx_stream *stream, size_t room, uint64_t se
     return -EAGAIN;
 }
 
+static int read_answer(struct end *end, struct ftx_source *source, uint8_t *out);
+
 int test_read(void *ctx, struct ftx_source *source, uint8_t *out)
 {
     struct end *end = ctx;
+    if (source->answer)
+        return read_answer(end, source, out);
     memcpy(out, end->out[source->object - 1].bytes + source->extent.offset,
            (size_t)source->extent.length);
     hash_of(out, (size_t)source->extent.length, source->extent.hash);
@@ -305,6 +309,72 @@ void end_write(struct end *end)
     ftx_peer_kick(end->peer);
 }
 
+/* -- fetching back -- */
+
+static void serve(void *ctx, uint64_t stream, const struct ftx_range *range,
+                  struct ftx_source *out_source)
+{
+    struct end *end = ctx;
+    bool sent = stream >= 1 && stream <= end->ops_seen;
+    uint64_t size = sent ? end->in[stream - 1].size : 0;
+    uint64_t left = range->offset < size ? size - range->offset : 0;
+    out_source->extent.offset = range->offset;
+    out_source->extent.length = range->length < left ? range->length : left;
+    out_source->extent.kind = FTX_EXTENT_DATA;
+    if (out_source->extent.length > 3 * PIECE)
+        out_source->extent.length = 3 * PIECE; /* a prefix */
+    if (left == 0) {
+        out_source->extent.length = range->length;
+        out_source->extent.kind = FTX_EXTENT_GONE;
+    }
+}
+
+static int read_answer(struct end *end, struct ftx_source *source, uint8_t *out)
+{
+    if (pthread_equal(pthread_self(), end->thread))
+        end->read_here = true;
+    if (end->unreadable) {
+        end->unreadable--;
+        return FTX_ECHANGED;
+    }
+    const struct in_stream *in = &end->in[source->extent.stream - 1];
+    memcpy(out, in->bytes + source->extent.offset, (size_t)source->extent.length);
+    hash_of(out, (size_t)source->extent.length, source->extent.hash);
+    return 0;
+}
+
+void end_fetch(struct end *end, uint64_t stream, uint64_t offset, uint64_t length)
+{
+    while (length > 0) {
+        uint64_t piece = FTX_EXTENT_MAX - offset % FTX_EXTENT_MAX;
+        struct ftx_range range = {offset, piece < length ? piece : length};
+        assert_int_equal(ftx_engine_fetch(end->engine, stream, &range), 0);
+        offset += range.length;
+        length -= range.length;
+    }
+    ftx_peer_kick(end->peer);
+}
+
+static int fetched(void *ctx, const struct ftx_extent *answer, const uint8_t *data)
+{
+    struct end *end = ctx;
+    end->n_fetched++;
+    end->n_gone += answer->kind == FTX_EXTENT_GONE;
+    if (!data)
+        return 0;
+    const struct out_stream *out = out_of(end, answer->stream);
+    uint64_t last = answer->offset + answer->length;
+    uint8_t hash[FTX_HASH_SIZE];
+    assert_true(last <= out->size);
+    assert_memory_equal(data, out->bytes + answer->offset, (size_t)answer->length);
+    hash_of(data, (size_t)answer->length, hash);
+    assert_memory_equal(hash, answer->hash, sizeof hash);
+    end->fetched_bytes += answer->length;
+    if (answer->length == 3 * PIECE && last % FTX_EXTENT_MAX && last < out->size)
+        end_fetch(end, answer->stream, last, FTX_EXTENT_MAX - last % FTX_EXTENT_MAX);
+    return 0;
+}
+
 const struct ftx_engine_app test_app = {
     .session = session,
     .start = start,
@@ -322,11 +392,13 @@ const struct ftx_engine_app test_app = {
     .missing = missing,
     .refused = refused,
     .wanted = wanted,
+    .fetched = fetched,
     .have = have,
     .apply = apply,
     .arrived = arrived,
     .resized = resized,
     .sealed = sealed,
+    .serve = serve,
     .record = record,
 };
 

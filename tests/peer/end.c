@@ -156,6 +156,7 @@ void end_init(struct end *end, struct test_loop *loop, struct proxy *way_in, enu
               const char *code)
 {
     memset(end, 0, sizeof *end);
+    end->thread = pthread_self();
     end->loop = loop;
     end->way_in = way_in;
     end->disk.role = role;

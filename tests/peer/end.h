@@ -7,6 +7,9 @@
 #ifndef FTX_TESTS_PEER_END_H
 #define FTX_TESTS_PEER_END_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "tests/net/loop.h"
 #include "tests/peer/proxy.h"
 #include "transport/peer/peer.h"
@@ -81,6 +84,11 @@ struct end {
     struct held_record held[4096];
     size_t n_held, held_bytes, most_held;
     size_t n_arrived;
+    pthread_t thread;       /* the loop's */
+    atomic_uint unreadable; /* so many reads of answers fail */
+    atomic_bool read_here;  /* an answer was read on the loop's thread */
+    uint64_t fetched_bytes;
+    size_t n_fetched, n_gone;
 };
 
 /* How far the ends' clock is ahead of the loop's: a case that wants time to pass adds to it. */
@@ -102,6 +110,8 @@ bool end_connected(const struct end *end);
 
 /* Arms a stream of `size` bytes; returns its number. */
 uint64_t end_send(struct end *end, uint64_t size);
+/* Asks for the range of what this end has sent; pieces of FTX_EXTENT_MAX, their rests by itself. */
+void end_fetch(struct end *end, uint64_t stream, uint64_t offset, uint64_t length);
 /* What was held is written: the blocks are free. */
 void end_write(struct end *end);
 /* Everything that `from` sends is complete at `to` and known to be. */

@@ -329,6 +329,49 @@ static void slow_receiver_bounds_memory(void **state)
     link_close(&both);
 }
 
+static void what_was_sent_is_fetched_back(void **state)
+{
+    (void)state;
+    for (unsigned n_data = 0; n_data <= 2; n_data += 2) {
+        open_paired_with_data(n_data);
+        end_send(&both.ends[S], BIG);
+        end_send(&both.ends[R], BIG);
+        await_delivered(S);
+        await_delivered(R);
+        both.ends[R].unreadable = 1; /* it is tried again */
+        end_fetch(&both.ends[S], 1, 0, BIG);
+        end_fetch(&both.ends[R], 1, 5, BIG - 5);
+        test_loop_await(&both.loop, both.ends[S].fetched_bytes == BIG);
+        test_loop_await(&both.loop, both.ends[R].fetched_bytes == BIG - 5);
+        assert_int_equal(both.ends[S].n_fetched, 2 * BIG / FTX_EXTENT_MAX);
+        assert_int_equal(both.ends[S].n_gone + both.ends[R].n_gone, 0);
+        assert_int_equal(both.ends[R].unreadable, 0);
+        assert_int_equal(both.ends[S].n_begun, 1);
+        link_close(&both);
+    }
+}
+
+/* However small an answer is: the disk is read on a worker. */
+static void a_small_answer_that_cannot_be_read_is_gone(void **state)
+{
+    (void)state;
+    open_paired();
+    end_send(&both.ends[S], PIECE);
+    await_delivered(S);
+    both.ends[R].unreadable = 2;
+    end_fetch(&both.ends[S], 1, 100, 10);
+    test_loop_await(&both.loop, both.ends[S].n_fetched == 1);
+    assert_int_equal(both.ends[S].n_gone, 1);
+    end_fetch(&both.ends[S], 1, 100, 10);
+    test_loop_await(&both.loop, both.ends[S].n_fetched == 2);
+    assert_int_equal(both.ends[S].fetched_bytes, 10);
+    end_fetch(&both.ends[S], 9, 0, 10); /* R has no such stream */
+    test_loop_await(&both.loop, both.ends[S].n_fetched == 3);
+    assert_int_equal(both.ends[S].n_gone, 2);
+    assert_false(both.ends[R].read_here);
+    link_close(&both);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +389,8 @@ int main(void)
         cmocka_unit_test(removed_link_takes_leave),
         cmocka_unit_test(failed_application_ends_the_session),
         cmocka_unit_test(slow_receiver_bounds_memory),
+        cmocka_unit_test(what_was_sent_is_fetched_back),
+        cmocka_unit_test(a_small_answer_that_cannot_be_read_is_gone),
     };
     signal(SIGPIPE, SIG_IGN);
     if (sodium_init() < 0)
