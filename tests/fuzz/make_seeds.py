@@ -66,10 +66,10 @@ def op_runs():
         yield f"run-{label}", b"".join(struct.pack("<H", len(op)) + op for op in ops)
 
 
-def message_seeds():
+def all_messages():
     digest = bytes(range(16))
     extent = struct.pack("<QIQQIB", 5, 1, 4096, 8192, 11, 0) + digest + b"hello world"
-    all_messages = [
+    return [
         ("start", 1, struct.pack("<QQ", 7, 3)), ("join", 2, struct.pack("<Q", 7)),
         ("have", 3, struct.pack("<QI", 5, 1) + 2 * (struct.pack("<QQB", 0, 4096, 1) + digest)), ("have-end", 4, b""),
         *((f"op-{label}", 5, struct.pack("<Q", 1) + body) for label, body in op_seeds()),
@@ -78,10 +78,63 @@ def message_seeds():
         ("ack", 10, struct.pack("<QQ", 9, 8)), ("missing", 11, struct.pack("<QI", 5, 1) + 2 * struct.pack("<QQ", 0, 4096)),
         ("refused", 12, struct.pack("<QB", 5, 4)), ("want", 13, struct.pack("<QQQ", 5, 0, 1 << 20)),
         ("ping", 14, struct.pack("<Q", 1)), ("pong", 15, struct.pack("<Q", 1)), ("goodbye", 16, b"\1"),
+        ("fetch", 17, struct.pack("<QQI", 5, 4096, 1 << 20)),
+        ("fetched", 18, struct.pack("<QQIB", 5, 4096, 11, 1) + digest + b"hello world"),
+        ("fetched-hole", 18, struct.pack("<QQIB", 5, 0, 1 << 20, 2) + bytes(16)),
+        ("fetched-gone", 18, struct.pack("<QQIB", 5, 1 << 33, 1, 3) + bytes(16)),
     ]
-    for label, kind, body in all_messages:
+
+
+def message_seeds():
+    for label, kind, body in all_messages():
         yield label, message(kind, body)
-    yield "all", b"".join(message(kind, body) for _, kind, body in all_messages)
+    yield "all", b"".join(message(kind, body) for _, kind, body in all_messages())
+
+
+def engine_seeds():
+    """The steps of fuzz_engine.c: what, a value, and for a record that comes its size and bytes."""
+    pull, build, due, join, ask, disk = 3, 4, 7, 10, 13, 14
+
+    def record(*messages, connection=0):
+        plain = b"".join(message(kind, body) for kind, body in messages)
+        return bytes([0, connection]) + struct.pack("<H", len(plain)) + plain
+
+    def fetch(offset, length, stream=5):
+        return 17, struct.pack("<QQI", stream, offset, length)
+
+    def fetched(stream, offset, length, kind, data=b""):
+        return 18, struct.pack("<QQIB", stream, offset, length, kind) + (bytes(range(16)) if data else bytes(16)) + data
+
+    def out(connection=0, times=1):
+        return bytes([pull, connection, build, 0]) * times
+
+    kinds = [fetch(offset, 1000) for offset in range(6)]
+    running = out()  # our HAVE_END has left
+    yield "fetch", running + record(*kinds) + out()
+    yield "fetch-one-by-one", running + b"".join(record(one) + out() for one in kinds)
+    yield "fetch-large", running + record(*(fetch(3 * offset, 1 << 20) for offset in range(4))) + out(times=5)
+    yield "fetch-unreadable", running + bytes([disk, 1]) + record(*kinds) + out(times=3) + bytes([disk, 0]) + out()
+    yield "fetch-readable-again", running + bytes([disk, 1]) + record(*kinds) + out() + bytes([disk, 0]) + out()
+    yield "fetch-most", running + record(*(fetch(offset, 1) for offset in range(64))) + out() + record(fetch(0, 1)) + out()
+    yield "fetch-too-many", running + record(*(fetch(offset, 1) for offset in range(65))) + out()
+    yield "fetch-pulled-not-built", running + record(*kinds) + bytes([pull, 0]) + record(*kinds) + bytes([pull, 0, build, 0, build, 0])
+    yield "fetch-before-have-end", record(*kinds) + out()
+    yield "fetch-and-content", running + bytes([due, 34, due, 51]) + record(*kinds) + out(times=3) + record((10, struct.pack("<QQ", 3, 2)))
+    yield "fetch-data-connection", (running + bytes([join, 0]) + record((2, struct.pack("<Q", 7)), connection=1) + record(*kinds) + out(1, 2)
+                                    + record(fetch(0, 1), connection=1))
+    asked = running + bytes([ask, 0, ask, 1, ask, 2, ask, 8]) + out()  # 1 byte of stream 0, prefixes of the others
+    yield "fetched", asked + record(fetched(0, 0, 1, 1, b"x"), fetched(1, 1, 100, 2), fetched(2, 2, 1, 3), fetched(0, 8, 11, 1, b"hello world"))
+    yield "fetched-twice", asked + record(fetched(1, 1, 100, 2)) + record(fetched(1, 1, 100, 2))
+    yield "fetched-longer", asked + record(fetched(0, 0, 2, 2))
+    yield "fetched-elsewhere", asked + record(fetched(0, 1, 1, 2))
+    yield "fetched-before-it-left", running + bytes([ask, 0]) + record(fetched(0, 0, 1, 2))
+    yield "fetched-data-connection", running + bytes([join, 0]) + record((2, struct.pack("<Q", 7)), connection=1) + asked + record(
+        fetched(1, 1, 5, 1, b"hello"), connection=1)
+    yield "asks-too-much", running + bytes([ask, 1]) * 70 + out(times=2) + record(*[fetched(1, 1, 9, 2)] * 64) + bytes([ask, 1]) + out()
+    rest = [(kind, body) for label, kind, body in all_messages() if 6 <= kind <= 16 and kind != 10 or label == "op-make-file"]
+    yield "each", running + b"".join(record(one) + out() for one in rest)
+    yield "content", running + bytes([due, 34, due, 51, due, 2]) + out(times=9) + record((10, struct.pack("<QQ", 4, 2))) + out() + record(
+        (10, struct.pack("<QQ", 5, 5)))
 
 
 def main():
@@ -91,6 +144,9 @@ def main():
         seed("address", f"{number:02}", text.encode())
     for label, data in message_seeds():
         seed("messages", label, data)
+    for label, steps in engine_seeds():
+        for role, mode in (("r", 2), ("s", 3)):  # START and HAVE_END came
+            seed("engine", f"{label}-{role}", bytes([mode]) + steps)
     for label, data in op_seeds():
         seed("ops", label, data)
     for label, data in op_runs():
