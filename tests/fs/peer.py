@@ -116,6 +116,14 @@ def want(stream, offset, length):
     return message(13, numbers("QQQ", stream, offset, length))
 
 
+def fetch(stream, offset, length):
+    return message(17, numbers("QQI", stream, offset, length))
+
+
+def fetched(stream, offset, length, kind, data=b""):
+    return message(18, numbers("QQIB", stream, offset, length, kind) + (digest(data) if kind == 1 else bytes(16)) + data)
+
+
 def ping(token):
     return message(14, numbers("Q", token))
 

@@ -135,7 +135,7 @@ def test_join_with_a_wrong_session(world, wrong):
         running.leave()
 
 
-@pytest.mark.parametrize("lie", ["OP", "SEAL", "HAVE_END", "WANT", "START"])
+@pytest.mark.parametrize("lie", ["OP", "SEAL", "HAVE_END", "WANT", "FETCH", "START"])
 def test_data_connection_carries_only_data(world, lie):
     link = world.link
     with link.connect() as s, link.connect(begin=False) as data:
@@ -147,7 +147,7 @@ def test_data_connection_carries_only_data(world, lie):
         tell(s, [seal(item, 1, 14)])
         assert read(world.inbox(f"joined-{item}")) == b"over the other"
         data.send({"OP": s.op(make(item, b"early")), "SEAL": seal(item, 1, 1), "HAVE_END": peer.have_end(),
-                   "WANT": peer.want(1, 0, 1), "START": peer.start(2**40, 0)}[lie])
+                   "WANT": peer.want(1, 0, 1), "FETCH": peer.fetch(1, 0, 1), "START": peer.start(2**40, 0)}[lie])
         assert data.wait_end() is None
         assert s.wait_end() is None  # a session ends with any of its connections
     assert "early" not in os.listdir(world.inbox())
