@@ -18,6 +18,7 @@ enum { BLOCK = 512, IO_SIZE = 1 << 20 /* what cp should write at once */ };
 /* Only the kernel's own operations change an outbox; an inbox changes under it. */
 enum {
     OUTBOX_TIMEOUT_S = 3600,
+    ROOM_TIMEOUT_S = 1, /* of what a file takes on the disk: it is released without a word */
     LINK_TIMEOUT_S = 1, /* links come by pairing and are renamed with their other folder */
 };
 
@@ -54,6 +55,13 @@ static uint64_t bytes_on_disk(const struct ftx_mount *mount, const struct ftx_at
     return attr->object ? ftx_object_room(&mount->store->objects, attr->object) : 0;
 }
 
+/* A file without blocks is one hole to some programs (tar -S), which then do not read it. */
+static blkcnt_t blocks_of(const struct ftx_mount *mount, const struct ftx_attr *attr)
+{
+    uint64_t blocks = (bytes_on_disk(mount, attr) + BLOCK - 1) / BLOCK;
+    return (blkcnt_t)(blocks == 0 && attr->elsewhere ? 1 : blocks);
+}
+
 void ftx_stat_fill(const struct ftx_mount *mount, const struct ftx_attr *attr, struct stat *out)
 {
     static const mode_t type[] = {
@@ -65,7 +73,7 @@ void ftx_stat_fill(const struct ftx_mount *mount, const struct ftx_attr *attr, s
     out->st_uid = mount->uid;
     out->st_gid = mount->gid;
     out->st_size = (off_t)attr->size;
-    out->st_blocks = (blkcnt_t)((bytes_on_disk(mount, attr) + BLOCK - 1) / BLOCK);
+    out->st_blocks = blocks_of(mount, attr);
     out->st_blksize = IO_SIZE;
     out->st_mtim = to_timespec(attr->mtime_ns);
     out->st_ctim = to_timespec(attr->ctime_ns);
@@ -73,6 +81,12 @@ void ftx_stat_fill(const struct ftx_mount *mount, const struct ftx_attr *attr, s
 }
 
 double ftx_attr_timeout(const struct ftx_attr *attr)
+{
+    double entry_s = ftx_entry_timeout(attr);
+    return attr->object && entry_s > ROOM_TIMEOUT_S ? ROOM_TIMEOUT_S : entry_s;
+}
+
+double ftx_entry_timeout(const struct ftx_attr *attr)
 {
     if (!attr->settled)
         return 0;
@@ -114,7 +128,7 @@ void ftx_reply_entry(fuse_req_t req, const struct ftx_attr *attr)
     struct ftx_mount *mount = ftx_mount_of(req);
     struct fuse_entry_param entry = {.ino = attr->id,
                                      .attr_timeout = ftx_attr_timeout(attr),
-                                     .entry_timeout = ftx_attr_timeout(attr)};
+                                     .entry_timeout = ftx_entry_timeout(attr)};
     ftx_stat_fill(mount, attr, &entry.attr);
     if (fuse_reply_entry(req, &entry) == -ENOENT) /* interrupted: the kernel does not know it */
         ftx_tree_forget(mount->store, attr->id, 1);

@@ -4,6 +4,7 @@
 
 #include "fs/store/inbox.h"
 #include "fs/store/outbox.h"
+#include "fs/store/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,86 +78,175 @@ void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
 }
 
-void ftx_reply_object(fuse_req_t req, int fd, size_t size, off_t offset)
-{
-    char *bytes = malloc(size ? size : 1);
-    if (!bytes) {
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
-    int err = ftx_object_read_padded(fd, bytes, size, (uint64_t)offset);
-    if (err)
-        ftx_reply_err(req, err);
-    else
-        fuse_reply_buf(req, bytes, size);
-    free(bytes);
-}
+/* -- reading -- */
 
-static void read_outbox(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset)
+/* Gives -EAGAIN for bytes that are not here but may come; if `want`, the peer is asked for them. */
+static int read_inbox(struct ftx_store *store, fuse_ino_t ino, size_t size, off_t offset, bool want,
+                      struct ftx_reply *out)
 {
-    char *bytes = malloc(size ? size : 1);
-    if (!bytes) {
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
-    ssize_t n = ftx_outbox_read(ftx_mount_of(req)->store, ino, bytes, size, (uint64_t)offset);
-    if (n < 0)
-        ftx_reply_err(req, (int)n);
-    else
-        fuse_reply_buf(req, bytes, (size_t)n);
-    free(bytes);
-}
-
-static void read_inbox(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-                       const struct fuse_file_info *fi)
-{
-    struct ftx_mount *mount = ftx_mount_of(req);
-    bool wait = !(fi->flags & O_NONBLOCK);
-    size_t ready;
     int fd;
-    int err = ftx_inbox_read(mount->store, ino, size, (uint64_t)offset, wait, &fd, &ready);
-    if (err == -EAGAIN && wait)
-        ftx_park_read(mount->park, req, ino, size, offset);
-    else if (err)
-        ftx_reply_err(req, err);
-    else
-        ftx_reply_object(req, fd, ready, offset);
+    int err = ftx_inbox_read(store, ino, size, (uint64_t)offset, want, &fd, &out->size);
+    if (err)
+        return err;
+    out->bytes = malloc(out->size ? out->size : 1);
+    return out->bytes ? ftx_object_read_padded(fd, out->bytes, out->size, (uint64_t)offset)
+                      : -ENOMEM;
 }
+
+static int read_outbox(struct ftx_store *store, fuse_ino_t ino, size_t size, off_t offset,
+                       bool want, struct ftx_reply *out)
+{
+    out->bytes = malloc(size ? size : 1);
+    ssize_t n = out->bytes ? ftx_outbox_read(store, ino, out->bytes, size, (uint64_t)offset, want)
+                           : -ENOMEM;
+    out->size = n < 0 ? 0 : (size_t)n;
+    return n < 0 ? (int)n : 0;
+}
+
+/* On an error there are no bytes. */
+static int read_file(struct ftx_mount *mount, fuse_ino_t ino, size_t size, off_t offset, bool want,
+                     struct ftx_reply *out)
+{
+    struct ftx_attr attr;
+    *out = (struct ftx_reply){.bytes = NULL};
+    int err = ftx_tree_attr(mount->store, ino, &attr);
+    if (!err)
+        err = attr.box == FTX_OUTBOX ? read_outbox(mount->store, ino, size, offset, want, out)
+                                     : read_inbox(mount->store, ino, size, offset, want, out);
+    if (err) {
+        free(out->bytes);
+        out->bytes = NULL;
+    }
+    return err;
+}
+
+static int try_read(struct ftx_mount *mount, const struct ftx_parked *parked, bool ask,
+                    struct ftx_reply *out)
+{
+    struct ftx_attr attr; /* the inbox asks before it makes room for the bytes, the outbox after */
+    int err = ftx_tree_attr(mount->store, parked->ino, &attr);
+    if (!err && attr.box == FTX_OUTBOX)
+        err = ftx_outbox_at_hand(mount->store, parked->ino, parked->size, (uint64_t)parked->offset,
+                                 true);
+    return err ? err : read_file(mount, parked->ino, parked->size, parked->offset, ask, out);
+}
+
+static int64_t read_progress(struct ftx_mount *mount, fuse_ino_t ino)
+{
+    int64_t in_ms = ftx_inbox_progress(mount->store, ino);
+    int64_t out_ms = ftx_outbox_progress(mount->store, ino);
+    return in_ms > out_ms ? in_ms : out_ms;
+}
+
+static void reply_read(fuse_req_t req, const struct ftx_reply *reply)
+{
+    fuse_reply_buf(req, reply->bytes, reply->size);
+}
+
+static const struct ftx_wait_kind waiting_read = {.attempt = try_read,
+                                                  .progress_ms = read_progress,
+                                                  .reply = reply_read,
+                                                  .timeout_err = -ETIMEDOUT};
 
 void ftx_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                  struct fuse_file_info *fi)
 {
-    struct ftx_attr attr;
     if (ino == FTX_ID_STATUS) {
         ftx_status_read(req, size, offset, fi);
         return;
     }
-    int err = ftx_tree_attr(ftx_mount_of(req)->store, ino, &attr);
-    if (err)
+    struct ftx_mount *mount = ftx_mount_of(req);
+    bool wait = !(fi->flags & O_NONBLOCK);
+    struct ftx_reply reply;
+    int err = read_file(mount, ino, size, offset, wait, &reply);
+    if (err == -EAGAIN && wait)
+        ftx_park_wait(mount->park, &waiting_read, req, ino, NULL, size, offset);
+    else if (err)
         ftx_reply_err(req, err);
-    else if (attr.box == FTX_OUTBOX)
-        read_outbox(req, ino, size, offset);
     else
-        read_inbox(req, ino, size, offset, fi);
+        reply_read(req, &reply);
+    free(reply.bytes);
 }
+
+/* -- writing -- */
+
+static int try_write(struct ftx_mount *mount, const struct ftx_parked *parked, bool ask,
+                     struct ftx_reply *out)
+{
+    (void)ask;
+    (void)out;
+    return ftx_outbox_write(mount->store, parked->ino, parked->bytes, parked->size,
+                            (uint64_t)parked->offset);
+}
+
+static int64_t spool_progress(struct ftx_mount *mount, fuse_ino_t ino)
+{
+    (void)ino;
+    return ftx_spool_progress(mount->store);
+}
+
+static void reply_write(fuse_req_t req, const struct ftx_reply *reply)
+{
+    fuse_reply_write(req, reply->size);
+}
+
+/* There was no room in the spool: it is given back as the link drains. */
+static const struct ftx_wait_kind waiting_write = {.attempt = try_write,
+                                                   .progress_ms = spool_progress,
+                                                   .reply = reply_write,
+                                                   .timeout_err = -ENOSPC};
 
 void ftx_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
                   struct fuse_file_info *fi)
 {
+    struct ftx_mount *mount = ftx_mount_of(req);
     (void)fi;
-    int err = ftx_outbox_write(ftx_mount_of(req)->store, ino, bytes, size, (uint64_t)offset);
-    if (err)
+    int err = ftx_outbox_write(mount->store, ino, bytes, size, (uint64_t)offset);
+    if (err == -EAGAIN)
+        ftx_park_wait(mount->park, &waiting_write, req, ino, bytes, size, offset);
+    else if (err)
         ftx_reply_err(req, err);
     else
         fuse_reply_write(req, size);
 }
 
+/* -- closing -- */
+
+static int try_close(struct ftx_mount *mount, const struct ftx_parked *parked, bool ask,
+                     struct ftx_reply *out)
+{
+    (void)ask;
+    (void)out;
+    return ftx_outbox_delivered(mount->store, parked->ino);
+}
+
+static void leave_close(struct ftx_mount *mount, fuse_ino_t ino)
+{
+    ftx_outbox_flushed(mount->store, ino);
+}
+
+static void reply_close(fuse_req_t req, const struct ftx_reply *reply)
+{
+    (void)reply;
+    fuse_reply_err(req, 0);
+}
+
+static const struct ftx_wait_kind waiting_close = {.attempt = try_close,
+                                                   .progress_ms = spool_progress,
+                                                   .reply = reply_close,
+                                                   .leave = leave_close,
+                                                   .timeout_err = -ETIMEDOUT};
+
 void ftx_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+    struct ftx_mount *mount = ftx_mount_of(req);
+    int err = 0;
     if (ino != FTX_ID_STATUS && (fi->fh & FTX_HANDLE_WRITE))
-        ftx_reply_err(req, ftx_outbox_flush(ftx_mount_of(req)->store, ino));
+        err = ftx_outbox_flush(mount->store, ino, mount->close_delivered);
+    if (err == -EAGAIN)
+        ftx_park_wait(mount->park, &waiting_close, req, ino, NULL, 0, 0);
     else
-        fuse_reply_err(req, 0);
+        ftx_reply_err(req, err);
 }
 
 void ftx_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -229,13 +229,14 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
     if (mount) {
         mount->store = store;
         mount->any_target = options->any_target;
+        mount->close_delivered = options->close_delivered;
         mount->uid = getuid();
         mount->gid = getgid();
         clock_gettime(CLOCK_REALTIME, &mount->started);
         ftx_texts_init(&mount->texts);
         pthread_mutex_init(&mount->repeat.lock, NULL);
         mount->path = strdup(options->path);
-        mount->park = ftx_park_new(store, options->read_timeout_ms);
+        mount->park = ftx_park_new(mount, options->read_timeout_ms);
         mount->session = new_session(mount, options);
         mount->notify = ftx_notify_start(mount);
         err = mount->path && mount->park && mount->session ? 0 : -EINVAL;

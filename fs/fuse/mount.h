@@ -13,7 +13,8 @@ struct ftx_mount_options {
     const char *path;         /* the mount point: absolute */
     const char *source;       /* as the mount table shall show it; NULL: "ftxfs" */
     const char *fuse_options; /* comma list for libfuse ("allow_other,..."), or NULL */
-    unsigned read_timeout_ms; /* a read of missing bytes ends after this long without progress */
+    unsigned read_timeout_ms; /* what waits for the peer ends after this long without progress */
+    bool close_delivered;     /* close(2) waits until the peer has the file durably */
     bool any_target;          /* readlink answers targets outside the link */
     bool debug;               /* libfuse prints every request */
 };

@@ -1,41 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parked reads: requests for bytes that have not come yet wait here, not in a FUSE thread. One
- * thread looks at them whenever something arrived, a signal came or a deadline passed, and answers
- * those whose time has come.
+ * Requests that cannot be answered yet wait here, not in a FUSE thread. One thread looks at them
+ * whenever something arrived, a signal came or a deadline passed, and answers those whose time has
+ * come.
  */
 #include "fs/fuse/session.h"
 
 #include "fs/store/change_log.h"
-#include "fs/store/inbox.h"
-#include "transport/base/list.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-enum { ASK_AGAIN_MS = 1000 }; /* the wish may have been lost with a connection */
+enum {
+    ASK_AGAIN_MS = 1000,   /* the wish may have been lost with a connection */
+    BYTES_MAX = 256 << 20, /* of writes that wait */
+};
 
 struct ftx_park {
-    struct ftx_store *store;
+    struct ftx_mount *mount;
     unsigned timeout_ms;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t thread;
     struct ftx_list parked;
+    size_t bytes; /* of writes that wait */
     bool look, stopping;
-};
-
-struct parked {
-    struct ftx_list node;
-    struct ftx_park *park;
-    fuse_req_t req;
-    fuse_ino_t ino;
-    size_t size;
-    off_t offset;
-    int64_t since_ms, asked_ms;
-    bool interrupted; /* under park->lock */
 };
 
 static void look(struct ftx_park *park)
@@ -47,7 +39,7 @@ static void look(struct ftx_park *park)
 /* libfuse calls this with the request's lock held, so it only leaves a mark. */
 static void on_interrupt(fuse_req_t req, void *data)
 {
-    struct parked *parked = data;
+    struct ftx_parked *parked = data;
     (void)req;
     pthread_mutex_lock(&parked->park->lock);
     parked->interrupted = true;
@@ -55,20 +47,40 @@ static void on_interrupt(fuse_req_t req, void *data)
     pthread_mutex_unlock(&parked->park->lock);
 }
 
-void ftx_park_read(struct ftx_park *park, fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset)
+/* False: too much waits already. */
+static bool take_bytes(struct ftx_parked *parked, const char *bytes, size_t size)
 {
-    struct parked *parked = calloc(1, sizeof *parked);
-    if (!parked) {
-        fuse_reply_err(req, ENOMEM);
+    struct ftx_park *park = parked->park;
+    pthread_mutex_lock(&park->lock);
+    bool room = park->bytes + size <= BYTES_MAX;
+    park->bytes += room ? size : 0;
+    pthread_mutex_unlock(&park->lock);
+    parked->bytes = room ? malloc(size) : NULL;
+    if (parked->bytes)
+        memcpy(parked->bytes, bytes, size);
+    return parked->bytes != NULL;
+}
+
+void ftx_park_wait(struct ftx_park *park, const struct ftx_wait_kind *kind, fuse_req_t req,
+                   fuse_ino_t ino, const char *bytes, size_t size, off_t offset)
+{
+    struct ftx_parked *parked = calloc(1, sizeof *parked);
+    if (parked)
+        *parked = (struct ftx_parked){
+            .park = park, .kind = kind, .req = req, .ino = ino, .size = size, .offset = offset};
+    if (!parked || (bytes && !take_bytes(parked, bytes, size))) {
+        if (kind->leave)
+            kind->leave(park->mount, ino);
+        fuse_reply_err(req, parked ? (int)-kind->timeout_err : ENOMEM);
+        free(parked);
         return;
     }
-    *parked = (struct parked){.park = park, .req = req, .ino = ino, .size = size, .offset = offset};
     parked->since_ms = parked->asked_ms = ftx_now_ms();
     ftx_list_init(&parked->node);
     fuse_req_interrupt_func(req, on_interrupt, parked);
     pthread_mutex_lock(&park->lock);
     ftx_list_append(&park->parked, &parked->node);
-    look(park); /* the bytes may have come in between */
+    look(park); /* it may have come in between */
     pthread_mutex_unlock(&park->lock);
 }
 
@@ -80,53 +92,45 @@ void ftx_park_arrived(struct ftx_park *park)
     pthread_mutex_unlock(&park->lock);
 }
 
-/* Waits for nothing any more: out of the list; no interrupt can reach it after this. Not under the
- * lock. */
-static void take_out(struct parked *parked)
+/* Waits for nothing any more: out of the list, where no interrupt can reach it, and answered. Not
+ * under the lock. */
+static void answer(struct ftx_parked *parked, int err, const struct ftx_reply *reply)
 {
-    pthread_mutex_lock(&parked->park->lock);
+    struct ftx_park *park = parked->park;
+    pthread_mutex_lock(&park->lock);
     ftx_list_remove(&parked->node);
-    pthread_mutex_unlock(&parked->park->lock);
+    park->bytes -= parked->bytes ? parked->size : 0;
+    pthread_mutex_unlock(&park->lock);
     fuse_req_interrupt_func(parked->req, NULL, NULL);
-}
-
-static void answer_err(struct parked *parked, int err)
-{
-    take_out(parked);
-    ftx_reply_err(parked->req, err);
+    if (parked->kind->leave)
+        parked->kind->leave(park->mount, parked->ino);
+    if (err)
+        ftx_reply_err(parked->req, err);
+    else
+        parked->kind->reply(parked->req, reply);
+    free(reply->bytes);
+    free(parked->bytes);
     free(parked);
 }
 
 /* Answers if it can; else returns when to look again. */
-static int64_t try_answer(struct ftx_park *park, struct parked *parked, bool interrupted,
+static int64_t try_answer(struct ftx_park *park, struct ftx_parked *parked, bool interrupted,
                           int64_t now_ms)
 {
     bool ask = now_ms >= parked->asked_ms + ASK_AGAIN_MS;
-    size_t ready;
-    int fd;
-    if (interrupted || park->stopping) {
-        answer_err(parked, interrupted ? -EINTR : -EIO);
-        return INT64_MAX;
-    }
-    int err = ftx_inbox_read(park->store, parked->ino, parked->size, (uint64_t)parked->offset, ask,
-                             &fd, &ready);
-    if (!err) {
-        take_out(parked);
-        ftx_reply_object(parked->req, fd, ready, parked->offset);
-        free(parked);
-        return INT64_MAX;
-    }
-    if (err != -EAGAIN) {
-        answer_err(parked, err);
-        return INT64_MAX;
-    }
+    struct ftx_reply reply = {.size = parked->size};
+    int err = interrupted      ? -EINTR
+              : park->stopping ? -EIO
+                               : parked->kind->attempt(park->mount, parked, ask, &reply);
     if (ask)
         parked->asked_ms = now_ms;
-    int64_t progress_ms = ftx_inbox_progress(park->store, parked->ino);
+    int64_t progress_ms = parked->kind->progress_ms(park->mount, parked->ino);
     int64_t from_ms = progress_ms > parked->since_ms ? progress_ms : parked->since_ms;
     int64_t deadline_ms = from_ms + park->timeout_ms;
-    if (now_ms >= deadline_ms) {
-        answer_err(parked, -ETIMEDOUT);
+    if (err == -EAGAIN && now_ms >= deadline_ms)
+        err = parked->kind->timeout_err;
+    if (err != -EAGAIN) {
+        answer(parked, err, &reply);
         return INT64_MAX;
     }
     int64_t ask_ms = parked->asked_ms + ASK_AGAIN_MS;
@@ -140,7 +144,7 @@ static int64_t look_at_all(struct ftx_park *park)
     int64_t next_ms = INT64_MAX, now_ms = ftx_now_ms();
     pthread_mutex_lock(&park->lock);
     for (struct ftx_list *node = park->parked.next; node != &park->parked;) {
-        struct parked *parked = ftx_list_of(node, struct parked, node);
+        struct ftx_parked *parked = ftx_list_of(node, struct ftx_parked, node);
         struct ftx_list *last = park->parked.prev;
         bool interrupted = parked->interrupted, at_end = node == last;
         node = node->next;
@@ -179,12 +183,12 @@ static void *run(void *arg)
     }
 }
 
-struct ftx_park *ftx_park_new(struct ftx_store *store, unsigned timeout_ms)
+struct ftx_park *ftx_park_new(struct ftx_mount *mount, unsigned timeout_ms)
 {
     struct ftx_park *park = calloc(1, sizeof *park);
     if (!park)
         return NULL;
-    park->store = store;
+    park->mount = mount;
     park->timeout_ms = timeout_ms;
     ftx_list_init(&park->parked);
     pthread_mutex_init(&park->lock, NULL);

@@ -10,6 +10,7 @@
 #include "fs/fuse/mount.h"
 #include "fs/fuse/notify.h"
 #include "fs/store/tree.h"
+#include "transport/base/list.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -34,6 +35,7 @@ enum {
 };
 
 struct ftx_park;
+struct ftx_parked;
 struct ftx_text;
 
 /* The texts of control files that are open: an unmount can come before their release does. */
@@ -51,6 +53,7 @@ struct ftx_mount {
     struct ftx_texts texts;
     char *path; /* the mount point */
     bool any_target;
+    bool close_delivered;
     bool mounted;
     dev_t device; /* of the mount, once it is mounted */
     uid_t uid;
@@ -69,6 +72,7 @@ void ftx_reply_err(fuse_req_t req, int err);
 /* attr of the store as stat(2) shows it, and how long the kernel may keep it, seconds. */
 void ftx_stat_fill(const struct ftx_mount *mount, const struct ftx_attr *attr, struct stat *out);
 double ftx_attr_timeout(const struct ftx_attr *attr);
+double ftx_entry_timeout(const struct ftx_attr *attr); /* the same for its name */
 
 /* attr.c: of any inode, also those of the control files. -ENOENT. */
 int ftx_stat_of(const struct ftx_mount *mount, fuse_ino_t ino, struct stat *out,
@@ -89,16 +93,45 @@ void ftx_status_close(struct ftx_mount *mount, const struct fuse_file_info *fi);
 void ftx_texts_init(struct ftx_texts *texts);
 void ftx_texts_close(struct ftx_texts *texts); /* with those still open */
 
-/* park.c: reads that wait for bytes. */
-struct ftx_park *ftx_park_new(struct ftx_store *store, unsigned timeout_ms);
+/*
+ * park.c: requests that wait for the peer. What waits, and for what, is its kind's: `attempt`
+ * (any number of times, park's thread) gives -EAGAIN to wait on, or what the request is to be
+ * answered with: an error, or 0 with the bytes of a read (to be freed).
+ */
+struct ftx_reply {
+    char *bytes;
+    size_t size;
+};
+
+struct ftx_wait_kind {
+    int (*attempt)(struct ftx_mount *mount, const struct ftx_parked *parked, bool ask,
+                   struct ftx_reply *out);
+    int64_t (*progress_ms)(struct ftx_mount *mount, fuse_ino_t ino); /* ftx_now_ms */
+    void (*reply)(fuse_req_t req, const struct ftx_reply *reply);
+    void (*leave)(struct ftx_mount *mount, fuse_ino_t ino); /* however it ended; NULL: nothing */
+    int timeout_err; /* after read_timeout without progress */
+};
+
+struct ftx_parked {
+    struct ftx_list node;
+    struct ftx_park *park;
+    const struct ftx_wait_kind *kind;
+    fuse_req_t req;
+    fuse_ino_t ino;
+    size_t size;
+    off_t offset;
+    char *bytes; /* of a write: a copy, owned */
+    int64_t since_ms, asked_ms;
+    bool interrupted; /* under the park's lock */
+};
+
+struct ftx_park *ftx_park_new(struct ftx_mount *mount, unsigned timeout_ms);
 void ftx_park_free(struct ftx_park *park); /* answers all of them */
-/* Takes over the request: answered when the bytes are here, with EINTR on a signal, ETIMEDOUT
- * without progress. */
-void ftx_park_read(struct ftx_park *park, fuse_req_t req, fuse_ino_t ino, size_t size,
-                   off_t offset);
+/* Takes over the request: answered when its kind can, with EINTR on a signal, with the kind's error
+ * without progress. `bytes` (NULL: none) are copied. */
+void ftx_park_wait(struct ftx_park *park, const struct ftx_wait_kind *kind, fuse_req_t req,
+                   fuse_ino_t ino, const char *bytes, size_t size, off_t offset);
 void ftx_park_arrived(struct ftx_park *park);
-/* Answers with bytes of an inbox object, zeros where it has none. */
-void ftx_reply_object(fuse_req_t req, int fd, size_t size, off_t offset);
 
 /* The operations, by theme. */
 void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

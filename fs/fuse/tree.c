@@ -58,7 +58,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, enum ftx_k
                               kind == FTX_FILE, &id);
         if (!err && kind == FTX_FILE) { /* mknod: made and closed */
             ftx_tree_ref(mount->store, id, true);
-            (void)ftx_outbox_flush(mount->store, id);
+            (void)ftx_outbox_flush(mount->store, id, false);
             ftx_outbox_release(mount->store, id, true);
             reply_new(req, 0, id);
             ftx_tree_forget(mount->store, id, 1);
@@ -124,7 +124,7 @@ void ftx_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
     }
     struct fuse_entry_param entry = {.ino = id,
                                      .attr_timeout = ftx_attr_timeout(&attr),
-                                     .entry_timeout = ftx_attr_timeout(&attr)};
+                                     .entry_timeout = ftx_entry_timeout(&attr)};
     ftx_stat_fill(mount, &attr, &entry.attr);
     ftx_handle_opened(mount->store, id, true, fi); /* a writing handle, whatever the flags say */
     if (fuse_reply_create(req, &entry, fi) == -ENOENT) {

@@ -14,7 +14,7 @@ static bool item_valid(const struct ftx_item_row *item)
 
 static bool segment_valid(const struct ftx_segment *segment)
 {
-    return (segment->kind == FTX_SEGMENT_DATA || segment->kind == FTX_SEGMENT_HOLE) &&
+    return segment->kind >= FTX_SEGMENT_DATA && segment->kind <= FTX_SEGMENT_RELEASED &&
            segment->length > 0 && segment->length <= INT64_MAX &&
            segment->offset <= INT64_MAX - segment->length;
 }

@@ -349,6 +349,17 @@ void ftx_log_orphan(struct ftx_log *log, struct ftx_item *item)
     ftx_item_reap(log, item);
 }
 
+void ftx_trash_add(struct ftx_store *store, uint64_t object, bool spool)
+{
+    struct ftx_trash *trash = malloc(sizeof *trash);
+    if (!trash)
+        return; /* the next start removes it */
+    *trash = (struct ftx_trash){.object = object, .spool = spool};
+    ftx_list_init(&trash->node);
+    ftx_list_append(&store->trash, &trash->node);
+    pthread_cond_signal(&store->work);
+}
+
 void ftx_item_reap(struct ftx_log *log, struct ftx_item *item)
 {
     struct ftx_store *store = log->store;
@@ -358,15 +369,8 @@ void ftx_item_reap(struct ftx_log *log, struct ftx_item *item)
         return; /* the loop still has it: it comes here again */
     if (item->kind == FTX_FILE && item->as.arriving && item->box == FTX_INBOX)
         return;
-    if (item->object) {
-        struct ftx_trash *trash = malloc(sizeof *trash);
-        if (trash) { /* else the next start removes it */
-            trash->object = item->object;
-            ftx_list_init(&trash->node);
-            ftx_list_append(&store->trash, &trash->node);
-            pthread_cond_signal(&store->work);
-        }
-    }
+    if (item->object)
+        ftx_trash_add(store, item->object, item->box == FTX_OUTBOX);
     replace_xattrs(item, NULL);
     ftx_item_free(&store->index, item);
 }

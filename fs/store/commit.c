@@ -9,6 +9,8 @@
 #include "fs/store/change_log.h"
 #include "fs/store/inbox.h"
 #include "fs/store/link_job.h"
+#include "fs/store/release.h"
+#include "fs/store/spool.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
 
@@ -34,7 +36,7 @@ struct round {
     size_t n_written;
     bool sync_all, durable, has_batch;
     bool lost; /* contents that the batch tells of could not be synced */
-    struct ftx_list trash;
+    struct ftx_list trash, punches;
 };
 
 static struct timespec after_ms(int64_t ms)
@@ -53,7 +55,7 @@ static struct timespec after_ms(int64_t ms)
 static bool idle(const struct ftx_store *store)
 {
     return store->appended == store->committed && ftx_list_empty(&store->jobs) &&
-           ftx_list_empty(&store->trash) &&
+           ftx_list_empty(&store->trash) && ftx_list_empty(&store->spool.punches) &&
            !(store->durable && store->durable_at < store->appended);
 }
 
@@ -73,9 +75,12 @@ static void take_round(struct ftx_store *store, struct round *round)
     memcpy(round->written, store->written, sizeof round->written);
     round->n_written = store->n_written;
     round->sync_all = store->sync_all;
-    /* an object is removed only when no power cut can bring its row back */
-    round->durable = store->durable || !ftx_list_empty(&store->trash);
+    /* an object is removed, or a part of it, only when no power cut can bring its row back */
+    round->durable =
+        store->durable || !ftx_list_empty(&store->trash) || !ftx_list_empty(&store->spool.punches);
     ftx_list_init(&round->trash);
+    ftx_list_init(&round->punches);
+    ftx_list_splice(&round->punches, &store->spool.punches);
     for (int i = 0; i < TRASH_AT_ONCE && !ftx_list_empty(&store->trash); i++)
         ftx_list_append(&round->trash, ftx_list_pop(&store->trash));
     store->n_written = 0;
@@ -170,25 +175,38 @@ static int commit_round(struct ftx_store *store, struct round *round)
 }
 
 /* Objects that may not be removed yet wait on. */
-static void put_back(struct ftx_store *store, struct ftx_list *trash)
+static void put_back(struct ftx_store *store, struct round *round)
 {
     pthread_mutex_lock(&store->lock);
-    ftx_list_splice(&store->trash, trash);
+    ftx_list_splice(&store->trash, &round->trash);
+    ftx_list_splice(&store->spool.punches, &round->punches);
     pthread_mutex_unlock(&store->lock);
 }
 
-/* Removes objects whose rows are gone (as committed), then forgets them. */
-static void empty_trash(struct ftx_store *store, struct ftx_list *trash)
+static uint64_t remove_object(struct ftx_store *store, const struct ftx_trash *trash)
 {
+    bool counted = trash->spool && store->spool.max;
+    uint64_t room = counted ? ftx_object_room(&store->objects, trash->object) : 0;
+    (void)ftx_object_remove(&store->objects, trash->object);
+    return room;
+}
+
+/* Removes objects whose rows are gone (as committed), then forgets them. */
+static void empty_trash(struct ftx_store *store, struct round *round)
+{
+    struct ftx_list *trash = &round->trash;
+    uint64_t room = 0;
     if (ftx_list_empty(trash))
         return;
     for (struct ftx_list *node = trash->next; node != trash; node = node->next)
-        (void)ftx_object_remove(&store->objects, ftx_list_of(node, struct ftx_trash, node)->object);
+        room += remove_object(store, ftx_list_of(node, struct ftx_trash, node));
     struct ftx_log log;
     if (!ftx_log_try(&log, store)) {
-        put_back(store, trash);
+        put_back(store, round);
         return;
     }
+    ftx_spool_gained(store, room);
+    log.arrived = true; /* writers may wait for room */
     for (struct ftx_list *node; (node = ftx_list_pop(trash));) {
         struct ftx_trash *gone = ftx_list_of(node, struct ftx_trash, node);
         ftx_log_trash_gone(&log, gone->object);
@@ -246,14 +264,21 @@ static void rest(struct ftx_store *store)
 /* Under the lock, which is given away meanwhile. */
 static void wait_for_work(struct ftx_store *store)
 {
-    struct timespec until = after_ms(REST_MS);
-    bool rested = false;
+    int64_t rest_ms = ftx_now_ms() + REST_MS;
     while (idle(store) && !store->stopping) {
-        if (rested) {
-            pthread_cond_wait(&store->work, &store->lock);
-        } else if (pthread_cond_timedwait(&store->work, &store->lock, &until) == ETIMEDOUT) {
+        int64_t now_ms = ftx_now_ms(), wait_ms = ftx_release_due_ms(store);
+        if (wait_ms == 0)
+            return;
+        if (rest_ms != INT64_MAX && rest_ms - now_ms < wait_ms)
+            wait_ms = rest_ms > now_ms ? rest_ms - now_ms : 0;
+        if (wait_ms == 0) {
             rest(store);
-            rested = true;
+            rest_ms = INT64_MAX;
+        } else if (wait_ms == INT64_MAX) {
+            pthread_cond_wait(&store->work, &store->lock);
+        } else {
+            struct timespec until = after_ms(wait_ms);
+            pthread_cond_timedwait(&store->work, &store->lock, &until);
         }
     }
 }
@@ -265,7 +290,8 @@ static void *run(void *arg)
     for (;;) {
         pthread_mutex_lock(&store->lock);
         wait_for_work(store);
-        bool last = idle(store) || (store->stopping && store->failed);
+        bool last = store->stopping && (idle(store) || store->failed);
+        bool due = !store->stopping && ftx_release_due_ms(store) == 0;
         struct round round = {0};
         if (!last) {
             gather(store, &next);
@@ -277,10 +303,14 @@ static void *run(void *arg)
             break;
         bool done = !(round.has_batch || round.durable) || run_round(store, &round);
         ftx_link_jobs_run(store);
-        if (done)
-            empty_trash(store, &round.trash);
-        else
-            put_back(store, &round.trash);
+        if (!done) {
+            put_back(store, &round);
+            continue;
+        }
+        ftx_release_punch(store, &round.punches);
+        empty_trash(store, &round);
+        if (due)
+            ftx_release_some(store);
     }
     ftx_link_jobs_run(store);
     return NULL;

@@ -18,7 +18,7 @@
 
 enum {
     APPLICATION_ID = 0x66747866, /* "ftxf", in the file's header */
-    SCHEMA_VERSION = 2,
+    SCHEMA_VERSION = 3,
 };
 
 /* docs/store.md 4 says what the columns mean. */

@@ -110,7 +110,7 @@ static int load_segment(sqlite3_stmt *row, const struct ftx_database_visitor *vi
     uint64_t item = get_int(&columns, UINT64_MAX);
     segment.offset = get_int(&columns, INT64_MAX);
     segment.length = get_int(&columns, INT64_MAX - segment.offset);
-    segment.kind = (uint8_t)get_int(&columns, FTX_SEGMENT_HOLE);
+    segment.kind = (uint8_t)get_int(&columns, FTX_SEGMENT_RELEASED);
     if (sqlite3_column_type(row, columns.next) != SQLITE_NULL) {
         size_t size;
         const void *hash = get_blob(&columns, &size);

@@ -2,6 +2,8 @@
 /* Three hash tables with chains through the items, and the folders' arrays of children. */
 #include "fs/store/index.h"
 
+#include "fs/store/released.h"
+
 #include "fs/store/links.h"
 #include "transport/wire/limits.h"
 
@@ -183,6 +185,7 @@ static void item_destroy(struct ftx_item *item)
         free(item->as.target);
     } else if (item->kind == FTX_FILE && item->box == FTX_OUTBOX) {
         ftx_sending_free(item->as.sending);
+        ftx_released_free(item);
     } else if (item->kind == FTX_FILE) {
         ftx_arriving_free(item->as.arriving);
     }

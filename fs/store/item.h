@@ -88,6 +88,22 @@ struct ftx_sending {
     XXH3_state_t *tail_hash; /* of the OPEN segment */
 };
 
+/* State of a range in ftx_released.ranges. */
+enum ftx_released_state {
+    FTX_RELEASED_AWAY = 0,
+    FTX_RELEASED_ASKED, /* the peer was asked for it in session `tag` of the link */
+    FTX_RELEASED_LOST,  /* it cannot be had: `tag` is the errno that says why */
+};
+
+/* What of an outbox file is at the peer only, if that is not all of it. */
+struct ftx_released {
+    struct ftx_segments ranges;
+    struct ftx_segments busy; /* being filled or punched: nobody writes there meanwhile */
+    uint64_t next, window;    /* where the reader goes on, and how much is asked for ahead of it */
+    int64_t filled_ms;        /* when bytes last came back, monotonic */
+    bool lost;                /* some range is LOST */
+};
+
 /* An inbox file that is not complete, or the next version of one that is. */
 struct ftx_arriving {
     struct ftx_segments have; /* written to the object */
@@ -106,9 +122,13 @@ struct ftx_arriving {
 struct ftx_opened {
     int fd; /* of the object; -1 until it exists */
     uint32_t n_handles, n_writers;
-    uint32_t n_direct; /* writers past the page cache */
-    uint8_t caching;   /* enum ftx_caching of all its handles */
-    bool stale;        /* CACHED, and the kernel may still hold pages from before a DIRECT time */
+    uint32_t n_direct;  /* writers past the page cache */
+    uint32_t n_closing; /* writers whose close waits for the delivery */
+    uint32_t releases;  /* counts ranges that were released meanwhile */
+    uint64_t room;      /* what the object takes, as counted in store->spool.used */
+    bool measured;      /* `room` holds */
+    uint8_t caching;    /* enum ftx_caching of all its handles */
+    bool stale;         /* CACHED, and the kernel may still hold pages from before a DIRECT time */
 };
 
 struct ftx_item {
@@ -129,6 +149,7 @@ struct ftx_item {
     char *name;                                         /* NUL-ended, name_size bytes */
     struct ftx_opened *opened;                          /* NULL: nobody has it open */
     struct ftx_xattrs *xattrs;                          /* NULL: it has none */
+    struct ftx_released *released;                      /* outbox file; NULL: see `away` */
     union {
         struct ftx_folder *folder;
         char *target; /* NUL-ended */
@@ -142,11 +163,14 @@ struct ftx_item {
     uint8_t box, kind, state, error;
     bool linked : 1;    /* stands in its parent */
     bool looked_at : 1; /* looked up by a program, and the kernel still knows it: news.h */
+    bool away : 1;      /* outbox file without object: all of it is at the peer only */
+    bool queued : 1;    /* outbox file: stands in store->spool, to be released */
+    bool used : 1;      /* ... and was used since */
     bool stale : 1; /* outbox: was written past the page cache since it was last opened through it;
                        inbox: was opened before it was complete, and not since */
 };
 
 /* There may be a million: docs/performance.md has what each of them costs in all. */
-_Static_assert(sizeof(struct ftx_item) <= 168, "an item and its name no longer fit in 300 bytes");
+_Static_assert(sizeof(struct ftx_item) <= 176, "an item and its name no longer fit in 300 bytes");
 
 #endif

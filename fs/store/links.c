@@ -2,6 +2,8 @@
 /* Links: arming and disarming codes, rows, operations waiting for their acknowledgement. */
 #include "fs/store/links.h"
 
+#include "fs/store/fetch.h"
+
 #include "fs/store/change_log.h"
 #include "fs/store/link_job.h"
 #include "fs/store/news.h"
@@ -82,6 +84,8 @@ int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
     ftx_list_init(&link->undurable);
     ftx_list_init(&link->arriving);
     ftx_list_init(&link->wants);
+    ftx_list_init(&link->fetches);
+    link->fetch_session = 1;
     ftx_list_init(&link->node);
     ftx_list_append(&store->links, &link->node);
     int err = add_folders(store, link);
@@ -98,6 +102,7 @@ void ftx_link_free(struct ftx_link *link)
     for (uint64_t n = link->op_first; n < link->op_next; n++)
         free(link->ops[n & (link->ops_capacity - 1)]);
     free(link->ops);
+    ftx_fetch_forget(link);
     for (struct ftx_list *node; (node = ftx_list_pop(&link->wants));)
         free(ftx_list_of(node, struct ftx_want, node));
     ftx_list_remove(&link->node);

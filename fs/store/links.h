@@ -57,6 +57,9 @@ struct ftx_link {
     uint64_t n_segments;       /* ranges that unfinished files of the inbox have */
     struct ftx_list arriving;  /* ftx_arriving.node */
     struct ftx_list wants;     /* struct ftx_want: ranges that readers wait for */
+    struct ftx_list fetches;   /* of fetch.c: released ranges that the peer is to be asked for */
+    size_t n_fetches;
+    uint64_t fetch_session; /* counts sessions: what was asked for in an earlier one is not asked */
     enum ftx_link_health health;
     char peer_address[64];              /* empty: not connected */
     bool told_of_xattrs;                /* the log knows that the peer sends too many */

@@ -7,6 +7,7 @@
 #include "fs/store/links.h"
 #include "fs/store/ops.h"
 #include "fs/store/outbox.h"
+#include "fs/store/released.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -146,6 +147,12 @@ static int place_all(struct loading *loading)
     return err;
 }
 
+static int load_released(struct ftx_item *item, const struct ftx_segment *segment)
+{
+    item->away = item->object == 0 && segment->offset == 0 && segment->length == item->size;
+    return ftx_released_put(item, segment->offset, segment->offset + segment->length);
+}
+
 static int on_segment(void *ctx, uint64_t id, const struct ftx_segment *segment)
 {
     struct loading *loading = ctx;
@@ -153,6 +160,8 @@ static int on_segment(void *ctx, uint64_t id, const struct ftx_segment *segment)
     if (!item || item->kind != FTX_FILE)
         return 0;
     struct ftx_segment copy = *segment;
+    if (segment->kind == FTX_SEGMENT_RELEASED)
+        return item->box == FTX_OUTBOX ? load_released(item, segment) : FTX_ECORRUPT;
     if (item->box == FTX_OUTBOX && item->as.sending) {
         copy.state = FTX_PENDING_DUE;
         return ftx_segments_put(&item->as.sending->pending, &copy);

@@ -2,6 +2,9 @@
 /* Handles are counted; the first use of the bytes opens the object, the last close closes it. */
 #include "fs/store/opened.h"
 
+#include "fs/store/release.h"
+#include "fs/store/spool.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -26,10 +29,13 @@ void ftx_opened_drop(struct ftx_log *log, struct ftx_item *item, bool writer)
     opened->n_writers -= writer;
     if (--opened->n_handles > 0)
         return;
+    ftx_spool_measure(log->store, item);
     if (opened->fd >= 0)
         close(opened->fd);
     free(opened);
     item->opened = NULL;
+    if (item->box == FTX_OUTBOX && item->state == FTX_ITEM_DELIVERED)
+        ftx_release_later(log->store, item);
     ftx_item_reap(log, item);
 }
 
@@ -52,6 +58,7 @@ int ftx_opened_fd(struct ftx_store *store, struct ftx_item *item, int flags, int
             opened->fd = fd;
         else
             close(fd);
+        ftx_spool_begin(store, item);
     }
     *out_fd = opened->fd;
     return 0;

@@ -255,6 +255,8 @@ int ftx_outbox_rename(struct ftx_store *store, uint64_t parent_id, const char *n
         err = -EINVAL;
     if (!err)
         err = check_place(new_parent, new_name, new_size);
+    if (!err && ftx_outbox_stays(new_parent, new_name, new_size) && ftx_outbox_is_away(item))
+        err = -EXDEV; /* what stays here must be here: mv reads it, and so it comes back */
     if (!err && ftx_item_depth(new_parent) + 1 + ftx_item_height(item) > FTX_DEPTH_MAX)
         err = -ELOOP;
     if (!err) {

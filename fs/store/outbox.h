@@ -57,12 +57,21 @@ int ftx_outbox_open(struct ftx_store *store, uint64_t id, bool writer, bool trun
 void ftx_outbox_caching(struct ftx_store *store, uint64_t id, bool writer, bool write_only,
                         bool *out_direct, bool *out_keep);
 void ftx_outbox_direct_left(struct ftx_store *store, uint64_t id, bool writer);
-/* Whole write at any offset: -EFBIG, or what the disk said. */
+/* Whole write at any offset: -EFBIG, or what the disk said. -EAGAIN: there is no room, but the link
+ * may drain (ftx_spool_progress); -ENOSPC: there is none. */
 int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, size_t size,
                      uint64_t offset);
-/* At most `size` bytes; returns how many (0: end) or an error. */
+/*
+ * At most `size` bytes of an open file; returns how many (0: end) or an error. -EAGAIN: bytes were
+ * released; if `want`, the peer is asked for them. -ENODATA: the peer does not have them any more.
+ */
 ssize_t ftx_outbox_read(struct ftx_store *store, uint64_t id, void *out, size_t size,
-                        uint64_t offset);
+                        uint64_t offset, bool want);
+/* 0 if that would give bytes now, else what it would return. */
+int ftx_outbox_at_hand(struct ftx_store *store, uint64_t id, size_t size, uint64_t offset,
+                       bool want);
+/* When released bytes of the file last came back (ftx_now_ms); 0: they did not. */
+int64_t ftx_outbox_progress(struct ftx_store *store, uint64_t id);
 /*
  * fallocate: reserves room on the disk; unless `keep_size`, the file reaches the range's end, what
  * it gains is a hole. -ENOSPC, -EFBIG.
@@ -74,8 +83,14 @@ int ftx_outbox_punch(struct ftx_store *store, uint64_t id, uint64_t offset, uint
 /* SEEK_DATA, SEEK_HOLE: -ENXIO. All is data while somebody may write through a mapping. */
 int ftx_outbox_seek(struct ftx_store *store, uint64_t id, uint64_t offset, int whence,
                     uint64_t *out_offset);
-/* close(2): what was written is sealed. */
-int ftx_outbox_flush(struct ftx_store *store, uint64_t id);
+/*
+ * close(2): what was written is sealed. `wait`: -EAGAIN if it is still to be delivered; then
+ * ftx_outbox_delivered says when it is (0) or that it will not be, and ftx_outbox_flushed ends the
+ * wait in any case.
+ */
+int ftx_outbox_flush(struct ftx_store *store, uint64_t id, bool wait);
+int ftx_outbox_delivered(struct ftx_store *store, uint64_t id);
+void ftx_outbox_flushed(struct ftx_store *store, uint64_t id);
 int ftx_outbox_fsync(struct ftx_store *store, uint64_t id);
 void ftx_outbox_release(struct ftx_store *store, uint64_t id, bool writer);
 

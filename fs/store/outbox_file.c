@@ -3,9 +3,11 @@
  * finds of files that were never closed. */
 #include "fs/store/outbox.h"
 
+#include "fs/store/fetch.h"
 #include "fs/store/links.h"
 #include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
+#include "fs/store/released.h"
 #include "transport/wire/limits.h"
 
 #include <errno.h>
@@ -19,9 +21,34 @@ enum {
     LEAVE_MS = 20, /* a thread of ours needs microseconds */
 };
 
-static bool closed_now(const struct ftx_item *item)
+/* What close=delivered waits for: 0, -EAGAIN, or why it will not be. */
+static int delivered(const struct ftx_item *item)
 {
-    return !item->opened || item->opened->n_writers == 0;
+    if (!item->linked || !ftx_outbox_closed(item))
+        return 0; /* it was removed; or the close of another writer waits */
+    switch ((enum ftx_item_state)item->state) {
+    case FTX_ITEM_WRITING:
+    case FTX_ITEM_CLOSED:
+        return -EAGAIN;
+    case FTX_ITEM_REFUSED:
+        return item->error == FTX_REFUSED_SPACE ? -ENOSPC : -EPERM;
+    case FTX_ITEM_FAILED:
+        return -EIO;
+    default:
+        return 0;
+    }
+}
+
+/* Where the bytes of a read are. */
+struct ftx_reading {
+    int fd; /* -1: in a hole */
+    size_t size;
+    uint32_t releases; /* of the file, as they were */
+};
+
+bool ftx_outbox_closed(const struct ftx_item *item)
+{
+    return !item->opened || item->opened->n_writers <= item->opened->n_closing;
 }
 
 static void seal(struct ftx_log *log, struct ftx_item *item)
@@ -31,7 +58,7 @@ static void seal(struct ftx_log *log, struct ftx_item *item)
     item->state = FTX_ITEM_CLOSED;
     ftx_sending_close_tail(log, item->as.sending);
     item->as.sending->touched_ms = ftx_now_ms();
-    if (!closed_now(item) && !ftx_list_linked(&item->as.sending->tail))
+    if (!ftx_outbox_closed(item) && !ftx_list_linked(&item->as.sending->tail))
         ftx_list_append(&log->store->tails, &item->as.sending->tail);
     ftx_log_item(log, item);
     if (item->as.sending->patched && item->object)
@@ -45,31 +72,81 @@ static void seal(struct ftx_log *log, struct ftx_item *item)
  * another program writes to it. The last one seals it. */
 static void unseal(struct ftx_log *log, struct ftx_item *item)
 {
-    if (item->state != FTX_ITEM_CLOSED || !item->linked || closed_now(item))
+    if (item->state != FTX_ITEM_CLOSED || !item->linked || ftx_outbox_closed(item))
         return;
     item->state = FTX_ITEM_WRITING;
     ftx_log_item(log, item);
 }
 
-ssize_t ftx_outbox_read(struct ftx_store *store, uint64_t id, void *out, size_t size,
-                        uint64_t offset)
+/* What a read can have: the descriptor (-1: a hole) and how many bytes. -EAGAIN: they are at the
+ * peer, who is asked for them if `want`. */
+static int begin_read(struct ftx_store *store, uint64_t id, size_t size, uint64_t offset, bool want,
+                      struct ftx_reading *out)
 {
-    int fd = -1, err = 0;
+    struct ftx_log log;
+    int err = 0;
+    *out = (struct ftx_reading){.fd = -1};
+    ftx_log_lock(&log, store);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
+    uint64_t left = item && offset < item->size ? item->size - offset : 0;
+    size_t n = size < left ? size : (size_t)left;
+    if (!item || !item->opened)
+        err = -ENOENT;
+    else if (n)
+        err = ftx_fetch_ask(item, offset, offset + n, want, &log.wake);
+    if (!err && n && item->object) {
+        err = ftx_opened_fd(store, item, 0, &out->fd);
+        if (err == -ENOENT)
+            err = -EIO; /* its object is gone */
+    }
+    if (!err && n && ftx_released_any(item, offset, offset + n))
+        err = -EAGAIN; /* released while the lock was off */
+    if (!err) {
+        out->size = n;
+        out->releases = item->opened->releases;
+    }
+    if (!err || err == -EAGAIN) /* an open is through, and with it has dropped all old pages */
+        item->opened->stale = false;
+    ftx_log_commit(&log);
+    return err;
+}
+
+/* Nothing of the file was released since: what was read are its bytes. */
+static bool unreleased(struct ftx_store *store, uint64_t id, uint32_t releases)
+{
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    uint64_t end = item ? item->size : 0;
-    if (!item)
-        err = -ENOENT;
-    else if (item->object && offset < end)
-        err = ftx_opened_fd(store, item, 0, &fd);
+    bool same = item && item->opened && item->opened->releases == releases;
     pthread_mutex_unlock(&store->lock);
-    if (err == -ENOENT && item)
-        err = -EIO; /* its object is gone */
-    if (err || offset >= end)
-        return err;
-    size_t n = size < end - offset ? size : (size_t)(end - offset);
-    err = ftx_object_read_padded(fd, out, n, offset);
-    return err ? err : (ssize_t)n;
+    return same;
+}
+
+ssize_t ftx_outbox_read(struct ftx_store *store, uint64_t id, void *out, size_t size,
+                        uint64_t offset, bool want)
+{
+    struct ftx_reading reading;
+    int err = begin_read(store, id, size, offset, want, &reading);
+    if (!err)
+        err = ftx_object_read_padded(reading.fd, out, reading.size, offset);
+    if (!err && !unreleased(store, id, reading.releases))
+        err = -EAGAIN;
+    return err ? err : (ssize_t)reading.size;
+}
+
+int ftx_outbox_at_hand(struct ftx_store *store, uint64_t id, size_t size, uint64_t offset,
+                       bool want)
+{
+    struct ftx_reading reading;
+    return begin_read(store, id, size, offset, want, &reading);
+}
+
+int64_t ftx_outbox_progress(struct ftx_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
+    int64_t at_ms = item && item->released ? item->released->filled_ms : 0;
+    pthread_mutex_unlock(&store->lock);
+    return at_ms;
 }
 
 /* The object loses what lies behind `size`. */
@@ -87,6 +164,17 @@ static int shorten(struct ftx_store *store, const struct ftx_item *item, uint64_
     return err;
 }
 
+/* What lies behind the new end is neither pending nor at the peer only. */
+static int forget_tail(struct ftx_item *item, uint64_t size)
+{
+    int err = item->away ? 0 : ftx_released_cut(item, size, FTX_OFFSET_MAX);
+    if (!err)
+        err = ftx_segments_cut(&item->as.sending->pending, size, FTX_OFFSET_MAX - size);
+    if (!err && size == 0)
+        item->away = false;
+    return err;
+}
+
 /* The size in the index: a new version, of which the range behind the smaller end is known. */
 static int resize(struct ftx_log *log, struct ftx_item *item, uint64_t size)
 {
@@ -94,8 +182,9 @@ static int resize(struct ftx_log *log, struct ftx_item *item, uint64_t size)
     if (!sending)
         return -ENOMEM;
     ftx_sending_close_tail(log, sending);
-    int err = size < item->size ? ftx_segments_cut(&sending->pending, size, FTX_OFFSET_MAX - size)
-                                : ftx_sending_hole(log, item, item->size, size);
+    int err = size < item->size ? forget_tail(item, size) : ftx_released_spread(item);
+    if (!err)
+        err = ftx_sending_hole(log, item, item->size, size);
     if (err)
         return err;
     if (size < item->size)
@@ -118,10 +207,13 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
     bool shorter = item && size < item->size;
     if (!item)
         err = -ENOENT;
-    else if (ftx_outbox_travels(item))
+    else if (shorter)
+        err = ftx_released_quiet(&log, item, size, FTX_OFFSET_MAX);
+    if (!err && ftx_outbox_travels(item))
         err = resize(&log, item, size);
     if (!err) {
         item->size = size;
+        log.arrived = shorter && item->opened; /* the kernel waits for pages that are being read */
         ftx_outbox_stamp(&log, item);
         if (shorter && item->object) { /* killed in between, it is interrupted, not damaged */
             ftx_log_flush(&log);
@@ -132,7 +224,7 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
             item->state = FTX_ITEM_FAILED;
             ftx_log_item(&log, item);
         }
-        if (closed_now(item))
+        if (ftx_outbox_closed(item))
             seal(&log, item);
     }
     ftx_log_commit(&log);
@@ -144,6 +236,8 @@ int ftx_outbox_open(struct ftx_store *store, uint64_t id, bool writer, bool trun
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_outbox_file_of(store, id);
     int err = item ? ftx_opened_add(item, writer) : -ENOENT;
+    if (!err && item->opened->n_handles == 1)
+        ftx_fetch_retry(item);
     pthread_mutex_unlock(&store->lock);
     if (!err && truncate) {
         err = ftx_outbox_truncate(store, id, 0);
@@ -201,17 +295,41 @@ void ftx_outbox_direct_left(struct ftx_store *store, uint64_t id, bool writer)
     pthread_mutex_unlock(&store->lock);
 }
 
-int ftx_outbox_flush(struct ftx_store *store, uint64_t id)
+int ftx_outbox_flush(struct ftx_store *store, uint64_t id, bool wait)
 {
     struct ftx_log log;
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
     struct ftx_item *item = ftx_outbox_file_of(store, id);
+    bool waits = item && item->opened && wait;
+    if (waits)
+        item->opened->n_closing++;
     if (item)
         seal(&log, item);
+    err = !item ? -ENOENT : waits ? delivered(item) : 0;
+    if (waits && err != -EAGAIN)
+        item->opened->n_closing--;
     ftx_log_commit(&log);
-    return item ? 0 : -ENOENT;
+    return err;
+}
+
+int ftx_outbox_delivered(struct ftx_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->lock);
+    const struct ftx_item *item = ftx_outbox_file_of(store, id);
+    int err = item ? delivered(item) : 0;
+    pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+void ftx_outbox_flushed(struct ftx_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
+    if (item && item->opened)
+        item->opened->n_closing--;
+    pthread_mutex_unlock(&store->lock);
 }
 
 int ftx_outbox_fsync(struct ftx_store *store, uint64_t id)

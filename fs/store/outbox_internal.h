@@ -17,6 +17,9 @@ struct ftx_item *ftx_outgoing_item(struct ftx_store *store, const struct ftx_lin
  * the lock while it opens. */
 int ftx_outbox_fd(struct ftx_log *log, struct ftx_item *item, int *out_fd);
 
+/* Nobody has it open for writing, but those whose close waits. */
+bool ftx_outbox_closed(const struct ftx_item *item);
+
 /* The file was changed now. */
 void ftx_outbox_stamp(struct ftx_log *log, struct ftx_item *item);
 
@@ -32,6 +35,9 @@ int ftx_outbox_log_make(struct ftx_log *log, struct ftx_item *item, int64_t when
 
 /* Would an item of this name in the folder stay here? */
 bool ftx_outbox_stays(const struct ftx_item *parent, const char *name, size_t size);
+
+/* Is something of it, or of what is below it, at the peer only? */
+bool ftx_outbox_is_away(const struct ftx_item *item);
 
 /*
  * The item and what is below it becomes LOCAL, or is offered to the peer as new, as its place says

@@ -9,6 +9,7 @@
 
 #include "fs/store/names.h"
 #include "fs/store/outbox_internal.h"
+#include "fs/store/released.h"
 #include "transport/base/log.h"
 #include "transport/wire/limits.h"
 
@@ -71,6 +72,17 @@ static int offer_content(struct ftx_log *log, struct ftx_item *item)
 static struct ftx_item *child_after(const struct ftx_item *item, uint64_t cookie)
 {
     return item->kind == FTX_FOLDER ? ftx_folder_after(item, cookie) : NULL;
+}
+
+bool ftx_outbox_is_away(const struct ftx_item *item)
+{
+    if (item->kind == FTX_FILE)
+        return ftx_released_any(item, 0, item->size);
+    for (struct ftx_item *child = child_after(item, 0); child;
+         child = child_after(item, child->cookie))
+        if (ftx_outbox_is_away(child))
+            return true;
+    return false;
 }
 
 /* The item is made at the peer as new, then what is below it. */

@@ -5,6 +5,8 @@
 
 #include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
+#include "fs/store/released.h"
+#include "fs/store/spool.h"
 #include "transport/wire/limits.h"
 
 #include <errno.h>
@@ -43,13 +45,27 @@ static int grow(struct ftx_store *store, uint64_t id, uint64_t end)
 }
 
 /* Asked before anything is reserved: some filesystems fill the disk before they say so. */
-static bool has_room(const struct ftx_store *store, int fd, uint64_t offset, uint64_t length)
+static bool has_room(struct ftx_store *store, int fd, uint64_t offset, uint64_t length)
 {
     struct stat st;
     uint64_t has = fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
     uint64_t most = offset + length > has ? offset + length - has : 0;
     uint64_t wanted = length < most ? length : most;
-    return wanted == 0 || ftx_store_has_room(store, FTX_OUTBOX, wanted);
+    if (wanted == 0)
+        return true;
+    pthread_mutex_lock(&store->lock);
+    uint64_t room = ftx_spool_room(store);
+    pthread_mutex_unlock(&store->lock);
+    return room > wanted;
+}
+
+static void measure(struct ftx_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
+    if (item)
+        ftx_spool_measure(store, item);
+    pthread_mutex_unlock(&store->lock);
 }
 
 int ftx_outbox_allocate(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t length,
@@ -69,6 +85,7 @@ int ftx_outbox_allocate(struct ftx_store *store, uint64_t id, uint64_t offset, u
         err = -ENOSPC;
     if (!err)
         err = ftx_object_reserve(fd, offset, length);
+    measure(store, id);
     return err || keep_size ? err : grow(store, id, offset + length);
 }
 
@@ -126,6 +143,38 @@ static bool may_be_mapped(const struct ftx_item *item)
            item->opened->caching == FTX_CACHING_CACHED;
 }
 
+/* The first released range in [offset, end), which is data, though the object has a hole there. */
+static bool released_at(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
+                        uint64_t *out_at, uint64_t *out_end)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
+    bool any = item && ftx_released_next(item, offset, end, out_at, out_end);
+    pthread_mutex_unlock(&store->lock);
+    return any;
+}
+
+static int seek(struct ftx_store *store, uint64_t id, int fd, uint64_t offset, uint64_t size,
+                int whence, uint64_t *out_offset)
+{
+    uint64_t at, end;
+    int err = ftx_object_seek(fd, offset, size, whence, out_offset);
+    if (whence == SEEK_DATA) {
+        if (!released_at(store, id, offset, err ? size : *out_offset, &at, &end))
+            return err;
+        *out_offset = at;
+        return 0;
+    }
+    while (!err && *out_offset < size &&
+           released_at(store, id, *out_offset, *out_offset + 1, &at, &end)) {
+        (void)released_at(store, id, *out_offset, size, &at, &end);
+        *out_offset = end;
+        if (end < size)
+            err = ftx_object_seek(fd, end, size, SEEK_HOLE, out_offset);
+    }
+    return err;
+}
+
 int ftx_outbox_seek(struct ftx_store *store, uint64_t id, uint64_t offset, int whence,
                     uint64_t *out_offset)
 {
@@ -148,6 +197,6 @@ int ftx_outbox_seek(struct ftx_store *store, uint64_t id, uint64_t offset, int w
     if (all_data)
         *out_offset = whence == SEEK_DATA ? offset : size;
     else
-        return ftx_object_seek(fd, offset, size, whence, out_offset);
+        return seek(store, id, fd, offset, size, whence, out_offset);
     return 0;
 }

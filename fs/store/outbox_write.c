@@ -9,6 +9,8 @@
  */
 #include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
+#include "fs/store/released.h"
+#include "fs/store/spool.h"
 
 #include "fs/store/outbox.h"
 #include "transport/wire/limits.h"
@@ -70,6 +72,8 @@ void ftx_sending_close_tail(struct ftx_log *log, struct ftx_sending *sending)
 static int put(struct ftx_log *log, struct ftx_sending *sending, const struct ftx_segment *segment)
 {
     int err = ftx_segments_put(&sending->pending, segment);
+    if (!err)
+        err = ftx_released_cut(sending->item, segment->offset, segment->offset + segment->length);
     if (err)
         return err;
     if (segment->offset < sending->scan)
@@ -103,7 +107,10 @@ int ftx_outbox_fd(struct ftx_log *log, struct ftx_item *item, int *out_fd)
     if (!item->opened)
         return -EBADF;
     if (item->object == 0) {
+        if (ftx_released_spread(item))
+            return -ENOMEM;
         item->object = ftx_random_id();
+        item->opened->measured = true;
         if (item->linked)
             ftx_log_item(log, item);
         else
@@ -115,22 +122,37 @@ int ftx_outbox_fd(struct ftx_log *log, struct ftx_item *item, int *out_fd)
     return err ? err : room_err;
 }
 
+/* Who writes to a released range has it to himself, in memory: killed, he never wrote. */
+static int claim_released(struct ftx_sending *sending, const struct ftx_segment *segment)
+{
+    return segment->state == FTX_PENDING_OPEN ? ftx_segments_put(&sending->pending, segment) : 0;
+}
+
 int ftx_sending_claim(struct ftx_log *log, struct ftx_sending *sending, uint64_t offset,
                       uint64_t end, enum ftx_pending_state state)
 {
+    struct ftx_item *item = sending->item;
     while (offset < end) {
-        uint64_t cell = (offset / CELL + 1) * CELL;
+        uint64_t cell = (offset / CELL + 1) * CELL, to = cell < end ? cell : end;
+        uint64_t away_at = to, away_end = to;
+        (void)ftx_released_next(item, offset, to, &away_at, &away_end);
+        bool away = away_at == offset;
         struct ftx_segment segment = {.offset = offset,
-                                      .length = (cell < end ? cell : end) - offset,
-                                      .kind = sending->item->object ? FTX_SEGMENT_DATA
-                                                                    : FTX_SEGMENT_HOLE,
+                                      .length = (away ? away_end : away_at) - offset,
+                                      .kind = item->object ? FTX_SEGMENT_DATA : FTX_SEGMENT_HOLE,
                                       .state = (uint8_t)state};
-        int err = put(log, sending, &segment);
+        int err = away ? claim_released(sending, &segment) : put(log, sending, &segment);
         if (err)
             return err;
         offset += segment.length;
     }
     return 0;
+}
+
+/* Does a write there need blocks that the object does not have? */
+static bool takes_room(const struct ftx_item *item, uint64_t offset, uint64_t end)
+{
+    return end > item->size || ftx_released_any(item, offset, end);
 }
 
 /* Prepares a write: the file, its version, what will be overwritten. */
@@ -144,10 +166,12 @@ int ftx_outbox_begin_write(struct ftx_store *store, uint64_t id, uint64_t offset
     struct ftx_item *item = ftx_outbox_file_of(store, id);
     if (!item)
         err = -ENOENT;
-    else if (end > item->size && !ftx_store_has_room(store, FTX_OUTBOX, end - offset))
-        err = -ENOSPC;
-    else
+    else if (takes_room(item, offset, end))
+        err = ftx_spool_claim(store, end - offset);
+    if (!err)
         err = ftx_outbox_fd(&log, item, out_fd);
+    if (!err)
+        err = ftx_released_quiet(&log, item, offset, end);
     if (!err && ftx_outbox_travels(item) && !ftx_sending_get(item))
         err = -ENOMEM;
     if (!err && ftx_outbox_travels(item) &&
@@ -172,13 +196,6 @@ static bool extends_tail(const struct ftx_sending *sending, uint64_t offset)
            open->offset + open->length == offset;
 }
 
-static void canonical(XXH128_hash_t hash, uint8_t out[16])
-{
-    XXH128_canonical_t bytes;
-    XXH128_canonicalFromHash(&bytes, hash);
-    memcpy(out, bytes.digest, 16);
-}
-
 /* One piece of a write, within one cell. `hash` is that of the piece alone. */
 static int add_piece(struct ftx_log *log, struct ftx_sending *sending, const uint8_t *bytes,
                      uint64_t offset, size_t size, const uint8_t hash[16])
@@ -200,7 +217,7 @@ static int add_piece(struct ftx_log *log, struct ftx_sending *sending, const uin
     if (extends || !full)
         XXH3_128bits_update(sending->tail_hash, bytes, size);
     if (extends)
-        canonical(XXH3_128bits_digest(sending->tail_hash), segment.hash);
+        ftx_hash_canonical(XXH3_128bits_digest(sending->tail_hash), segment.hash);
     else
         memcpy(segment.hash, hash, sizeof segment.hash);
     int err = put(log, sending, &segment);
@@ -231,7 +248,7 @@ static void hash_pieces(const uint8_t *bytes, size_t size, uint64_t offset,
 {
     for (size_t i = 0, done = 0; done < size && i < PIECES_MAX; i++) {
         size_t n = piece_size(offset + done, size - done);
-        canonical(XXH3_128bits(bytes + done, n), out->hash[i]);
+        ftx_hash(bytes + done, n, out->hash[i]);
         done += n;
     }
 }
@@ -288,11 +305,30 @@ static int finish_write(struct ftx_store *store, uint64_t id, const uint8_t *byt
             item->size = offset + size;
         ftx_outbox_stamp(&log, item);
     }
+    if (item)
+        ftx_spool_measure(store, item);
     ftx_log_commit(&log);
     return err;
 }
 
-/* The write failed: what was claimed is whatever it is now, and will be sent as that. */
+/* What was claimed is whatever it is now, and will be sent as that; but what is still released is
+ * at the peer. */
+static void give_up_claims(struct ftx_sending *sending, uint64_t offset, uint64_t end)
+{
+    struct ftx_segment *segment;
+    for (uint64_t at = offset;
+         (segment = ftx_segments_at(&sending->pending, at)) != NULL && segment->offset < end;) {
+        struct ftx_range range = {segment->offset, segment->length};
+        at = range.offset + range.length;
+        if (segment->state != FTX_PENDING_OPEN)
+            continue;
+        segment->state = FTX_PENDING_DUE;
+        if (ftx_released_any(sending->item, range.offset, at))
+            (void)ftx_segments_cut(&sending->pending, range.offset, range.length);
+    }
+}
+
+/* The write failed. */
 void ftx_outbox_abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end)
 {
     struct ftx_log log;
@@ -301,11 +337,8 @@ void ftx_outbox_abandon_write(struct ftx_store *store, uint64_t id, uint64_t off
     struct ftx_sending *sending = item && ftx_outbox_travels(item) ? item->as.sending : NULL;
     if (sending) /* what was answered before stands, and may leave */
         ftx_sending_close_tail(&log, sending);
-    for (struct ftx_segment *segment = sending ? ftx_segments_at(&sending->pending, offset) : NULL;
-         segment && segment->offset < end;
-         segment = ftx_segments_at(&sending->pending, segment->offset + segment->length))
-        if (segment->state == FTX_PENDING_OPEN)
-            segment->state = FTX_PENDING_DUE;
+    if (sending)
+        give_up_claims(sending, offset, end);
     if (sending) {
         sending->scan = 0;
         ftx_sending_due(&log, sending);

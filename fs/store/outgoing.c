@@ -145,7 +145,7 @@ bool ftx_outgoing_waits(struct ftx_store *store, struct ftx_link *link, uint64_t
 {
     uint64_t waiting = 0;
     pthread_mutex_lock(&store->lock);
-    bool wanted = !ftx_list_empty(&link->wants);
+    bool wanted = !ftx_list_empty(&link->wants) || !ftx_list_empty(&link->fetches);
     for (struct ftx_list *node = link->due.next; node != &link->due && waiting < bytes;
          node = node->next)
         waiting += ftx_list_of(node, struct ftx_sending, due)->pending.bytes;
@@ -303,9 +303,8 @@ bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uin
 {
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = sending->item;
-    bool writers = item->opened && item->opened->n_writers > 0;
     bool may = may_send(sending) && item->state == FTX_ITEM_CLOSED && !sending->sealed &&
-               !writers && all_there(sending, send) &&
+               ftx_outbox_closed(item) && all_there(sending, send) &&
                stream_durable(store, sending, sending->closed);
     if (may) {
         sending->sealed = true;
@@ -374,12 +373,12 @@ int ftx_outgoing_read(void *ctx, struct ftx_source *source, uint8_t *out)
     close(fd);
     if (err)
         return err == -ENODATA ? FTX_ECHANGED : err;
-    XXH128_canonical_t hash;
-    XXH128_canonicalFromHash(&hash, XXH3_128bits(out, size));
-    bool same = source->hashed ? memcmp(hash.digest, source->extent.hash, FTX_HASH_SIZE) == 0
+    uint8_t hash[FTX_HASH_SIZE];
+    ftx_hash(out, size, hash);
+    bool same = source->hashed ? memcmp(hash, source->extent.hash, FTX_HASH_SIZE) == 0
                                : unchanged(store, source);
     if (!same)
         return FTX_ECHANGED;
-    memcpy(source->extent.hash, hash.digest, FTX_HASH_SIZE);
+    memcpy(source->extent.hash, hash, FTX_HASH_SIZE);
     return 0;
 }

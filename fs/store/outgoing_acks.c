@@ -6,6 +6,8 @@
 #include "fs/store/change_log.h"
 #include "fs/store/outbox.h"
 #include "fs/store/outbox_internal.h"
+#include "fs/store/released.h"
+#include "fs/store/spool.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -67,6 +69,7 @@ int ftx_outgoing_held(struct ftx_store *store, struct ftx_link *link,
     if (segment && same_as(segment, extent) &&
         ftx_segments_cut(&sending->pending, extent->offset, extent->length) == 0)
         ftx_log_cut(&log, sending->item->id, extent->offset, extent->length);
+    ftx_spool_drains(store, sending->item);
     ftx_log_commit(&log);
     return 0;
 }
@@ -104,6 +107,7 @@ int ftx_outgoing_durable(struct ftx_store *store, struct ftx_link *link,
             ftx_log_cut(&log, sending->item->id, range.offset, range.length);
         segment = ftx_segments_at(&sending->pending, range.offset + range.length);
     }
+    ftx_spool_drains(store, sending->item);
     ftx_log_commit(&log);
     return 0;
 }
@@ -154,6 +158,8 @@ int ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint6
         item->state = FTX_ITEM_DELIVERED;
         ftx_log_item(&log, item);
         ftx_sending_due(&log, sending);
+        ftx_spool_drains(store, item);
+        log.arrived = true; /* a close may wait for it */
     }
     ftx_log_commit(&log);
     return 0;
@@ -189,6 +195,13 @@ static bool answers_seal(const struct ftx_item *item, uint32_t version,
            range->offset >= sending->missing_end;
 }
 
+/* Bytes of it are neither here nor there. */
+static void fail(struct ftx_log *log, struct ftx_item *item)
+{
+    item->state = FTX_ITEM_FAILED;
+    ftx_log_item(log, item);
+}
+
 int ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
                          uint32_t version, const struct ftx_range *range)
 {
@@ -207,6 +220,8 @@ int ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_
         sending->missing_end = range->offset + range->length; /* the decoder has checked it */
         uint64_t end = sending->missing_end < item->size ? sending->missing_end : item->size;
         (void)ftx_sending_claim(&log, sending, range->offset, end, FTX_PENDING_DUE);
+        if (ftx_released_any(item, range->offset, end)) /* it had said that this is durable */
+            fail(&log, item);
         ftx_sending_due(&log, sending);
     }
     ftx_log_commit(&log);

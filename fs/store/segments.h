@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A set of disjoint byte ranges of one file, ordered by offset: at the sender what is not yet known
- * to be durable at the peer, at the receiver what has come. Pure; not thread-safe. Insertion costs
+ * to be durable at the peer, and what is there only, at the receiver what has come. Pure; not thread-safe. Insertion costs
  * O(log n) comparisons and a bounded move: 4 KiB random writes over 1 GiB stay cheap.
  */
 #ifndef FTX_STORE_SEGMENTS_H
@@ -11,7 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum ftx_segment_kind { FTX_SEGMENT_DATA = 1, FTX_SEGMENT_HOLE = 2 };
+enum ftx_segment_kind {
+    FTX_SEGMENT_DATA = 1,
+    FTX_SEGMENT_HOLE = 2,
+    FTX_SEGMENT_RELEASED = 3, /* outbox: at the peer only; never in a pending set */
+};
 
 struct ftx_segment {
     uint64_t offset;

@@ -11,6 +11,8 @@
 #include "fs/store/load.h"
 #include "fs/store/news.h"
 #include "fs/store/outbox.h"
+#include "fs/store/release.h"
+#include "fs/store/spool.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -180,6 +182,8 @@ static struct ftx_store *store_new(void)
     ftx_list_init(&store->news);
     ftx_list_init(&store->jobs);
     ftx_list_init(&store->trash);
+    ftx_list_init(&store->spool.punches);
+    store->spool.release_after_ms = FTX_RELEASE_AFTER_MS;
     store->next_link = 1;
     pthread_mutex_init(&store->lock, NULL);
     pthread_condattr_t monotonic;
@@ -206,6 +210,9 @@ static void store_free(struct ftx_store *store)
     }
     for (struct ftx_list *node; (node = ftx_list_pop(&store->trash));)
         free(ftx_list_of(node, struct ftx_trash, node));
+    for (struct ftx_list *node; (node = ftx_list_pop(&store->spool.punches));)
+        free(ftx_list_of(node, struct ftx_punch, node));
+    free(store->spool.entries);
     if (store->objects.dir_fd >= 0)
         ftx_objects_close(&store->objects);
     if (store->lock_fd >= 0)
@@ -231,6 +238,8 @@ static int start_anew(struct ftx_store *store)
     int err = ftx_outbox_interrupt(store, store->power_cut);
     if (!err)
         err = ftx_outbox_settle_places(store);
+    if (!err)
+        ftx_release_load(store);
     if (!err && store->power_cut)
         err = ftx_store_sync(store);
     return err ? err : write_lock(store, store->boot_id);
@@ -319,14 +328,21 @@ static uint64_t margin_of(const struct statvfs *st, enum ftx_box box)
     return part > MARGIN_MIN ? part : MARGIN_MIN;
 }
 
-bool ftx_store_has_room(const struct ftx_store *store, enum ftx_box box, uint64_t bytes)
+uint64_t ftx_store_room(const struct ftx_store *store, enum ftx_box box, uint64_t *out_margin)
 {
     struct statvfs st;
+    *out_margin = 0;
     if (fstatvfs(store->state_fd, &st) < 0)
-        return true;
-    uint64_t margin = margin_of(&st, box);
+        return UINT64_MAX;
+    *out_margin = margin_of(&st, box);
     uint64_t free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
-    return free_bytes > margin && free_bytes - margin > bytes;
+    return free_bytes > *out_margin ? free_bytes - *out_margin : 0;
+}
+
+bool ftx_store_has_room(const struct ftx_store *store, enum ftx_box box, uint64_t bytes)
+{
+    uint64_t margin;
+    return ftx_store_room(store, box, &margin) > bytes;
 }
 
 void ftx_store_statfs(struct ftx_store *store, struct ftx_statfs *out)

@@ -15,6 +15,7 @@
 #include "fs/store/journal.h"
 #include "fs/store/objects.h"
 #include "transport/base/list.h"
+#include "transport/wire/message.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -40,6 +41,32 @@ enum {
 struct ftx_trash {
     struct ftx_list node;
     uint64_t object;
+    bool spool; /* its room is counted in ftx_spool.used */
+};
+
+/* A range of an object to give back. */
+struct ftx_punch {
+    struct ftx_list node;
+    uint64_t item, object;
+    struct ftx_range range;
+};
+
+/* The outbox's room: spool.h, release.h. */
+struct ftx_spool {
+    struct ftx_spool_entry {
+        uint64_t item;
+        int64_t since_ms;      /* monotonic */
+    } * entries;               /* ring of files that may be released, the first to be first */
+    size_t first, n, capacity; /* capacity: a power of two, or 0 */
+    struct ftx_list punches;   /* struct ftx_punch: noted, not committed yet */
+    uint64_t max;              /* that objects may take; 0: as much as the disk allows */
+    uint64_t used;             /* that they take; only counted if there is a max */
+    int64_t release_after_ms;
+    int64_t progress_ms; /* when room was gained or something acknowledged, monotonic */
+    size_t in_vain;      /* files looked at since something was released */
+    bool keep_all;
+    bool pressed; /* room is short */
+    bool more;    /* ... and there may be something to release */
 };
 
 struct ftx_store {
@@ -73,7 +100,8 @@ struct ftx_store {
     uint64_t committed;   /* last journal entry that is in the database, durably where it must be */
     uint64_t appended;    /* last journal entry */
     struct ftx_list jobs; /* link rows to write, for the database thread */
-    struct ftx_list trash;                 /* struct ftx_trash: objects to remove */
+    struct ftx_list trash; /* struct ftx_trash: objects to remove */
+    struct ftx_spool spool;
     uint64_t written[FTX_SYNC_SINGLE_MAX]; /* objects written since the last commit that must be
                                               durable with it */
     size_t n_written;
@@ -116,10 +144,11 @@ uint64_t ftx_store_committed(struct ftx_store *store, uint64_t *out_losses);
 int ftx_store_sync(struct ftx_store *store);
 
 /*
- * Is there room for so many bytes more in this box? A part of the disk always stays free, 5 %
- * before the outbox and 2 % before a peer: it is what the database needs to note that something was
- * removed. Any thread.
+ * Bytes of the disk that this box may still take; is there room for so many more? A part of the
+ * disk always stays free, 5 % before the outbox and 2 % before a peer: it is what the database needs
+ * to note that something was removed. Any thread.
  */
+uint64_t ftx_store_room(const struct ftx_store *store, enum ftx_box box, uint64_t *out_margin);
 bool ftx_store_has_room(const struct ftx_store *store, enum ftx_box box, uint64_t bytes);
 
 void ftx_store_statfs(struct ftx_store *store, struct ftx_statfs *out);

@@ -2,6 +2,8 @@
 /* Questions about the tree, answered from the index. */
 #include "fs/store/tree.h"
 
+#include "fs/store/released.h"
+
 #include "fs/store/change_log.h"
 #include "fs/store/links.h"
 #include "fs/store/names.h"
@@ -40,6 +42,9 @@ static void fill_attr(const struct ftx_item *item, struct ftx_attr *out)
         out->n_links = 2 + item->as.folder->n_folders;
     if (arriving)
         out->bytes_here = item->as.arriving->have.bytes;
+    else if (item->kind == FTX_FILE)
+        out->bytes_here -= ftx_released_bytes(item);
+    out->elsewhere = out->bytes_here < item->size;
     if (!item->linked && item->link && !ftx_item_is_root(item))
         out->n_links = 0;
 }

@@ -27,7 +27,8 @@ struct ftx_attr {
     uint16_t mode; /* nine permission bits */
     uint8_t kind, box;
     enum ftx_place place;
-    bool settled; /* its bytes do not change but through this mount */
+    bool elsewhere; /* bytes of it are still, or only, at the peer */
+    bool settled;   /* its bytes do not change but through this mount */
 };
 
 /* -ENOENT. lookup counts one more kernel reference to the found item. `look`: for a program, which

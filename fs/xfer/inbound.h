@@ -19,6 +19,7 @@ struct ftx_inbound_piece {
     uint64_t item, object;
     struct ftx_extent extent;
     const uint8_t *data; /* NULL: a hole */
+    bool fetched;        /* bytes of the outbox that came back, not of the inbox */
     int err;
 };
 

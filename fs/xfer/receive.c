@@ -96,26 +96,53 @@ int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size
     return refused ? refuse(t, item, refused) : 0;
 }
 
-int ftx_receive_arrived(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+/* One more piece in the record being taken in; NULL without memory. */
+static struct ftx_inbound_piece *next_piece(struct ftx_transfer *t, const struct ftx_extent *extent,
+                                            const uint8_t *data)
 {
-    struct ftx_transfer *t = ctx;
     struct ftx_inbound_record *r = taking_in(t);
     struct ftx_inbound_piece *pieces =
         r ? ftx_inbound_grow(r->pieces, r->n_pieces, &r->pieces_capacity, sizeof *r->pieces) : NULL;
     if (!pieces)
-        return -ENOMEM;
+        return NULL;
     r->pieces = pieces;
-    r->effect = true;
-    struct ftx_inbound_piece piece = {.extent = *extent, .data = data};
-    int err = ftx_inbox_begin(t->store, t->link, extent, &piece.item, &piece.object);
+    pieces[r->n_pieces] = (struct ftx_inbound_piece){.extent = *extent, .data = data};
+    return &pieces[r->n_pieces];
+}
+
+int ftx_receive_arrived(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+{
+    struct ftx_transfer *t = ctx;
+    struct ftx_inbound_piece *piece = next_piece(t, extent, data);
+    if (!piece)
+        return -ENOMEM;
+    t->record->effect = true;
+    int err = ftx_inbox_begin(t->store, t->link, extent, &piece->item, &piece->object);
     if (err == -EALREADY)
         return 0;
     if (err == -ENOENT)
         return ftx_engine_refuse(t->engine, extent->stream, FTX_REFUSED_DELETED);
-    if (err)
-        return err;
-    r->pieces[r->n_pieces++] = piece;
-    return 0;
+    if (!err)
+        t->record->n_pieces++;
+    return err;
+}
+
+int ftx_receive_fetched(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_xfer_wake(t->xfer); /* more may be asked for */
+    if (extent->kind == FTX_EXTENT_GONE) {
+        ftx_fetch_gone(t->store, t->link, extent);
+        return 0;
+    }
+    struct ftx_inbound_piece *piece = next_piece(t, extent, data);
+    if (!piece)
+        return -ENOMEM;
+    piece->fetched = true;
+    int err = ftx_fetch_begin(t->store, t->link, extent, &piece->item, &piece->object);
+    if (!err)
+        t->record->n_pieces++;
+    return err == -EALREADY ? 0 : err;
 }
 
 int ftx_receive_resized(void *ctx, const struct ftx_extent *size)
@@ -170,7 +197,11 @@ void ftx_receive_record(void *ctx, struct ftx_record_ref ref, void *whole)
     struct ftx_transfer *t = ctx;
     struct ftx_inbound_record *r = t->record;
     t->record = NULL;
-    if (!r || !r->effect) {
+    if (!t->may_fetch && ftx_engine_may_fetch(t->engine)) {
+        t->may_fetch = true;
+        ftx_xfer_wake(t->xfer); /* ranges may wait to be asked for */
+    }
+    if (!r || (!r->effect && !r->n_pieces)) {
         if (r)
             ftx_inbound_free(r);
         ftx_block_free(whole);
@@ -287,6 +318,7 @@ void ftx_transfer_receive_end(struct ftx_transfer *t)
 {
     t->generation++;
     t->failed = 0;
+    t->may_fetch = false;
     stop_telling(t);
     if (t->record) {
         ftx_inbound_abandon(t->record);

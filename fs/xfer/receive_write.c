@@ -14,9 +14,9 @@
 
 static bool hash_matches(const struct ftx_inbound_piece *piece)
 {
-    XXH128_canonical_t hash;
-    XXH128_canonicalFromHash(&hash, XXH3_128bits(piece->data, (size_t)piece->extent.length));
-    return memcmp(hash.digest, piece->extent.hash, FTX_HASH_SIZE) == 0;
+    uint8_t hash[FTX_HASH_SIZE];
+    ftx_hash(piece->data, (size_t)piece->extent.length, hash);
+    return memcmp(hash, piece->extent.hash, FTX_HASH_SIZE) == 0;
 }
 
 static int write_piece(const struct ftx_inbound_piece *piece, int fd)
@@ -61,7 +61,7 @@ static uint64_t data_bytes(const struct ftx_inbound_record *r)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < r->n_pieces; i++)
-        bytes += r->pieces[i].data ? r->pieces[i].extent.length : 0;
+        bytes += r->pieces[i].data && !r->pieces[i].fetched ? r->pieces[i].extent.length : 0;
     return bytes;
 }
 
@@ -73,7 +73,8 @@ static void run_write(struct ftx_work *work)
     bool room = ftx_store_has_room(store, FTX_INBOX, data_bytes(r));
     for (size_t i = 0; i < r->n_pieces; i++) {
         struct ftx_inbound_piece *piece = &r->pieces[i];
-        piece->err = piece->data && !room ? -ENOSPC : run_piece(&store->objects, piece, &open);
+        bool may = room || !piece->data || piece->fetched;
+        piece->err = may ? run_piece(&store->objects, piece, &open) : -ENOSPC;
     }
     close_object(&open);
 }
@@ -88,6 +89,10 @@ static int settle_piece(struct ftx_inbound_record *r, const struct ftx_inbound_p
 {
     struct ftx_transfer *t = r->transfer;
     uint64_t entry;
+    if (piece->fetched) {
+        ftx_fetch_wrote(t->store, piece->item, &piece->extent, piece->err);
+        return piece->err == FTX_EPROTO ? piece->err : 0;
+    }
     int err = ftx_inbox_wrote(t->store, piece->item, &piece->extent, piece->err, &entry);
     ftx_inbound_need(r, entry);
     if (err != -EFBIG)
@@ -104,7 +109,7 @@ static int settle_pieces(struct ftx_inbound_record *r)
     size_t n = 0;
     for (size_t i = 0; i < r->n_pieces; i++) {
         struct ftx_inbound_piece *piece = &r->pieces[i];
-        if (no_room(piece->err) && ftx_inbound_current(r)) {
+        if (no_room(piece->err) && !piece->fetched && ftx_inbound_current(r)) {
             r->pieces[n++] = *piece;
             continue;
         }

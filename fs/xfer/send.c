@@ -27,6 +27,11 @@ bool ftx_transfer_send_due(struct ftx_transfer *t)
     }
     uint64_t remote;
     struct ftx_range range;
+    while (t->engine && ftx_engine_may_fetch(t->engine) &&
+           ftx_fetch_next(t->store, t->link, &remote, &range)) {
+        any = true;
+        (void)ftx_engine_fetch(t->engine, remote, &range);
+    }
     while (ftx_inbox_want(t->store, t->link, &remote, &range)) {
         any = true;
         if (t->engine)
@@ -34,6 +39,13 @@ bool ftx_transfer_send_due(struct ftx_transfer *t)
                                   &range); /* too many wait: the reader asks again */
     }
     return any;
+}
+
+void ftx_send_serve(void *ctx, uint64_t stream, const struct ftx_range *range,
+                    struct ftx_source *out)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_fetch_serve(t->store, t->link, stream, range, out);
 }
 
 int ftx_send_start(void *ctx, uint64_t durable)

@@ -3,6 +3,7 @@
 #ifndef FTX_XFER_TRANSFER_H
 #define FTX_XFER_TRANSFER_H
 
+#include "fs/store/fetch.h"
 #include "fs/store/inbox.h"
 #include "fs/store/links.h"
 #include "fs/store/outgoing.h"
@@ -27,6 +28,7 @@ struct ftx_transfer {
     unsigned n_saving;         /* identities on their way to the database */
     uint64_t unsaved_token;    /* one for which there was no memory; 0: none */
     uint8_t op[FTX_OP_MAX];    /* what the engine's `op` gave last */
+    bool may_fetch;   /* as of the last record that came: the peer can be asked for ranges */
     uint64_t op_last; /* the last operation that may be sent, as of this turn of the loop */
 
     /* receive.c */
@@ -86,11 +88,14 @@ void ftx_send_delivered(void *ctx, uint64_t stream, uint32_t version);
 void ftx_send_unsealed(void *ctx, uint64_t stream, uint32_t version);
 void ftx_send_missing(void *ctx, uint64_t stream, uint32_t version, const struct ftx_range *range);
 void ftx_send_refused(void *ctx, uint64_t stream, enum ftx_refusal reason);
+void ftx_send_serve(void *ctx, uint64_t stream, const struct ftx_range *range,
+                    struct ftx_source *out);
 void ftx_send_wanted(void *ctx, uint64_t stream, const struct ftx_range *range);
 
 bool ftx_receive_have(void *ctx, const struct ftx_extent **out_extents, size_t *out_n);
 int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size);
 int ftx_receive_arrived(void *ctx, const struct ftx_extent *extent, const uint8_t *data);
+int ftx_receive_fetched(void *ctx, const struct ftx_extent *extent, const uint8_t *data);
 int ftx_receive_resized(void *ctx, const struct ftx_extent *size);
 int ftx_receive_sealed(void *ctx, const struct ftx_plan_seal *seal);
 void ftx_receive_record(void *ctx, struct ftx_record_ref record, void *whole);

@@ -59,22 +59,6 @@ static void session_number(void *ctx, uint64_t session)
     (void)session;
 }
 
-/* What was sent is kept there: nothing is fetched back. */
-static void serve_nothing(void *ctx, uint64_t stream, const struct ftx_range *range,
-                          struct ftx_source *out)
-{
-    (void)ctx, (void)stream;
-    out->extent.offset = range->offset;
-    out->extent.length = range->length;
-    out->extent.kind = FTX_EXTENT_GONE;
-}
-
-static int fetched_nothing(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
-{
-    (void)ctx, (void)extent, (void)data;
-    return 0;
-}
-
 const struct ftx_engine_app ftx_transfer_app = {
     .session = session_number,
     .start = ftx_send_start,
@@ -92,13 +76,13 @@ const struct ftx_engine_app ftx_transfer_app = {
     .missing = ftx_send_missing,
     .refused = ftx_send_refused,
     .wanted = ftx_send_wanted,
-    .fetched = fetched_nothing,
     .have = ftx_receive_have,
     .apply = ftx_receive_apply,
     .arrived = ftx_receive_arrived,
+    .fetched = ftx_receive_fetched,
     .resized = ftx_receive_resized,
     .sealed = ftx_receive_sealed,
-    .serve = serve_nothing,
+    .serve = ftx_send_serve,
     .record = ftx_receive_record,
 };
 
@@ -188,6 +172,7 @@ static void begin(void *ctx, struct ftx_engine *engine)
     t->engine = engine;
     ftx_transfer_receive_begin(t);
     ftx_outgoing_restart(t->store, t->link);
+    ftx_fetch_restart(t->store, t->link);
     (void)ftx_transfer_send_due(t);
 }
 
@@ -220,7 +205,8 @@ static void health(void *ctx, enum ftx_peer_health health, const char *address)
 static int read_extent(void *ctx, struct ftx_source *source, uint8_t *out)
 {
     struct ftx_transfer *t = ctx;
-    return ftx_outgoing_read(t->store, source, out);
+    return source->answer ? ftx_fetch_read(t->store, source, out)
+                          : ftx_outgoing_read(t->store, source, out);
 }
 
 /* The peer is freed: nothing of it calls any more. */

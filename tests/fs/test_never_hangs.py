@@ -12,7 +12,7 @@ import threading
 import pytest
 
 import trees
-from harness import CODE, MIB, SANITIZED, SLOW, is_mounted, process_state, run, wait_until
+from harness import CODE, MIB, SANITIZED, SLOW, Late, is_mounted, process_state, run, wait_until
 
 PATIENCE_S = 40          # far below the readers' own timeout: what ends because a reader gave up comes too late
 READ_TIMEOUT_S = 600
@@ -73,13 +73,19 @@ class Readers:
                                         stdout=subprocess.PIPE, start_new_session=True)
         assert self.process.stdout.readline() == b"reading\n"
         waits = self.in_pread if way == "pread" else self.in_fault
-        wait_until(lambda: waits() == len(offsets), "all readers to wait")
+        try:
+            wait_until(lambda: waits() == len(offsets), "all readers to wait")
+        except Late as late:
+            raise AssertionError(f"{late}; {waits()} of {len(offsets)} do, their states: {self.states()}") from None
 
     def in_pread(self):
         return in_syscall(self.process.pid, PREAD)
 
     def in_fault(self):
         return [process_state(pid) for pid in children(self.process.pid)].count("D")  # killable, as any wait for a page
+
+    def states(self):
+        return "".join(map(process_state, children(self.process.pid)))
 
     def end(self, timeout=PATIENCE_S):
         return self.process.communicate(timeout=timeout * SLOW)[0].decode().split()

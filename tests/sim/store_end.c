@@ -352,22 +352,6 @@ int __wrap_ftx_engine_refuse(struct ftx_engine *engine, uint64_t stream, enum ft
     return __real_ftx_engine_refuse(engine, stream, reason);
 }
 
-/* What was sent is kept there: nothing is fetched back. */
-static void serve_nothing(void *ctx, uint64_t stream, const struct ftx_range *range,
-                          struct ftx_source *out)
-{
-    (void)ctx, (void)stream;
-    out->extent.offset = range->offset;
-    out->extent.length = range->length;
-    out->extent.kind = FTX_EXTENT_GONE;
-}
-
-static int fetched_nothing(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
-{
-    (void)ctx, (void)extent, (void)data;
-    return 0;
-}
-
 static const struct ftx_engine_app app = {
     .session = on_session,
     .start = ftx_send_start,
@@ -385,13 +369,13 @@ static const struct ftx_engine_app app = {
     .missing = ftx_send_missing,
     .refused = ftx_send_refused,
     .wanted = ftx_send_wanted,
-    .fetched = fetched_nothing,
+    .fetched = ftx_receive_fetched,
     .have = ftx_receive_have,
     .apply = ftx_receive_apply,
     .arrived = ftx_receive_arrived,
     .resized = ftx_receive_resized,
     .sealed = ftx_receive_sealed,
-    .serve = serve_nothing,
+    .serve = ftx_send_serve,
     .record = ftx_receive_record,
 };
 
@@ -401,7 +385,9 @@ const struct ftx_engine_app sim_app; /* network.c starts with it; inbox_tell put
 
 int outbox_read(void *ctx, struct ftx_source *source, uint8_t *out)
 {
-    return ftx_outgoing_read(store_end_of(ctx)->store, source, out);
+    struct ftx_store *store = store_end_of(ctx)->store;
+    return source->answer ? ftx_fetch_read(store, source, out)
+                          : ftx_outgoing_read(store, source, out);
 }
 
 void inbox_tell(struct sim_end *end)

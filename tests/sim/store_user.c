@@ -340,7 +340,7 @@ static void open_some(struct store_end *e)
 
 static void flush(struct store_end *e, struct user_item *item)
 {
-    int err = ftx_outbox_flush(e->store, item->id);
+    int err = ftx_outbox_flush(e->store, item->id, false);
     SIM_CHECK(sim_of(e), err == 0, "flush %lu: %d", item->id, err);
     sealed(e, item);
 }
@@ -368,7 +368,7 @@ static void read_some(struct store_end *e)
         return;
     struct user_item *item = handle->item;
     uint64_t offset = sim_below(random_of(e), item->size + 10);
-    ssize_t n = ftx_outbox_read(e->store, item->id, room, sizeof room, offset);
+    ssize_t n = ftx_outbox_read(e->store, item->id, room, sizeof room, offset, true);
     uint64_t left = offset < item->size ? item->size - offset : 0;
     uint64_t expected = left < sizeof room ? left : sizeof room;
     SIM_CHECK(sim_of(e), n == (ssize_t)expected, "read %lu at %lu: %zd", item->id, offset, n);

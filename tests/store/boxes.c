@@ -86,7 +86,7 @@ static uint64_t make_file(struct box_test *t, const char *name)
 
 static void close_file(struct box_test *t, uint64_t id)
 {
-    assert_int_equal(ftx_outbox_flush(t->store, id), 0);
+    assert_int_equal(ftx_outbox_flush(t->store, id, false), 0);
     ftx_outbox_release(t->store, id, true);
 }
 
@@ -109,8 +109,8 @@ static void an_open_file_that_was_removed_is_used_on(void **state)
     forget_finished(t);
     assert_int_equal(ftx_outbox_write(t->store, id, "bytes", 5, 3), 0);
     assert_int_equal(ftx_outbox_truncate(t->store, id, 6), 0);
-    assert_int_equal(ftx_outbox_flush(t->store, id), 0);
-    assert_int_equal(ftx_outbox_read(t->store, id, room, sizeof room, 0), 6);
+    assert_int_equal(ftx_outbox_flush(t->store, id, false), 0);
+    assert_int_equal(ftx_outbox_read(t->store, id, room, sizeof room, 0, true), 6);
     assert_memory_equal(room, "\0\0\0byt", 6);
     ftx_outbox_release(t->store, id, true);
     forget_finished(t);
@@ -184,7 +184,7 @@ static void punched_range_is_sent_as_a_hole(void **state)
         memset(bytes + starts[i], kinds[i] == FTX_SEGMENT_HOLE ? 0 : 'x', 100);
     }
     memset(bytes + 200, 0, 100);
-    assert_int_equal(ftx_outbox_read(t->store, id, got, sizeof got, 0), 1000);
+    assert_int_equal(ftx_outbox_read(t->store, id, got, sizeof got, 0, true), 1000);
     assert_memory_equal(got, bytes, sizeof got);
     assert_int_equal(ftx_outbox_seek(t->store, id, 1000, SEEK_DATA, &at), -ENXIO);
     close_file(t, id);
@@ -197,7 +197,7 @@ static void allocated_room_changes_no_version(void **state)
     uint64_t id = make_file(t, "f"), at;
     const struct ftx_item *item = ftx_item_find(&t->store->index, id);
     assert_int_equal(ftx_outbox_write(t->store, id, "bytes", 5, 0), 0);
-    assert_int_equal(ftx_outbox_flush(t->store, id), 0);
+    assert_int_equal(ftx_outbox_flush(t->store, id, false), 0);
     assert_int_equal(ftx_outbox_allocate(t->store, id, 0, 1 << 20, true), 0);
     assert_int_equal(ftx_outbox_allocate(t->store, id, 0, 5, false), 0);
     assert_true(item->size == 5 && item->version == 1 && item->state == FTX_ITEM_CLOSED);

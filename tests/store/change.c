@@ -235,7 +235,7 @@ static void refuses_impossible_segments(void **state)
     bad.length = UINT64_MAX;
     refuse_segment(bad);
     bad = good;
-    bad.kind = 3;
+    bad.kind = FTX_SEGMENT_RELEASED + 1;
     refuse_segment(bad);
     bad.kind = 0;
     bad.hashed = false;

@@ -682,11 +682,11 @@ static void assert_refused(const char *word)
 static void newer_and_foreign_files_are_refused(void **state)
 {
     (void)state;
-    tamper("PRAGMA user_version = 3");
+    tamper("PRAGMA user_version = 4");
     assert_refused("newer");
     tamper("PRAGMA user_version = 0");
     assert_refused("damaged");
-    tamper("PRAGMA user_version = 2; PRAGMA application_id = 1");
+    tamper("PRAGMA user_version = 3; PRAGMA application_id = 1");
     assert_refused("not a database of ftxfs");
     tamper("PRAGMA application_id = 1718909030; DROP TABLE ops");
     assert_refused("damaged");
@@ -708,7 +708,7 @@ static void impossible_rows_are_damage(void **state)
         "UPDATE items SET size = 'many'",
         "UPDATE segments SET length = 0",
         "UPDATE segments SET length = -5",
-        "UPDATE segments SET kind = 3",
+        "UPDATE segments SET kind = 4",
         "UPDATE segments SET hash = x'00'",
         "UPDATE segments SET offset = -offset - 1",
         "UPDATE links SET link_secret = x'00'",

@@ -71,7 +71,7 @@ static uint64_t make(struct box_test *t, uint64_t parent, const char *name, enum
 
 static void close_file(struct box_test *t, uint64_t id)
 {
-    assert_int_equal(ftx_outbox_flush(t->store, id), 0);
+    assert_int_equal(ftx_outbox_flush(t->store, id, false), 0);
     ftx_outbox_release(t->store, id, true);
 }
 
@@ -137,7 +137,7 @@ static void assert_reads(struct box_test *t, uint64_t id, const char *expected, 
 {
     char room[64];
     assert_int_equal(ftx_outbox_open(t->store, id, false, false), 0);
-    assert_int_equal(ftx_outbox_read(t->store, id, room, sizeof room, 0), size);
+    assert_int_equal(ftx_outbox_read(t->store, id, room, sizeof room, 0, true), size);
     assert_memory_equal(room, expected, size);
     ftx_outbox_release(t->store, id, false);
 }

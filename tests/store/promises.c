@@ -160,7 +160,7 @@ static uint64_t make_out(struct end *t, const char *name, enum ftx_kind kind)
 
 static void close_file(struct end *t, uint64_t id)
 {
-    assert_int_equal(ftx_outbox_flush(t->store, id), 0);
+    assert_int_equal(ftx_outbox_flush(t->store, id, false), 0);
     ftx_outbox_release(t->store, id, true);
 }
 
@@ -206,7 +206,7 @@ static void a_failed_write_leaves_a_gap_of_zeros_and_nothing_unsent(void **state
     assert_int_equal(ftx_outbox_truncate(t->store, id, 12000), 0);
     uint8_t bytes[12000], expected[12000] = {0};
     memset(expected, 'x', 1000);
-    assert_int_equal(ftx_outbox_read(t->store, id, bytes, sizeof bytes, 0), 12000);
+    assert_int_equal(ftx_outbox_read(t->store, id, bytes, sizeof bytes, 0, true), 12000);
     assert_memory_equal(bytes, expected, sizeof expected);
     close_file(t, id);
     bool sealed;
@@ -253,7 +253,7 @@ static void a_missing_object_is_an_error_and_no_zeros(void **state)
     close_file(t, id);
     assert_int_equal(ftx_object_remove(&t->store->objects, item_of(t, id)->object), 0);
     assert_int_equal(ftx_outbox_open(t->store, id, false, false), 0);
-    assert_int_equal(ftx_outbox_read(t->store, id, bytes, sizeof bytes, 0), -EIO);
+    assert_int_equal(ftx_outbox_read(t->store, id, bytes, sizeof bytes, 0, true), -EIO);
     ftx_outbox_release(t->store, id, false);
 }
 
@@ -262,7 +262,8 @@ static void the_last_close_seals(void **state)
     struct end *t = *state;
     uint64_t id = make_out(t, "f", FTX_FILE);
     assert_int_equal(ftx_outbox_write(t->store, id, "part", 4, 0), 0);
-    assert_int_equal(ftx_outbox_flush(t->store, id), 0); /* a child has closed what it inherited */
+    assert_int_equal(ftx_outbox_flush(t->store, id, false),
+                     0); /* a child has closed what it inherited */
     bool sealed;
     struct ftx_plan_seal seal;
     struct ftx_sending *sending = item_of(t, id)->as.sending;
@@ -285,7 +286,7 @@ static void what_was_removed_while_open_stays_removed(void **state)
     struct ftx_attr attr;
     uint64_t id = make_out(t, "gone", FTX_FILE);
     assert_int_equal(ftx_outbox_write(t->store, id, "part", 4, 0), 0);
-    assert_int_equal(ftx_outbox_flush(t->store, id), 0);
+    assert_int_equal(ftx_outbox_flush(t->store, id, false), 0);
     assert_int_equal(ftx_outbox_remove(t->store, t->out, "gone", 4, false), 0);
     (void)ftx_outbox_settle(t->store, INT64_MAX / 2);
     reopen(t);

@@ -263,7 +263,7 @@ static uint64_t make(struct box_test *t, const char *name, enum ftx_kind kind)
                                      kind == FTX_FILE, &id),
                      0);
     if (kind == FTX_FILE) {
-        assert_int_equal(ftx_outbox_flush(t->store, id), 0);
+        assert_int_equal(ftx_outbox_flush(t->store, id, false), 0);
         ftx_outbox_release(t->store, id, true);
     }
     return id;

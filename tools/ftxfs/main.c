@@ -203,6 +203,7 @@ static int open_mount(struct daemon *d, const struct ftx_options *o, const char 
                                         .source = o->source,
                                         .fuse_options = o->fuse_options,
                                         .read_timeout_ms = o->read_timeout_s * 1000,
+                                        .close_delivered = o->close_delivered,
                                         .any_target = o->links == FTX_LINKS_ALL,
                                         .debug = o->debug};
     return ftx_mount_open(d->store, &options, message, MESSAGE_MAX, &d->mount);
@@ -217,6 +218,7 @@ static int run(const struct ftx_options *o, const char *path, const char *store)
         return fail(message);
     if (ftx_store_open(store, message, sizeof message, &d.store))
         return fail(message);
+    ftx_spool_configure(d.store, &o->spool);
     int err = open_network(&d, o, message);
     if (!err) {
         ftx_store_set_events(d.store, &events, &d);

@@ -53,14 +53,71 @@ static int add_peer(struct ftx_options *o, const char *value)
     return 0;
 }
 
-static int set_read_timeout(struct ftx_options *o, const char *value)
+/* A number from 1 to `most`, with *out_end at what stands behind it. False: it is none. */
+static bool parse_count(const char *value, uint64_t most, uint64_t *out, const char **out_end)
 {
     char *end;
     errno = 0;
-    unsigned long seconds = strtoul(value, &end, 10);
-    if (errno || end == value || *end || value[0] == '-' || seconds < 1 || seconds > 86400)
+    unsigned long long count = strtoull(value, &end, 10);
+    *out = count;
+    *out_end = end;
+    return !errno && end != value && value[0] >= '0' && value[0] <= '9' && count >= 1 &&
+           count <= most;
+}
+
+static int set_read_timeout(struct ftx_options *o, const char *value)
+{
+    const char *end;
+    uint64_t seconds;
+    if (!parse_count(value, 86400, &seconds, &end) || *end)
         return bad("--read_timeout: '%s' is not 1 to 86400 seconds", value);
     o->read_timeout_s = (unsigned)seconds;
+    return 0;
+}
+
+static int set_release_after(struct ftx_options *o, const char *value)
+{
+    const char *end;
+    uint64_t seconds;
+    if (!parse_count(value, 365 * 86400, &seconds, &end) || *end)
+        return bad("--release_after: '%s' is not 1 to 31536000 seconds", value);
+    o->spool.release_after_ms = seconds * 1000;
+    return 0;
+}
+
+/* A number with K, M, G or T behind it, of 1024 each. */
+static int set_spool_max(struct ftx_options *o, const char *value)
+{
+    static const char units[] = "KMGT";
+    const char *end;
+    uint64_t size;
+    bool good = parse_count(value, UINT64_C(1) << 20, &size, &end);
+    const char *unit = good && *end ? strchr(units, *end) : NULL;
+    if (unit)
+        end++;
+    else if (good && !*end)
+        good = false; /* bytes: too little for anything */
+    if (unit)
+        size <<= 10 * (unit - units + 1);
+    if (!good || *end || size < FTX_SPOOL_MIN)
+        return bad("--spool_max: '%s' is not a size of at least 8M (as 512M, 20G)", value);
+    o->spool.max = size;
+    return 0;
+}
+
+static int set_keep(struct ftx_options *o, const char *value)
+{
+    o->spool.keep_all = strcmp(value, "all") == 0;
+    if (!o->spool.keep_all && strcmp(value, "needed") != 0)
+        return bad("--keep: '%s' is none of needed, all", value);
+    return 0;
+}
+
+static int set_close(struct ftx_options *o, const char *value)
+{
+    o->close_delivered = strcmp(value, "delivered") == 0;
+    if (!o->close_delivered && strcmp(value, "sealed") != 0)
+        return bad("--close: '%s' is none of sealed, delivered", value);
     return 0;
 }
 
@@ -87,7 +144,15 @@ static const struct {
      set_listen},
     {"peer", "HOST:PORT", "where to connect to; may be given more than once", add_peer},
     {"read_timeout", "SECONDS",
-     "a read of missing bytes ends after this long without progress (30)", set_read_timeout},
+     "what waits for the peer gives up after this long without progress (30)", set_read_timeout},
+    {"spool_max", "SIZE", "what the outbox may take on the disk, as 20G (all but 5 % of it)",
+     set_spool_max},
+    {"release_after", "SECONDS", "delivered files nobody uses give their room back then (600)",
+     set_release_after},
+    {"keep", "needed|all", "all: nothing that was delivered gives its room back (needed)",
+     set_keep},
+    {"close", "sealed|delivered", "delivered: close(2) waits until the peer has the file (sealed)",
+     set_close},
     {"links", "none|safe|all",
      "symlinks taken from a peer: none, those that stay inside, or all (safe)", set_links},
 };
@@ -238,8 +303,10 @@ int ftx_options_parse(int argc, char **argv, struct ftx_options *out)
     };
     for (int i = 0; i < N_OPTIONS; i++)
         options[3 + i] = (struct option){table[i].name, required_argument, NULL, FIRST + i};
-    *out = (struct ftx_options){
-        .listen = {.port = FTX_DEFAULT_PORT}, .read_timeout_s = 30, .links = FTX_LINKS_SAFE};
+    *out = (struct ftx_options){.listen = {.port = FTX_DEFAULT_PORT},
+                                .read_timeout_s = 30,
+                                .spool.release_after_ms = FTX_RELEASE_AFTER_MS,
+                                .links = FTX_LINKS_SAFE};
     opterr = 0;
     int err = 0, found;
     while (!err && (found = getopt_long(argc, argv, ":fdo:", options, NULL)) != -1)

@@ -4,6 +4,7 @@
 #define FTX_TOOLS_OPTIONS_H
 
 #include "fs/store/inbox.h"
+#include "fs/store/spool.h"
 #include "transport/net/tcp.h"
 
 #include <stdbool.h>
@@ -20,6 +21,8 @@ struct ftx_options {
     size_t n_dial;
     char *fuse_options; /* owned; comma list, or NULL */
     unsigned read_timeout_s;
+    struct ftx_spool_config spool;
+    bool close_delivered;
     enum ftx_links_policy links;
     bool foreground, debug, help, version;
 };

@@ -223,6 +223,8 @@ void ftx_engine_goodbye(struct ftx_engine *engine, enum ftx_goodbye reason);
  * -EINVAL). `fetched` answers, once, unless the session ends before (c). -ENOBUFS: FTX_FETCHES_MAX
  * are unanswered, or nothing may be asked yet: try again after an answer, or a record. */
 int ftx_engine_fetch(struct ftx_engine *engine, uint64_t stream, const struct ftx_range *range);
+/* False: that would be -ENOBUFS. */
+bool ftx_engine_may_fetch(const struct ftx_engine *engine);
 
 /* Time passes: the session ends with -ETIMEDOUT after FTX_DEAD_MS of silence. Returns when it wants
  * to be called again (ms, absolute). */

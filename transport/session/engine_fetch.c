@@ -34,13 +34,18 @@ static void forget(struct ftx_fetches *fetches, struct ftx_fetch *fetch)
 
 /* -- asking -- */
 
+bool ftx_engine_may_fetch(const struct ftx_engine *engine)
+{
+    return engine->state == FTX_ENGINE_RUNNING && engine->peer_have_done &&
+           engine->fetches.n < FTX_FETCHES_MAX;
+}
+
 int ftx_engine_fetch(struct ftx_engine *engine, uint64_t stream, const struct ftx_range *range)
 {
     if (range->length < 1 || range->length > FTX_EXTENT_MAX ||
         range->offset > FTX_OFFSET_MAX - range->length)
         return -EINVAL;
-    if (engine->state != FTX_ENGINE_RUNNING || !engine->peer_have_done ||
-        engine->fetches.n == FTX_FETCHES_MAX)
+    if (!ftx_engine_may_fetch(engine))
         return -ENOBUFS;
     add(&engine->fetches, stream, range);
     return 0;

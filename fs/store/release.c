@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/* Which delivered bytes give their room back, and when: queue, choice, note, punch. */
+#include "fs/store/release.h"
+
+#include "fs/store/links.h"
+#include "fs/store/opened.h"
+#include "fs/store/outbox_internal.h"
+#include "fs/store/released.h"
+#include "fs/store/spool.h"
+#include "transport/wire/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    RANGES_MAX = 64,          /* of one file at once */
+    FILES_AT_ONCE = 1024,     /* of one round of the database thread */
+    RANGE_MAX = 64 << 20,     /* of a file that is in use, so that others have their turn */
+    RANGE_MIN = 64 << 10,     /* likewise: less is not worth a row */
+    BEHIND_READER = 1 << 20,  /* what somebody reads back stays: so far behind him ... */
+    BEFORE_READER = 16 << 20, /* ... and before him */
+};
+
+/* What of a file is to be released: the data of its object within ranges of it. */
+struct choice {
+    uint64_t id, object, size;
+    struct ftx_range ranges[RANGES_MAX];
+    size_t n;
+    bool whole; /* nobody uses the file, all of it is delivered */
+};
+
+/* -- the queue -- */
+
+static int grow(struct ftx_spool *spool)
+{
+    size_t capacity = spool->capacity ? 2 * spool->capacity : 256;
+    struct ftx_spool_entry *entries = malloc(capacity * sizeof *entries);
+    if (!entries)
+        return -ENOMEM;
+    for (size_t i = 0; i < spool->n; i++)
+        entries[i] = spool->entries[(spool->first + i) & (spool->capacity - 1)];
+    free(spool->entries);
+    spool->entries = entries;
+    spool->first = 0;
+    spool->capacity = capacity;
+    return 0;
+}
+
+/* Without memory it is not released before the next start. */
+static void push(struct ftx_spool *spool, struct ftx_item *item)
+{
+    if (spool->n == spool->capacity && grow(spool))
+        return;
+    spool->entries[(spool->first + spool->n++) & (spool->capacity - 1)] =
+        (struct ftx_spool_entry){.item = item->id, .since_ms = ftx_now_ms()};
+    item->queued = true;
+    item->used = false;
+}
+
+static struct ftx_item *pop(struct ftx_store *store)
+{
+    struct ftx_spool *spool = &store->spool;
+    uint64_t id = spool->entries[spool->first].item;
+    spool->first = (spool->first + 1) & (spool->capacity - 1);
+    spool->n--;
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (item)
+        item->queued = false;
+    return item;
+}
+
+void ftx_release_later(struct ftx_store *store, struct ftx_item *item)
+{
+    struct ftx_spool *spool = &store->spool;
+    if (spool->keep_all || !item->object || !ftx_outbox_travels(item))
+        return;
+    if (item->queued)
+        item->used = true;
+    else
+        push(spool, item);
+    bool first = spool->n == 1 || (spool->pressed && !spool->more);
+    spool->in_vain = 0;
+    spool->more = true;
+    if (first) /* the database thread may wait for nothing */
+        pthread_cond_signal(&store->work);
+}
+
+void ftx_release_nothing(struct ftx_store *store)
+{
+    while (store->spool.n)
+        (void)pop(store);
+}
+
+void ftx_release_load(struct ftx_store *store)
+{
+    for (size_t i = 0; i < store->index.by_id.n_buckets; i++)
+        for (struct ftx_item *item = store->index.by_id.buckets[i]; item; item = item->next_id)
+            if (item->link && item->box == FTX_OUTBOX && item->kind == FTX_FILE)
+                ftx_release_later(store, item);
+}
+
+int64_t ftx_release_due_ms(const struct ftx_store *store)
+{
+    const struct ftx_spool *spool = &store->spool;
+    if (spool->pressed && spool->more)
+        return 0;
+    if (spool->n == 0)
+        return INT64_MAX;
+    int64_t at_ms = spool->entries[spool->first].since_ms + spool->release_after_ms;
+    int64_t now_ms = ftx_now_ms();
+    return at_ms > now_ms ? at_ms - now_ms : 0;
+}
+
+/* -- choosing -- */
+
+static bool delivered(const struct ftx_item *item)
+{
+    return item->state == FTX_ITEM_DELIVERED && !item->as.sending && ftx_outbox_travels(item);
+}
+
+static bool unused(const struct ftx_item *item)
+{
+    return delivered(item) && !item->opened;
+}
+
+/* Up to which offset no range of the set stands in [offset, end); *out_next: behind the first that
+ * does. */
+static uint64_t free_until(const struct ftx_segments *set, uint64_t offset, uint64_t end,
+                           uint64_t *out_next)
+{
+    const struct ftx_segment *segment = ftx_segments_at(set, offset);
+    *out_next = end;
+    if (!segment || segment->offset >= end)
+        return end;
+    *out_next = segment->offset + segment->length;
+    return segment->offset > offset ? segment->offset : offset;
+}
+
+/* Takes [offset, end) for chosen, but for what a reader is at. */
+static void choose(struct choice *choice, const struct ftx_released *released, uint64_t offset,
+                   uint64_t end)
+{
+    uint64_t keep_at =
+        released && released->next > BEHIND_READER ? released->next - BEHIND_READER : 0;
+    uint64_t keep_end = released && released->filled_ms ? released->next + BEFORE_READER : 0;
+    if (offset < keep_end && end > keep_at) {
+        if (offset < keep_at)
+            choose(choice, NULL, offset, keep_at);
+        offset = keep_end;
+    }
+    if (end > offset + RANGE_MAX)
+        end = offset + RANGE_MAX;
+    if (choice->n < RANGES_MAX && offset < end && end - offset >= RANGE_MIN)
+        choice->ranges[choice->n++] = (struct ftx_range){offset, end - offset};
+}
+
+/* What of a file in use the peer has durably and is not released yet. */
+static void choose_parts(const struct ftx_item *item, struct choice *choice)
+{
+    static const struct ftx_segments none;
+    const struct ftx_sending *sending = item->as.sending;
+    const struct ftx_released *released = item->released;
+    const struct ftx_segments *sets[] = {
+        sending ? &sending->pending : &none, sending ? &sending->flying : &none,
+        released ? &released->ranges : &none, released ? &released->busy : &none};
+    for (uint64_t at = 0; at < item->size && choice->n < RANGES_MAX;) {
+        uint64_t until = item->size, next = item->size;
+        for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+            uint64_t behind, to = free_until(sets[i], at, item->size, &behind);
+            if (to < until || (to == until && behind < next)) {
+                until = to;
+                next = behind;
+            }
+        }
+        choose(choice, released, at, until);
+        at = next;
+    }
+}
+
+/* False: nothing of it can be released now. Under the lock. */
+static bool examine(const struct ftx_item *item, struct choice *out)
+{
+    bool settled = item->state == FTX_ITEM_WRITING || item->state == FTX_ITEM_CLOSED ||
+                   item->state == FTX_ITEM_DELIVERED;
+    *out = (struct choice){.id = item->id, .object = item->object, .size = item->size};
+    if (!settled || !item->object || !ftx_outbox_travels(item))
+        return false;
+    out->whole = unused(item);
+    if (out->whole && item->released && item->released->busy.count)
+        return false; /* bytes that came back are being written: then it is queued again */
+    if (out->whole)
+        out->ranges[out->n++] = (struct ftx_range){0, item->size};
+    else
+        choose_parts(item, out);
+    return out->n > 0;
+}
+
+/* Of each range only what is data: a hole takes no room, and is read without asking anybody. */
+static void keep_data(const struct ftx_store *store, struct choice *choice)
+{
+    struct ftx_range data[RANGES_MAX];
+    size_t n = 0;
+    int fd = ftx_object_open(&store->objects, choice->object, O_RDONLY);
+    for (size_t i = 0; fd >= 0 && i < choice->n; i++) {
+        uint64_t at = choice->ranges[i].offset, end = at + choice->ranges[i].length, hole;
+        while (n < RANGES_MAX && at < end &&
+               ftx_object_seek(fd, at, choice->size, SEEK_DATA, &at) == 0 && at < end &&
+               ftx_object_seek(fd, at, choice->size, SEEK_HOLE, &hole) == 0) {
+            uint64_t to = hole < end ? hole : end;
+            data[n++] = (struct ftx_range){at, to - at};
+            at = to;
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    choice->n = n;
+    for (size_t i = 0; i < n; i++)
+        choice->ranges[i] = data[i];
+}
+
+/* -- noting -- */
+
+static void note_range(struct ftx_log *log, const struct ftx_item *item, uint64_t offset,
+                       uint64_t length)
+{
+    struct ftx_segment segment = {.offset = offset, .length = length, .kind = FTX_SEGMENT_RELEASED};
+    ftx_log_segment(log, item->id, &segment);
+}
+
+/* Nothing of the file is left here: its object goes. */
+static void note_whole(struct ftx_log *log, struct ftx_item *item)
+{
+    ftx_log_trash(log, item->object);
+    ftx_trash_add(log->store, item->object, true);
+    ftx_released_whole(item);
+    note_range(log, item, 0, item->size);
+    ftx_log_item(log, item);
+}
+
+static void note_punch(struct ftx_log *log, struct ftx_item *item, const struct ftx_range *range)
+{
+    struct ftx_punch *punch = malloc(sizeof *punch);
+    if (!punch || ftx_released_put(item, range->offset, range->offset + range->length)) {
+        free(punch);
+        return;
+    }
+    *punch = (struct ftx_punch){.item = item->id, .object = item->object, .range = *range};
+    ftx_list_init(&punch->node);
+    ftx_list_append(&log->store->spool.punches, &punch->node);
+    note_range(log, item, range->offset, range->length);
+    if (item->opened)
+        item->opened->releases++;
+}
+
+/* Is the range still as it was when it was chosen? */
+static bool still_free(const struct ftx_item *item, const struct ftx_range *range)
+{
+    uint64_t end = range->offset + range->length, next;
+    const struct ftx_sending *sending = item->as.sending;
+    return end <= item->size && !ftx_released_any(item, range->offset, end) &&
+           (!sending || (free_until(&sending->pending, range->offset, end, &next) == end &&
+                         free_until(&sending->flying, range->offset, end, &next) == end)) &&
+           (!item->released || free_until(&item->released->busy, range->offset, end, &next) == end);
+}
+
+/* The database thread makes room in the journal, so it cannot wait for it: false, nothing was
+ * noted. */
+static bool note(struct ftx_store *store, const struct choice *choice)
+{
+    struct ftx_log log;
+    if (!ftx_log_try(&log, store))
+        return false;
+    struct ftx_item *item = ftx_item_find(&store->index, choice->id);
+    struct choice now;
+    bool same = item && item->link && item->object == choice->object && examine(item, &now) &&
+                now.whole == choice->whole && now.size == choice->size;
+    bool all =
+        choice->n == 1 && choice->ranges[0].offset == 0 && choice->ranges[0].length == choice->size;
+    if (same && choice->whole && all)
+        note_whole(&log, item);
+    for (size_t i = 0; same && item->object && i < choice->n; i++)
+        if (still_free(item, &choice->ranges[i]))
+            note_punch(&log, item, &choice->ranges[i]);
+    if (same && choice->whole && item->released &&
+        ftx_segments_cover(&item->released->ranges, 0, item->size))
+        note_whole(&log, item);
+    if (same && choice->n == RANGES_MAX)
+        ftx_release_later(store, item); /* there may be more */
+    ftx_log_commit(&log);
+    return true;
+}
+
+/* -- the database thread's turn -- */
+
+/* The next file of the queue that is due; false: none is. Under the lock. */
+static bool next_choice(struct ftx_store *store, bool short_of_room, size_t *looked,
+                        struct choice *out)
+{
+    struct ftx_spool *spool = &store->spool;
+    for (size_t left = spool->n; left > 0 && *looked < FILES_AT_ONCE; left--, ++*looked) {
+        int64_t since_ms = spool->entries[spool->first].since_ms;
+        if (!short_of_room && since_ms + spool->release_after_ms > ftx_now_ms())
+            return false;
+        struct ftx_item *item = pop(store);
+        if (!item || !item->object || item->kind != FTX_FILE)
+            continue;
+        bool again = !unused(item) || (item->used && !short_of_room);
+        if (again && ftx_outbox_travels(item))
+            push(spool, item);
+        if ((short_of_room || !again) && examine(item, out)) {
+            ++*looked;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void queue_again(struct ftx_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (item && item->link)
+        ftx_release_later(store, item);
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* Notes one file's; returns how many bytes that are. */
+static uint64_t release_file(struct ftx_store *store, struct choice *choice)
+{
+    uint64_t bytes = 0;
+    keep_data(store, choice);
+    if (!note(store, choice)) {
+        queue_again(store, choice->id);
+        return 0;
+    }
+    for (size_t i = 0; i < choice->n; i++)
+        bytes += choice->ranges[i].length;
+    return bytes;
+}
+
+void ftx_release_some(struct ftx_store *store)
+{
+    uint64_t gained = 0;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_spool *spool = &store->spool;
+    uint64_t shortage = spool->pressed ? ftx_spool_shortage(store) : 0;
+    spool->pressed = shortage > 0;
+    size_t looked = 0, most = spool->n;
+    struct choice choice;
+    while (looked < most && looked < FILES_AT_ONCE && (!shortage || gained < shortage) &&
+           next_choice(store, shortage > 0, &looked, &choice)) {
+        pthread_mutex_unlock(&store->lock);
+        gained += release_file(store, &choice);
+        pthread_mutex_lock(&store->lock);
+    }
+    spool->in_vain = gained ? 0 : spool->in_vain + looked;
+    spool->more = spool->in_vain < spool->n;
+    pthread_mutex_unlock(&store->lock);
+}
+
+static uint64_t room_of(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+/* The first part of the range that is still released gives its room back: bytes may have been
+ * written or fetched meanwhile. False: there is none. Under the lock, which is given away. */
+static bool punch_next(struct ftx_store *store, const struct ftx_punch *wanted, int fd,
+                       uint64_t *in_out_at)
+{
+    uint64_t at, to, end = wanted->range.offset + wanted->range.length;
+    struct ftx_item *item = ftx_item_find(&store->index, wanted->item);
+    if (!item || item->object != wanted->object ||
+        !ftx_released_next(item, *in_out_at, end, &at, &to))
+        return false;
+    *in_out_at = to;
+    if (ftx_released_occupy(item, at, to))
+        return true; /* the next release finds it */
+    pthread_mutex_unlock(&store->lock);
+    uint64_t before = room_of(fd);
+    int err = ftx_object_punch(fd, at, to - at);
+    uint64_t after = room_of(fd);
+    pthread_mutex_lock(&store->lock);
+    item = ftx_item_find(&store->index, wanted->item);
+    if (item)
+        ftx_released_leave(store, item, at, to);
+    if (!err && item && item->opened && item->opened->fd >= 0)
+        ftx_spool_measure(store, item);
+    else if (!err && before > after)
+        ftx_spool_gained(store, before - after);
+    return true;
+}
+
+static void punch(struct ftx_store *store, const struct ftx_punch *wanted)
+{
+    int fd = ftx_object_open(&store->objects, wanted->object, O_WRONLY);
+    if (fd < 0)
+        return;
+    uint64_t at = wanted->range.offset;
+    pthread_mutex_lock(&store->lock);
+    while (punch_next(store, wanted, fd, &at))
+        ;
+    pthread_mutex_unlock(&store->lock);
+    close(fd);
+}
+
+void ftx_release_punch(struct ftx_store *store, struct ftx_list *punches)
+{
+    bool any = !ftx_list_empty(punches);
+    for (struct ftx_list *node; (node = ftx_list_pop(punches));) {
+        struct ftx_punch *wanted = ftx_list_of(node, struct ftx_punch, node);
+        punch(store, wanted);
+        free(wanted);
+    }
+    if (any)
+        store->events.arrived(store->events_ctx); /* writers may wait for room */
+}
