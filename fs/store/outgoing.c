@@ -299,13 +299,17 @@ static bool all_there(const struct ftx_sending *sending, uint64_t send)
 }
 
 bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uint64_t send,
-                       struct ftx_plan_seal *out)
+                       uint64_t op_sent, struct ftx_plan_seal *out)
 {
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = sending->item;
     bool may = may_send(sending) && item->state == FTX_ITEM_CLOSED && !sending->sealed &&
                ftx_outbox_closed(item) && all_there(sending, send) &&
                stream_durable(store, sending, sending->closed);
+    if (may && item->op > op_sent) { /* it may tell of an older time */
+        sending->stream.op = item->op;
+        may = false;
+    }
     if (may) {
         sending->sealed = true;
         sending->sent = true;

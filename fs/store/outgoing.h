@@ -39,8 +39,9 @@ int ftx_outgoing_extent(struct ftx_store *store, struct ftx_sending *sending, si
                         uint64_t send, struct ftx_source *out);
 void ftx_outgoing_size(struct ftx_store *store, struct ftx_sending *sending,
                        struct ftx_extent *out);
+/* `op_sent`: operations up to this one have left. */
 bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uint64_t send,
-                       struct ftx_plan_seal *out);
+                       uint64_t op_sent, struct ftx_plan_seal *out);
 /* What the peer answered. An error: nothing can be noted now, so it did not happen: the session
  * must end, for the next one learns it again. */
 int ftx_outgoing_held(struct ftx_store *store, struct ftx_link *link,

@@ -85,7 +85,8 @@ void ftx_send_size(void *ctx, struct ftx_stream *stream, struct ftx_extent *out)
 bool ftx_send_seal(void *ctx, struct ftx_stream *stream, uint64_t send, struct ftx_plan_seal *out)
 {
     struct ftx_transfer *t = ctx;
-    return ftx_outgoing_seal(t->store, sending_of(stream), send, out);
+    return ftx_outgoing_seal(t->store, sending_of(stream), send, ftx_engine_op_sent(t->engine),
+                             out);
 }
 
 /* An answer that could not be noted: the next session brings it again. Not from inside the

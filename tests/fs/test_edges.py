@@ -174,6 +174,24 @@ def test_a_long_queue_of_operations_survives_a_kill(make_pair, scratch):
     all_delivered(pair.sent())
 
 
+def test_content_does_not_overtake_an_older_time(make_pair):
+    """The file is small and goes first; the operation with the time that it had before stands behind more than a MiB of others."""
+    pair = make_pair(through_proxy=True, debug=False)
+    pair.proxy.cut()
+    wait_state(pair.sent(), "offline")
+    write(pair.sent("f"), b"one")
+    for number in range(400):
+        os.symlink("t" * 4000, pair.sent(f"link-{number}"))
+    os.utime(pair.sent("f"), ns=(1, 1_000_000_001))
+    with open(pair.sent("f"), "ab") as file:
+        file.write(b" two")
+    meant = os.stat(pair.sent("f")).st_mtime_ns
+    pair.proxy.restore()
+    pair.wait_complete("f")
+    wait_state(pair.sent("f"), "delivered")
+    assert read(pair.got("f")) == b"one two" and os.stat(pair.got("f")).st_mtime_ns == meant
+
+
 def test_what_came_twice_is_acknowledged(make_pair):
     """The acknowledgement is lost with a kill: the peer has it all, does nothing, and says so again."""
     pair = make_pair(through_proxy=True, debug=False)

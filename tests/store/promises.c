@@ -186,7 +186,7 @@ static unsigned send_all(struct end *t, struct ftx_sending *sending, uint64_t fi
     assert_int_equal(ftx_store_sync(t->store), 0);
     for (; ftx_outgoing_extent(t->store, sending, CELL, send, &source) == 0; send++, n++)
         assert_int_equal(ftx_outgoing_received(t->store, t->link, &source.extent, send), 0);
-    *out_sealed = ftx_outgoing_seal(t->store, sending, send, out_seal);
+    *out_sealed = ftx_outgoing_seal(t->store, sending, send, UINT64_MAX, out_seal);
     return n;
 }
 

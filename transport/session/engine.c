@@ -145,6 +145,11 @@ void ftx_engine_due(struct ftx_engine *engine, struct ftx_stream *stream)
     ftx_scheduler_add(&engine->scheduler, stream);
 }
 
+uint64_t ftx_engine_op_sent(const struct ftx_engine *engine)
+{
+    return engine->op_next_out - 1;
+}
+
 void ftx_engine_gone(struct ftx_engine *engine, struct ftx_stream *stream)
 {
     ftx_scheduler_remove(&engine->scheduler, stream);

@@ -63,7 +63,8 @@ struct ftx_engine_app {
     /* The stream's SIZE message (version, size_now). */
     void (*size)(void *ctx, struct ftx_stream *stream, struct ftx_extent *out);
     /* True, and the SEAL, if the stream's version is closed and all its extents are received or
-     * stand in record `send`. `attributes` has FTX_SEAL_ATTR_MAX bytes of room. */
+     * stand in record `send`. `attributes` has FTX_SEAL_ATTR_MAX bytes of room. If it must come
+     * after an operation beyond ftx_engine_op_sent, that becomes stream->op: asked again then. */
     bool (*seal)(void *ctx, struct ftx_stream *stream, uint64_t send, struct ftx_plan_seal *out);
     /* Fate of what was sent, once each, `received` before `durable`; `failed` (reading gave `err`,
      * it was not sent) instead of both. */
@@ -206,6 +207,8 @@ void ftx_engine_durable(struct ftx_engine *engine, struct ftx_record_ref record)
 /* Something may be sent: a stream has a due extent, a size or a seal (c). Operations are asked for
  * at each pull. */
 void ftx_engine_due(struct ftx_engine *engine, struct ftx_stream *stream);
+/* The last operation that has left, or stands in the record that is being filled (c). */
+uint64_t ftx_engine_op_sent(const struct ftx_engine *engine);
 /* The stream goes away (c). */
 void ftx_engine_gone(struct ftx_engine *engine, struct ftx_stream *stream);
 /* A reader at the peer waits for this stream: it goes first (c). */

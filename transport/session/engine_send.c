@@ -154,6 +154,11 @@ static int finish_stream(struct ftx_engine *engine, struct ftx_plan *plan,
     struct ftx_plan_seal seal;
     memset(&seal, 0, sizeof seal);
     bool sealed = engine->app->seal(engine->ctx, stream, plan->send, &seal);
+    if (!sealed && stream->op > ftx_engine_op_sent(engine)) { /* its turn comes with that */
+        stream->control_only = true;
+        ftx_scheduler_add(&engine->scheduler, stream);
+        return 0;
+    }
     ftx_scheduler_remove(&engine->scheduler, stream);
     stream->control_only = false;
     stream->urgent = false;
@@ -163,7 +168,7 @@ static int finish_stream(struct ftx_engine *engine, struct ftx_plan *plan,
 static int add_content(struct ftx_engine *engine, struct ftx_plan *plan)
 {
     bool control = plan->connection == 0;
-    uint64_t op_most = control ? engine->op_next_out - 1 : engine->op_received;
+    uint64_t op_most = control ? ftx_engine_op_sent(engine) : engine->op_received;
     if (engine->announce && control) {
         int err = add_sizes(engine, plan, op_most);
         if (err)

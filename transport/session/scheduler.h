@@ -18,7 +18,8 @@ struct ftx_stream {
     struct ftx_list *in;   /* the queue it stands in, if `queue` is linked */
     struct ftx_list fresh; /* waits for its SIZE */
     uint64_t id;
-    uint64_t op;      /* the operation that made it: data connections wait until it is received */
+    uint64_t op;      /* the operation that made it, or a later one that its seal must follow: data
+                         connections wait until it is received */
     uint8_t priority; /* 0..FTX_PRIORITY_MAX, higher goes first */
     bool small;       /* little is left: goes before the large ones */
     bool urgent;
