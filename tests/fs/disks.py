@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Disks of their own for stores: small ones that run full, and ones whose power can be cut. Root only."""
+"""Disks of their own for stores: small ones that run full, and ones whose power can be cut (root only); and disks that fail."""
 import contextlib
 import ctypes
 import errno
@@ -7,9 +7,11 @@ import fcntl
 import os
 import shutil
 import struct
+import subprocess
 
 import pytest
 
+import harness
 from harness import is_mounted, run, unmount_anyway
 
 EXT4_SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
@@ -95,3 +97,103 @@ def another_boot(store):
         file.seek(0)
         file.truncate()
         file.write(pid + b"\n00000000-0000-0000-0000-000000000000")
+
+
+FAULTS = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* The text of $FTX_FAULTS/NAME; it is what the path of a file must hold. */
+static int meant(const char *name, const char *path)
+{
+    char file[4096], where[256];
+    snprintf(file, sizeof file, "%s/%s", getenv("FTX_FAULTS"), name);
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, where, sizeof where - 1);
+    close(fd);
+    where[n > 0 ? n : 0] = '\0';
+    return strstr(path, where) != NULL;
+}
+
+static const char *path_of(int fd, char target[4096])
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(path, target, 4095);
+    target[n > 0 ? n : 0] = '\0';
+    return target;
+}
+
+/* Calls fail as long as the file with their name is there; a sync-once takes the file away. */
+static int fails(const char *call, int fd)
+{
+    char target[4096], once[4096];
+    path_of(fd, target);
+    errno = EIO;
+    if (meant(call, target))
+        return 1;
+    snprintf(once, sizeof once, "%s/%s-once", getenv("FTX_FAULTS"), call);
+    errno = EIO;
+    return meant(strrchr(once, '/') + 1, target) && unlink(once) == 0 && (errno = EIO);
+}
+
+#define REAL(name) ((__typeof__(name) *)dlsym(RTLD_NEXT, #name))
+
+ssize_t write(int fd, const void *bytes, size_t n) { return fails("write", fd) ? -1 : REAL(write)(fd, bytes, n); }
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) { return fails("write", fd) ? -1 : REAL(pwrite)(fd, bytes, n, at); }
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) { return fails("write", fd) ? -1 : REAL(pwrite64)(fd, bytes, n, at); }
+ssize_t pread(int fd, void *bytes, size_t n, off_t at) { return fails("read", fd) ? -1 : REAL(pread)(fd, bytes, n, at); }
+ssize_t pread64(int fd, void *bytes, size_t n, off64_t at) { return fails("read", fd) ? -1 : REAL(pread64)(fd, bytes, n, at); }
+int fsync(int fd) { return fails("sync", fd) ? -1 : REAL(fsync)(fd); }
+int fdatasync(int fd) { return fails("sync", fd) ? -1 : REAL(fdatasync)(fd); }
+
+ssize_t writev(int fd, const struct iovec *parts, int n)
+{
+    char target[4096];
+    while (meant("answer", path_of(fd, target)))
+        usleep(10000);
+    return REAL(writev)(fd, parts, n);
+}
+
+int syncfs(int fd) { return fails("sync", fd) ? -1 : REAL(syncfs)(fd); }
+"""
+
+
+class Faulty:
+    """A disk that answers EIO for some calls of a node (write, read, sync) on files whose path holds some text; `answer` on
+    /dev/fuse does not fail but waits, for ever."""
+
+    def __init__(self, node, scratch):
+        if harness.SANITIZED:
+            pytest.skip("a sanitizer must be the first library")
+        if not shutil.which("cc"):
+            pytest.skip("there is no C compiler here")
+        self.node, self.folder = node, os.path.join(scratch, f"faults-{node.name}")
+        self.shim = os.path.join(self.folder, "shim.so")
+        os.mkdir(self.folder)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", self.shim, "-x", "c", "-"], input=FAULTS.encode(), check=True)
+
+    def start(self):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LD_PRELOAD", self.shim)
+            patch.setenv("FTX_FAULTS", self.folder)
+            return self.node.start()
+
+    def begin(self, call, where):
+        """From now on; with `sync-once` for one call."""
+        draft = os.path.join(self.folder, "draft")
+        with open(draft, "w", encoding="ascii") as file:
+            file.write(where)
+        os.rename(draft, os.path.join(self.folder, call))
+
+    def end(self, call):
+        os.unlink(os.path.join(self.folder, call))

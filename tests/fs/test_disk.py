@@ -2,8 +2,6 @@
 """Disks that run full or fail to sync, at either end: errors where they belong, waiting where room may come, nothing lost."""
 import errno
 import os
-import shutil
-import subprocess
 
 import pytest
 
@@ -11,40 +9,6 @@ import disks
 import harness
 import trees
 from harness import MIB, progress, state, wait_state, wait_until, xattr
-
-SYNC_FAILS = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-/* The next sync of contents fails once the file $FTX_FAIL_SYNC is there; the file is gone then. */
-static int fails(int fd)
-{
-    char path[64], target[4096];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(path, target, sizeof target - 1);
-    target[n > 0 ? n : 0] = '\0';
-    if (!strstr(target, "/objects") || unlink(getenv("FTX_FAIL_SYNC")) < 0)
-        return 0;
-    errno = EIO;
-    return 1;
-}
-
-int fdatasync(int fd)
-{
-    return fails(fd) ? -1 : ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd);
-}
-
-int syncfs(int fd)
-{
-    return fails(fd) ? -1 : ((int (*)(int))dlsym(RTLD_NEXT, "syncfs"))(fd);
-}
-"""
-
 
 @pytest.fixture
 def tmpfs(scratch):
@@ -155,44 +119,188 @@ def test_a_receiver_without_room_waits_until_there_is_some(tmpfs, make_pair):
 
 
 @pytest.fixture
-def failing_sync(scratch, make_pair, monkeypatch):
-    """A pair; each touch of pair.trigger makes the receiver's next sync of contents fail."""
-    if harness.SANITIZED:
-        pytest.skip("a sanitizer must be the first library")
-    if not shutil.which("cc"):
-        pytest.skip("there is no C compiler here")
-    library = os.path.join(scratch, "sync_fails.so")
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, "-x", "c", "-"], input=SYNC_FAILS.encode(), check=True)
-    pair = make_pair(connect=False, through_proxy=True, debug=False)
-    pair.trigger = os.path.join(scratch, "fail")
-    with monkeypatch.context() as patch:
-        patch.setenv("LD_PRELOAD", library)
-        patch.setenv("FTX_FAIL_SYNC", pair.trigger)
-        pair.b.start()
-    pair.a.start()
-    os.mkdir(pair.a.outbox(pair.code))
-    os.mkdir(pair.b.inbox(pair.code))
-    pair.wait_connected()
-    return pair
+def faulty(scratch, make_pair):
+    """faulty(name): a connected pair, of which the node of that name is on a disk that can fail: pair.disk."""
+    def make(name):
+        pair = make_pair(connect=False, through_proxy=True, debug=False)
+        node, other = (pair.a, pair.b) if name == "A" else (pair.b, pair.a)
+        pair.disk = disks.Faulty(node, scratch)
+        pair.disk.start()
+        other.start()
+        os.mkdir(pair.a.outbox(pair.code))
+        os.mkdir(pair.b.inbox(pair.code))
+        pair.wait_connected()
+        return pair
+    return make
 
 
-def fail_next_sync(pair, number):
-    with open(pair.trigger, "wb"):
-        pass
-    wait_until(lambda: log_of(pair.b).count(b"cannot be synced") == number, "a sync that failed")
+# -- the receiver's disk fails -----------------------------------------------------------------
 
-
-def test_what_could_not_be_synced_comes_again(failing_sync, scratch):
-    pair, source = failing_sync, os.path.join(scratch, "tree")
+def test_what_could_not_be_synced_comes_again(faulty, scratch):
+    pair, source = faulty("B"), os.path.join(scratch, "tree")
     trees.make_many(source, 1000, 10)  # synced together
     trees.write_random(os.path.join(source, "large"), 24 * MIB)  # synced alone
     pair.proxy.rate(up=16 * MIB)
     harness.run("cp", "-a", source, pair.sent())
     for number in range(3):
-        fail_next_sync(pair, number + 1)
+        pair.disk.begin("sync-once", "/objects")
+        wait_until(lambda number=number: log_of(pair.b).count(b"cannot be synced") == number + 1, "a sync that failed")
     pair.proxy.rate()
     pair.wait_tree(source, "tree")
     pair.b.kill9()
     pair.b.start()
     pair.wait_connected()
     pair.wait_tree(source, "tree")
+
+
+@pytest.mark.parametrize("call, where, told", [
+    ("write", "/objects", b"what came cannot be stored: "),
+    ("sync", "/objects", b"cannot be synced"),
+    ("write", "/state.db", b"the store cannot be written: "),
+])
+def test_a_receiver_whose_disk_fails_goes_on_when_it_works_again(faulty, scratch, call, where, told):
+    """Nothing is acknowledged meanwhile, nothing has to be done afterwards."""
+    pair, source = faulty("B"), os.path.join(scratch, "tree")
+    pair.send_file("before", b"x")
+    wait_state(pair.sent("before"), "delivered")
+    trees.make_many(source, 100, 4)
+    trees.write_random(os.path.join(source, "large"), 8 * MIB)
+    pair.disk.begin(call, where)
+    harness.run("cp", "-a", source, pair.sent())
+    wait_until(lambda: log_of(pair.b).count(told) >= (1 if where == "/state.db" else 2), "the receiver to say that its disk fails")
+    files = [os.path.join(os.fsencode(pair.sent("tree")), path) for path in trees.files(source)]
+    assert {state(path) for path in files} <= {"queued", "sending"}
+    assert all(state(pair.got("tree", os.fsdecode(path))) in (None, "arriving") for path in trees.files(source))
+    assert os.stat(pair.got("before")).st_size == 1 and state(pair.got("before")) == "complete"
+    pair.disk.end(call)
+    pair.wait_tree(source, "tree")
+    for path in files:
+        wait_state(path, "delivered")
+    pair.b.kill9()
+    pair.b.start()
+    assert not trees.differences(source, pair.got("tree"))
+
+
+# -- the sender's disk fails -------------------------------------------------------------------
+
+def refused(number, function, *args):
+    with pytest.raises(OSError) as caught:
+        function(*args)
+    assert caught.value.errno == number
+
+
+def works_again(number, function, *args):
+    """False: it still fails like that."""
+    try:
+        function(*args)
+    except OSError as error:
+        assert error.errno == number
+        return False
+    return True
+
+
+def test_a_write_that_fails_is_told_and_the_file_goes_on(faulty):
+    pair = faulty("A")
+    data = trees.random_bytes(300_000)
+    handle = os.open(pair.sent("f"), os.O_CREAT | os.O_RDWR, 0o644)
+    os.write(handle, data[:100_000])
+    pair.disk.begin("write", "/objects")
+    refused(errno.EIO, os.write, handle, data[100_000:])
+    refused(errno.EIO, os.pwrite, handle, b"x" * 10, 500_000)
+    assert os.fstat(handle).st_size == 100_000
+    os.mkdir(pair.sent("folder"))  # needs no contents
+    pair.disk.end("write")
+    os.write(handle, data[100_000:])
+    os.close(handle)
+    pair.wait_complete("f")
+    for path in (pair.sent("f"), pair.got("f")):
+        with open(path, "rb") as file:
+            assert file.read() == data
+    wait_until(lambda: os.path.isdir(pair.got("folder")), "the folder")
+
+
+def test_what_cannot_be_read_fails_alone(faulty):
+    pair = faulty("A")
+    pair.disk.begin("read", "/objects")
+    with open(pair.sent("f"), "wb") as file:
+        file.write(trees.random_bytes(300_000))
+    wait_state(pair.sent("f"), "failed")
+    assert xattr(pair.sent("f"), "error")
+    with pytest.raises(OSError) as caught, open(pair.sent("f"), "rb") as file:
+        file.read()
+    assert caught.value.errno == errno.EIO
+    pair.disk.end("read")
+    pair.send_file("other", b"the rest goes on")
+    assert state(pair.got("f")) == "arriving" and state(pair.sent("f")) == "failed"
+    pair.send_file("f", b"written again")
+
+
+def test_fsync_tells_what_the_disk_says(faulty):
+    pair = faulty("A")
+    with open(pair.sent("f"), "wb", buffering=0) as file:
+        for where in ("/objects", "/state.db"):
+            file.write(b"data")
+            pair.disk.begin("sync", where)
+            refused(errno.EIO, os.fsync, file.fileno())
+            pair.disk.end("sync")
+            wait_until(lambda: works_again(errno.EIO, os.fsync, file.fileno()), "fsync to work again")
+    pair.wait_complete("f")
+
+
+# -- the store's own disk space ----------------------------------------------------------------
+
+def fill_disk(path):
+    """Leaves not one byte of the disk."""
+    with open(path, "wb", buffering=0) as file:
+        for size in (MIB, 4096, 1):
+            with pytest.raises(OSError):
+                while True:
+                    assert file.write(bytes(size))
+
+
+def until_full(change):
+    """Calls change(0), change(1), ... until the journal takes no more; returns how many were answered."""
+    for number in range(20_000):
+        try:
+            change(number)
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+            return number
+    raise AssertionError("the store holds more than its disk")
+
+
+def test_a_store_without_a_byte_keeps_what_it_answered(full_sender):
+    """Others have filled the disk: operations are answered while the journal has room, then ENOSPC; a kill loses none of them."""
+    pair, filler = full_sender, os.path.join(full_sender.a.store, "filler")
+    pair.send_file("before", b"x")
+    fill_disk(filler)
+    value = bytes(9000)
+    made = until_full(lambda number: (os.mkdir(pair.sent(f"d{number}")), os.setxattr(pair.sent(f"d{number}"), "user.a", value)))
+    assert made > 100
+    refused(errno.ENOSPC, os.mkdir, pair.sent("more"))
+    assert b"the store cannot be written: " in log_of(pair.a)
+    names = sorted(os.listdir(pair.sent()))
+    with open(pair.sent("before"), "rb") as file:
+        assert file.read() == b"x"
+    pair.a.kill9()
+    with pytest.raises(AssertionError) as caught:
+        pair.a.start()
+    assert "ended at start" in str(caught.value) and "No space left" in str(caught.value)
+    pair.a.kill9()
+    os.unlink(filler)
+    pair.a.start()
+    assert sorted(os.listdir(pair.sent())) == names
+    assert all(os.getxattr(pair.sent(f"d{number}"), "user.a") == value for number in range(made))
+    wait_until(lambda: sorted(os.listdir(pair.got())) == names, "all of them at the peer")
+    pair.send_file("after", b"y")
+
+
+def test_a_store_goes_on_when_others_give_room(full_sender):
+    """The same without a restart."""
+    pair, filler = full_sender, os.path.join(full_sender.a.store, "filler")
+    fill_disk(filler)
+    until_full(lambda number: os.symlink("t" * 4000, pair.sent(f"l{number}")))
+    os.unlink(filler)
+    wait_until(lambda: works_again(errno.ENOSPC, os.mkdir, pair.sent("more")), "the store to take changes again")
+    pair.send_file("after", b"y")
+    wait_until(lambda: sorted(os.listdir(pair.got())) == sorted(os.listdir(pair.sent())), "all of them at the peer")
