@@ -17,6 +17,9 @@
  * A folder that was only listed once is known to the kernel for long, but nobody watches it. So
  * where many changes come, the kernel is made to let go of the folder now and then (a look-up that
  * finds nothing); if it forgets the folder, there is no watch on it.
+ *
+ * The thread has a table of descriptors of its own, without that of /dev/fuse. Killed while it
+ * waits for an answer, it would else keep the connection open that must end for the wait to end.
  */
 #include "fs/fuse/notify.h"
 
@@ -26,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h> /* renameat */
@@ -59,6 +63,7 @@ struct ftx_notify {
     pthread_cond_t changed;
     pthread_t thread;
     bool news, stopping;
+    uint64_t lost; /* changes, to be logged */
     /* of the burst; the thread's own */
     int root_fd;
     uint64_t folder; /* the last one used, open as folder_fd */
@@ -335,6 +340,25 @@ static void repeat(struct ftx_notify *notify, struct ftx_news *news)
 
 /* -- the thread -- */
 
+/* For another thread to log: syslog(3) may open a descriptor, for all threads and in our table. */
+static void note_lost(struct ftx_notify *notify, uint64_t n)
+{
+    pthread_mutex_lock(&notify->lock);
+    notify->lost += n;
+    pthread_mutex_unlock(&notify->lock);
+}
+
+static void log_lost(struct ftx_notify *notify)
+{
+    pthread_mutex_lock(&notify->lock);
+    uint64_t lost = notify->lost;
+    notify->lost = 0;
+    pthread_mutex_unlock(&notify->lock);
+    if (lost)
+        ftx_log(FTX_LOG_WARNING, "watchers were not told of %" PRIu64 " changes: too many at once",
+                lost);
+}
+
 /* Tells what there is, as long as a burst may take. Returns how long to rest; 0: there was none. */
 static int64_t run_burst(struct ftx_notify *notify)
 {
@@ -355,10 +379,8 @@ static int64_t run_burst(struct ftx_notify *notify)
     if (ours)
         end_burst(notify);
     bool more = took_us >= BURST_US;
-    uint64_t lost = more ? 0 : ftx_news_lost(store);
-    if (lost)
-        ftx_log(FTX_LOG_WARNING, "watchers were not told of %" PRIu64 " changes: too many at once",
-                lost);
+    if (!more)
+        note_lost(notify, ftx_news_lost(store));
     int64_t rest_us = REST_FACTOR * took_us < REST_MAX_US ? REST_FACTOR * took_us : REST_MAX_US;
     return more || rest_us > GATHER_US ? rest_us : GATHER_US;
 }
@@ -387,6 +409,11 @@ static void *run(void *arg)
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, NULL);
+    if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_UNSHARE) < 0) {
+        ftx_log(FTX_LOG_WARNING, "inotify will not see what arrives: close_range: %s",
+                strerror(errno));
+        return NULL;
+    }
     atomic_store_explicit(&repeat->thread, (int)gettid(), memory_order_relaxed);
     while (wait_for_news(notify, rest_us))
         rest_us = run_burst(notify);
@@ -415,6 +442,7 @@ struct ftx_notify *ftx_notify_start(struct ftx_mount *mount)
 
 void ftx_notify_wake(struct ftx_notify *notify)
 {
+    log_lost(notify);
     pthread_mutex_lock(&notify->lock);
     if (!notify->news)
         pthread_cond_signal(&notify->changed);
@@ -437,6 +465,7 @@ void ftx_notify_free(struct ftx_notify *notify)
     if (!notify)
         return;
     pthread_join(notify->thread, NULL);
+    log_lost(notify);
     pthread_cond_destroy(&notify->changed);
     pthread_mutex_destroy(&notify->lock);
     free(notify);

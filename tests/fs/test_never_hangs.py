@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+import disks
 import trees
 from harness import CODE, MIB, SANITIZED, SLOW, Late, is_mounted, process_state, run, wait_until
 
@@ -343,3 +344,39 @@ def test_the_end_of_a_lazily_unmounted_one_leaves_the_next_mount_alone(make_node
     os.close(held)
     new.stop()
     os.rmdir(unused)
+
+
+# -- killed ------------------------------------------------------------------------------------
+
+def waits_for_fuse(pid):
+    """A thread of the process is in a system call on a mount of FUSE."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/wchan", encoding="ascii") as file:
+            if file.read() == "request_wait_answer":
+                return True
+    return False
+
+
+def test_ftxfs_can_be_killed_while_it_uses_its_own_mount(make_pair, scratch):
+    """The notifier waits for an answer that nobody will give any more, and nobody else holds the connection."""
+    disks.need_root()
+    pair = make_pair(connect=False, debug=False)
+    faulty = disks.Faulty(pair.b, scratch)
+    faulty.start()
+    pair.a.start()
+    os.mkdir(pair.a.outbox(pair.code))
+    os.mkdir(pair.b.inbox(pair.code))
+    pair.wait_connected()
+    assert os.listdir(pair.got()) == []  # looked at
+    faulty.begin("answer", "/dev/fuse")
+    with open(pair.sent("f"), "wb") as file:
+        file.write(b"data")
+    wait_until(lambda: waits_for_fuse(pair.b.process.pid), "the notifier to use the mount")
+    pair.b.kill9_now()
+    try:
+        wait_until(lambda: pair.b.process.poll() is not None, "the killed ftxfs to end")
+    finally:
+        subprocess.run(["umount", "-f", pair.b.mount], stderr=subprocess.DEVNULL, check=False)  # else it would never end
+    pair.b.kill9()
+    pair.b.start()
+    pair.wait_complete("f")
