@@ -163,6 +163,7 @@ static int adopt(struct applying *a, struct ftx_item *folder)
     folder->mtime_ns = a->op.mtime_ns;
     ftx_log_xattrs_gone(&a->log, folder);
     ftx_log_item(&a->log, folder);
+    touch(&a->log, folder->parent, a->op.when_ns);
     a->log.news |= ftx_news_attr(a->log.store, folder);
     return 0;
 }

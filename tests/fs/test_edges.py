@@ -112,6 +112,16 @@ def test_swapped_folders_arrive_beside_what_was_kept(pair):
     assert read(pair.got("x.kept/f")) == b"x/f" and read(pair.got("m.kept/k")) == b"m/k"
 
 
+def test_a_folder_that_is_made_again_gives_the_one_above_its_time(pair):
+    os.makedirs(pair.sent("top/d"))
+    deliver(pair, "top/d/f")
+    run("rm", "-r", pair.sent("top/d"))
+    os.mkdir(pair.sent("top/d"))
+    pair.send_file("end", b"")
+    assert os.listdir(pair.got("top/d")) == ["f"]  # kept
+    assert os.stat(pair.got("top")).st_mtime_ns == os.stat(pair.sent("top")).st_mtime_ns
+
+
 # -- descriptors that children inherit ---------------------------------------------------------
 
 WRITER = 'exec 3>"$1"; /bin/echo part >&3; echo waiting; read go; echo more >&3'
