@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Power cuts at random moments, at either end: stores on a disk that loses whatever was not synced. FTX_TEST_SEED repeats a run."""
+import errno
 import os
 import random
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 import disks
 import trees
-from harness import MIB, run, scaled, state, wait_until
+from harness import MIB, run, scaled, state, wait_state, wait_until
 
 SEED = int(os.environ.get("FTX_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 CUTS = 4
@@ -182,3 +183,69 @@ def test_what_the_disk_lost_is_not_taken_for_the_file(setting, change):
     else:
         with open(pair.got("f"), "rb") as file:
             assert file.read() == data, "complete with other bytes"
+
+
+# -- a disk that dies under a running ftxfs ----------------------------------------------------
+
+def assert_alive(node):
+    """It answers, though its disk does not."""
+    assert node.running(), node.log_tail()
+    assert sorted(os.listdir(node.mount)) == ["inbox", "outbox"] and node.status()["links"]
+
+
+def revive(node, disk):
+    """ftxfs can be ended, the disk comes back with what was synced, ftxfs is started."""
+    node.terminate(timeout=10)
+    disk.restore_power()
+    node.start()
+
+
+@pytest.mark.parametrize("setting", ["sender"], indirect=True)
+def test_the_senders_disk_dies(setting):
+    pair, node, disk = setting
+    for name in ("kept", "open"):
+        with open(pair.sent(name), "wb") as file:
+            file.write(trees.random_bytes(100_000))
+    handle = os.open(pair.sent("kept"), os.O_RDONLY)
+    os.fsync(handle)  # what was closed, too
+    os.close(handle)
+    handle = os.open(pair.sent("open"), os.O_RDWR)
+    disk.cut_power()
+    with pytest.raises(OSError) as caught:
+        os.fsync(handle)
+        while True:
+            os.write(handle, trees.random_bytes(100_000))
+            os.fsync(handle)
+    assert caught.value.errno in (errno.EIO, errno.EROFS)
+    for number in range(100):  # answered, or not; none hangs
+        try:
+            os.mkdir(pair.sent(f"lost{number}"))
+        except OSError as error:
+            assert error.errno in (errno.EIO, errno.EROFS)
+    assert_alive(node)
+    os.close(handle)
+    revive(node, disk)
+    pair.wait_complete("kept")
+    pair.send_file("after", b"x")
+    for name in ("kept", "after"):
+        wait_state(pair.sent(name), "delivered")
+
+
+@pytest.mark.parametrize("setting", ["receiver"], indirect=True)
+def test_the_receivers_disk_dies(setting, source):
+    pair, node, disk = setting
+    pair.send_file("before", b"x")
+    wait_state(pair.sent("before"), "delivered")
+    start, died = pair.proxy.count["up"], threading.Event()
+    pair.proxy.at("up", start + scaled(16 * MIB), lambda: (disk.cut_power(), died.set()))
+    run("cp", "-a", source, pair.sent())
+    wait_until(died.is_set, "the disk to die")
+    wait_until(lambda: b"cannot be" in open(node.log, "rb").read(), "the receiver to say so")
+    assert_alive(node)
+    assert state(pair.sent("tree/large")) in ("queued", "sending")
+    delivered = [os.fsdecode(path) for path in trees.files(pair.sent()) if state(pair.sent(os.fsdecode(path))) == "delivered"]
+    revive(node, disk)
+    for path in delivered:
+        assert state(pair.got(path)) == "complete", f"{path} was acknowledged and is gone"
+    pair.proxy.rate()
+    pair.wait_tree(source, "tree")
