@@ -192,7 +192,11 @@ class Node:
         if self.process:
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill()
-            self.process.wait()
+            try:
+                self.process.wait(30 * SLOW)
+            except subprocess.TimeoutExpired:  # it waits for an answer of its own mount
+                subprocess.run(["umount", "-f", self.mount], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+                raise Late(f"{self.name} cannot be killed") from None
             self.process = None
 
     def kill9_now(self):

@@ -48,6 +48,7 @@ if(TARGET ftxfs)
   ftx_mount_test(disk)
   ftx_mount_test(power)
   ftx_mount_test(release COST 100)
+  ftx_mount_test(kill COST 60)
   # These move gigabytes: one at a time.
   ftx_mount_test(transfer RESOURCE_LOCK disk COST 200)
   ftx_mount_test(inbox RESOURCE_LOCK disk COST 100)
