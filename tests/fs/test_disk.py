@@ -25,8 +25,8 @@ def tmpfs(scratch):
 
 @pytest.fixture
 def full_sender(tmpfs, make_pair):
-    """A pair; the sender's disk has 60 MiB."""
-    pair = make_pair(connect=False)
+    """A pair; the sender's disk has 60 MiB, of which nothing is given back."""
+    pair = make_pair(connect=False, a_options={"keep": "all"})
     pair.disk = tmpfs(pair.a, 60)
     return pair.connect()
 
