@@ -210,6 +210,17 @@ static void set_state(struct ftx_item *item, uint64_t offset, uint64_t end,
     }
 }
 
+void ftx_fetch_answered(struct ftx_store *store, struct ftx_link *link, uint64_t asked,
+                        const struct ftx_extent *extent)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_outgoing_item(store, link, extent->stream);
+    if (item && asked > extent->length)
+        set_state(item, extent->offset + extent->length, extent->offset + asked, FTX_RELEASED_AWAY,
+                  0);
+    pthread_mutex_unlock(&store->lock);
+}
+
 /* May the answer be written? Not where somebody wrote, or is about to. */
 static bool fits(const struct ftx_item *item, uint64_t offset, uint64_t end)
 {

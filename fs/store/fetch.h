@@ -18,6 +18,10 @@ bool ftx_fetch_next(struct ftx_store *store, struct ftx_link *link, uint64_t *ou
 /* A session begins: what was not answered is to be asked for again. */
 void ftx_fetch_restart(struct ftx_store *store, struct ftx_link *link);
 
+/* The peer answered what it was asked for: `asked` bytes from the extent's beginning on. If that is
+ * more, the rest is to be asked for again. */
+void ftx_fetch_answered(struct ftx_store *store, struct ftx_link *link, uint64_t asked,
+                        const struct ftx_extent *extent);
 /* The answer's bytes are about to be written: where to. ftx_fetch_wrote follows. -EALREADY: nobody
  * needs them any more. */
 int ftx_fetch_begin(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *extent,

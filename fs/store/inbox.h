@@ -73,10 +73,9 @@ struct ftx_seal_check {
 int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
                    struct ftx_seal_check *out);
 
-/* After ftx_inbox_seal gave ranges to copy, once: they are here now, or `err`, which is returned.
- */
-int ftx_inbox_copied(struct ftx_store *store, uint64_t item, const struct ftx_range *ranges,
-                     size_t n, int err);
+/* After ftx_inbox_seal gave ranges to copy, once: they are here now, or `err`, which is returned
+ * unless the base went away meanwhile. The seal is then to be judged again. */
+int ftx_inbox_copied(struct ftx_store *store, const struct ftx_seal_check *check, int err);
 /* Ranges of the file's base are being copied: extents that come must wait. */
 bool ftx_inbox_copying(struct ftx_store *store, uint64_t item);
 

@@ -301,6 +301,25 @@ int ftx_inbox_seal_comes(struct ftx_store *store, struct ftx_link *link,
     return err == -ENOENT || err == -EALREADY ? 0 : err; /* judged later */
 }
 
+enum { RANGES_MAX = sizeof((struct ftx_seal_check *)0)->ranges / sizeof(struct ftx_range) };
+
+/* The base has no object: its ranges are holes, and there is nothing to copy. */
+static int take_holes(struct ftx_log *log, struct ftx_item *item, const struct ftx_range *ranges,
+                      size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct ftx_segment hole = {
+            .offset = ranges[i].offset, .length = ranges[i].length, .kind = FTX_SEGMENT_HOLE};
+        int err = ftx_arriving_put(item->as.arriving, &hole);
+        if (err)
+            return err;
+        ftx_log_segment(log, item->id, &hole);
+    }
+    ftx_log_flush(log);
+    item->as.arriving->settled = log->store->appended;
+    return 0;
+}
+
 int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
                    struct ftx_seal_check *out)
 {
@@ -325,9 +344,14 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
         out->item = item->id;
         out->settled = arriving->settled;
         out->object = item->object;
-        out->n =
-            missing(arriving, seal->size, out->ranges, sizeof out->ranges / sizeof *out->ranges);
-        if (out->n && update && base->object && !beyond(out->ranges, &out->n, base->size)) {
+        out->n = missing(arriving, seal->size, out->ranges, RANGES_MAX);
+        while (!err && out->n && update && !base->object &&
+               !beyond(out->ranges, &out->n, base->size)) {
+            err = take_holes(&log, item, out->ranges, out->n);
+            out->settled = arriving->settled;
+            out->n = missing(arriving, seal->size, out->ranges, RANGES_MAX);
+        }
+        if (!err && out->n && update && base->object && !beyond(out->ranges, &out->n, base->size)) {
             if (!item->object) {
                 item->object = ftx_random_id();
                 ftx_log_item(&log, item);
@@ -336,7 +360,7 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
             out->base_object = base->object;
             arriving->copying = true;
             arriving->n_writing++;
-        } else if (out->n) {
+        } else if (!err && out->n) {
             err = -ENODATA;
         }
         log.arrived = true;
@@ -345,22 +369,25 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
     return err;
 }
 
-int ftx_inbox_copied(struct ftx_store *store, uint64_t id, const struct ftx_range *ranges, size_t n,
-                     int err)
+int ftx_inbox_copied(struct ftx_store *store, const struct ftx_seal_check *check, int err)
 {
     struct ftx_log log;
     int log_err = ftx_log_begin(&log, store);
     if (log_err)
         ftx_log_lock(&log, store);
-    struct ftx_item *item = ftx_inbox_file_of(store, id);
+    struct ftx_item *item = ftx_inbox_file_of(store, check->item);
     struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
+    const struct ftx_item *base = arriving ? arriving->base : NULL;
     bool wanted = arriving && item->state != FTX_ITEM_FAILED && !err && !log_err;
-    for (size_t i = 0; wanted && i < n && !err; i++) {
-        struct ftx_segment segment = {
-            .offset = ranges[i].offset, .length = ranges[i].length, .kind = FTX_SEGMENT_DATA};
+    if (err == -ENOENT && (!base || base->object != check->base_object))
+        err = 0; /* it was removed meanwhile: judged again, the seal may want another, or nothing */
+    for (size_t i = 0; wanted && i < check->n && !err; i++) {
+        struct ftx_segment segment = {.offset = check->ranges[i].offset,
+                                      .length = check->ranges[i].length,
+                                      .kind = FTX_SEGMENT_DATA};
         err = ftx_arriving_put(arriving, &segment);
         if (!err)
-            ftx_log_segment(&log, id, &segment);
+            ftx_log_segment(&log, check->item, &segment);
     }
     if (wanted) {
         ftx_log_written(&log, item->object);
@@ -396,6 +423,20 @@ static int take_place(struct ftx_log *log, struct ftx_item *item)
     return 0;
 }
 
+/* Data was expected, and all that came are holes: its object may never have been made. */
+static void drop_empty_object(struct ftx_log *log, struct ftx_item *item)
+{
+    const struct ftx_segments *have = &item->as.arriving->have;
+    const struct ftx_segment *segment = ftx_segments_at(have, 0);
+    while (segment && segment->kind == FTX_SEGMENT_HOLE)
+        segment = ftx_segments_at(have, segment->offset + segment->length);
+    if (segment || !item->object)
+        return;
+    ftx_log_trash(log, item->object);
+    ftx_trash_add(log->store, item->object, false);
+    item->object = 0;
+}
+
 int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
                        const struct ftx_plan_seal *seal, uint64_t id, uint64_t *out_entry)
 {
@@ -418,6 +459,7 @@ int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
         item->state = FTX_ITEM_COMPLETE;
         item->size = seal->size;
         log.news = ftx_news_complete(store, item);
+        drop_empty_object(&log, item);
         ftx_arriving_end(item);
         ftx_log_item(&log, item);
         store->durable = true;

@@ -77,6 +77,7 @@ struct ftx_sending {
     uint64_t began, closed;      /* journal entries that began the version and closed it: extents,
                                     and the seal, leave when these are durable */
     uint64_t missing_end;        /* of what the peer said it lacks of the last SEAL */
+    uint32_t sealed_version;     /* a SEAL of this version left, in whatever session */
     uint64_t open_at;            /* offset of the OPEN segment, if has_open */
     int64_t touched_ms;          /* last write or flush, monotonic */
     bool has_open;

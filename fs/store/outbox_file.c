@@ -69,9 +69,12 @@ static void seal(struct ftx_log *log, struct ftx_item *item)
 }
 
 /* A descriptor was closed, and the file is still open through another: its child has ended, or
- * another program writes to it. The last one seals it. */
+ * another program writes to it. The last one seals it. But a version whose SEAL has left is what it
+ * is: the peer takes no more into it, and the next write begins another. */
 static void unseal(struct ftx_log *log, struct ftx_item *item)
 {
+    if (item->as.sending->sealed_version == item->version)
+        return;
     if (item->state != FTX_ITEM_CLOSED || !item->linked || ftx_outbox_closed(item))
         return;
     item->state = FTX_ITEM_WRITING;
@@ -416,6 +419,7 @@ static int interrupt(struct ftx_log *log, struct ftx_item *item, bool power_cut)
         err = ftx_log_op(log, item->link, &halt);
         if (err)
             return err;
+        item->op = item->link->op_next - 1; /* the next SEAL follows it */
         item->state = FTX_ITEM_INTERRUPTED;
         ftx_log_item(log, item);
         if (power_cut) /* the peer may have bytes of writes that nobody here knows of any more */

@@ -312,6 +312,7 @@ bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uin
     }
     if (may) {
         sending->sealed = true;
+        sending->sealed_version = item->version;
         sending->sent = true;
         out->stream = ftx_item_wire(item);
         out->version = item->version;

@@ -142,6 +142,19 @@ int ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
     return 0;
 }
 
+/* All of it is durable at the peer. What was released stays so. */
+static void forget_pending(struct ftx_log *log, struct ftx_sending *sending)
+{
+    struct ftx_segment *segment = ftx_segments_at(&sending->pending, 0);
+    if (!ftx_released_any(sending->item, 0, FTX_OFFSET_MAX)) {
+        ftx_log_cut(log, sending->item->id, 0, FTX_OFFSET_MAX);
+        segment = NULL;
+    }
+    for (; segment; segment = ftx_segments_at(&sending->pending, segment->offset + segment->length))
+        ftx_log_cut(log, sending->item->id, segment->offset, segment->length);
+    (void)ftx_segments_cut(&sending->pending, 0, FTX_OFFSET_MAX);
+}
+
 int ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
                            uint32_t version)
 {
@@ -153,8 +166,7 @@ int ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint6
     struct ftx_item *item = sending->item;
     if (item->version == version && item->state == FTX_ITEM_CLOSED && sending->sealed) {
         /* the acknowledgements of its extents may still be on their way, on other connections */
-        (void)ftx_segments_cut(&sending->pending, 0, FTX_OFFSET_MAX);
-        ftx_log_cut(&log, item->id, 0, FTX_OFFSET_MAX);
+        forget_pending(&log, sending);
         item->state = FTX_ITEM_DELIVERED;
         ftx_log_item(&log, item);
         ftx_sending_due(&log, sending);

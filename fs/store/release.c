@@ -19,14 +19,13 @@ enum {
     RANGES_MAX = 64,          /* of one file at once */
     FILES_AT_ONCE = 1024,     /* of one round of the database thread */
     RANGE_MAX = 64 << 20,     /* of a file that is in use, so that others have their turn */
-    RANGE_MIN = 64 << 10,     /* likewise: less is not worth a row */
     BEHIND_READER = 1 << 20,  /* what somebody reads back stays: so far behind him ... */
     BEFORE_READER = 16 << 20, /* ... and before him */
 };
 
 /* What of a file is to be released: the data of its object within ranges of it. */
 struct choice {
-    uint64_t id, object, size;
+    uint64_t id, object, size, range_min;
     struct ftx_range ranges[RANGES_MAX];
     size_t n;
     bool whole; /* nobody uses the file, all of it is delivered */
@@ -153,7 +152,7 @@ static void choose(struct choice *choice, const struct ftx_released *released, u
     }
     if (end > offset + RANGE_MAX)
         end = offset + RANGE_MAX;
-    if (choice->n < RANGES_MAX && offset < end && end - offset >= RANGE_MIN)
+    if (choice->n < RANGES_MAX && offset < end && end - offset >= choice->range_min)
         choice->ranges[choice->n++] = (struct ftx_range){offset, end - offset};
 }
 
@@ -181,11 +180,14 @@ static void choose_parts(const struct ftx_item *item, struct choice *choice)
 }
 
 /* False: nothing of it can be released now. Under the lock. */
-static bool examine(const struct ftx_item *item, struct choice *out)
+static bool examine(const struct ftx_store *store, const struct ftx_item *item, struct choice *out)
 {
     bool settled = item->state == FTX_ITEM_WRITING || item->state == FTX_ITEM_CLOSED ||
                    item->state == FTX_ITEM_DELIVERED;
-    *out = (struct choice){.id = item->id, .object = item->object, .size = item->size};
+    *out = (struct choice){.id = item->id,
+                           .object = item->object,
+                           .size = item->size,
+                           .range_min = store->spool.range_min};
     if (!settled || !item->object || !ftx_outbox_travels(item))
         return false;
     out->whole = unused(item);
@@ -275,8 +277,9 @@ static bool note(struct ftx_store *store, const struct choice *choice)
         return false;
     struct ftx_item *item = ftx_item_find(&store->index, choice->id);
     struct choice now;
-    bool same = item && item->link && item->object == choice->object && examine(item, &now) &&
-                now.whole == choice->whole && now.size == choice->size;
+    bool same = item && item->link && item->object == choice->object &&
+                examine(store, item, &now) && now.whole == choice->whole &&
+                now.size == choice->size;
     bool all =
         choice->n == 1 && choice->ranges[0].offset == 0 && choice->ranges[0].length == choice->size;
     if (same && choice->whole && all)
@@ -310,7 +313,7 @@ static bool next_choice(struct ftx_store *store, bool short_of_room, size_t *loo
         bool again = !unused(item) || (item->used && !short_of_room);
         if (again && ftx_outbox_travels(item))
             push(spool, item);
-        if ((short_of_room || !again) && examine(item, out)) {
+        if ((short_of_room || !again) && examine(store, item, out)) {
             ++*looked;
             return true;
         }

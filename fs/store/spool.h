@@ -13,6 +13,7 @@
 
 enum {
     FTX_RELEASE_AFTER_MS = 600 * 1000,
+    FTX_RELEASE_RANGE_MIN = 64 << 10,
     FTX_SPOOL_MIN = 8 << 20, /* a limit must leave room for a few writes */
 };
 

@@ -184,6 +184,7 @@ static struct ftx_store *store_new(void)
     ftx_list_init(&store->trash);
     ftx_list_init(&store->spool.punches);
     store->spool.release_after_ms = FTX_RELEASE_AFTER_MS;
+    store->spool.range_min = FTX_RELEASE_RANGE_MIN;
     store->next_link = 1;
     pthread_mutex_init(&store->lock, NULL);
     pthread_condattr_t monotonic;

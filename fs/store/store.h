@@ -64,6 +64,7 @@ struct ftx_spool {
     int64_t release_after_ms;
     int64_t progress_ms; /* when room was gained or something acknowledged, monotonic */
     size_t in_vain;      /* files looked at since something was released */
+    uint64_t range_min;  /* of a file in use, less is not released: it is not worth a row */
     bool keep_all;
     bool pressed; /* room is short */
     bool more;    /* ... and there may be something to release */

@@ -50,6 +50,7 @@ struct ftx_inbound_record {
     uint64_t need; /* journal entry that must be committed */
     bool working;  /* at a worker */
     bool delayed;  /* waits: for room on the disk, or for the copy of a base */
+    bool busy;     /* a seal waits for another one's copy, or for writes, of its file */
     bool effect;   /* something in it is acknowledged */
     bool written;
 };
@@ -81,6 +82,8 @@ void ftx_inbound_abandon(struct ftx_inbound_record *record);
 
 /* Judges the seals one after the other; one whose base must be copied makes the rest wait. */
 void ftx_inbound_judge(struct ftx_inbound_record *record);
+/* A write or a copy has ended: judges seals that waited for it. */
+void ftx_inbound_judge_busy(struct ftx_transfer *transfer);
 /* Completes the files whose bytes are committed. */
 int ftx_inbound_complete(struct ftx_inbound_record *record, uint64_t committed);
 /* Copies again, after there was no room. */

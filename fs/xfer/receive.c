@@ -127,9 +127,11 @@ int ftx_receive_arrived(void *ctx, const struct ftx_extent *extent, const uint8_
     return err;
 }
 
-int ftx_receive_fetched(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+int ftx_receive_fetched(void *ctx, uint64_t asked, const struct ftx_extent *extent,
+                        const uint8_t *data)
 {
     struct ftx_transfer *t = ctx;
+    ftx_fetch_answered(t->store, t->link, asked, extent);
     ftx_xfer_wake(t->xfer); /* more may be asked for */
     if (extent->kind == FTX_EXTENT_GONE) {
         ftx_fetch_gone(t->store, t->link, extent);

@@ -71,7 +71,6 @@ static void on_copied(struct ftx_work *work)
 {
     struct ftx_inbound_record *r = ftx_list_of(work, struct ftx_inbound_record, work);
     struct ftx_transfer *t = r->transfer;
-    const struct ftx_seal_check *check = r->check;
     t->n_working--;
     r->working = false;
     bool current = ftx_inbound_current(r);
@@ -80,7 +79,7 @@ static void on_copied(struct ftx_work *work)
         ftx_inbound_no_room(t);
         return;
     }
-    int err = ftx_inbox_copied(t->store, check->item, check->ranges, check->n, r->copy_err);
+    int err = ftx_inbox_copied(t->store, r->check, r->copy_err);
     if (!current) {
         ftx_inbound_free(r);
     } else if (err) {
@@ -91,6 +90,7 @@ static void on_copied(struct ftx_work *work)
         ftx_inbound_judge(r);
     }
     write_delayed(t);
+    ftx_inbound_judge_busy(t);
     ftx_transfer_receive_advance(t);
 }
 
@@ -143,11 +143,23 @@ void ftx_inbound_judge(struct ftx_inbound_record *r)
         if (!seal->open || seal->waits)
             continue;
         int found = ftx_inbox_seal(t->store, t->link, &seal->seal, r->check);
-        err = act_on(r, seal, found);
+        r->busy |= found == -EBUSY;
+        err = found == -EBUSY ? 0 : act_on(r, seal, found);
     }
     if (err) { /* we may be inside a call of the engine */
         t->failed = err;
         ftx_xfer_wake(t->xfer);
+    }
+}
+
+void ftx_inbound_judge_busy(struct ftx_transfer *t)
+{
+    for (struct ftx_list *node = t->records.next; node != &t->records; node = node->next) {
+        struct ftx_inbound_record *r = ftx_list_of(node, struct ftx_inbound_record, node);
+        if (!r->busy || !r->written || r->copying)
+            continue;
+        r->busy = false;
+        ftx_inbound_judge(r);
     }
 }
 

@@ -47,9 +47,8 @@ static int run_piece(const struct ftx_objects *objects, const struct ftx_inbound
         return FTX_EPROTO;
     if (open->fd < 0 || open->object != piece->object) {
         close_object(open);
-        int fd = piece->object ? ftx_object_open(objects, piece->object,
-                                                 O_WRONLY | (piece->data ? O_CREAT : 0))
-                               : -ENOENT;
+        int make = piece->data || piece->fetched ? O_CREAT : 0;
+        int fd = piece->object ? ftx_object_open(objects, piece->object, O_WRONLY | make) : -ENOENT;
         if (fd < 0)
             return fd == -ENOENT && !piece->data ? 0 : fd; /* a hole in nothing */
         *open = (struct open_object){piece->object, fd};
@@ -155,6 +154,7 @@ static void on_written(struct ftx_work *work)
         ftx_engine_written(t->engine, r->ref);
         ftx_inbound_judge(r);
     }
+    ftx_inbound_judge_busy(t);
     ftx_transfer_receive_advance(t);
 }
 
@@ -182,7 +182,7 @@ void ftx_inbound_write(struct ftx_inbound_record *r)
 void ftx_inbound_abandon(struct ftx_inbound_record *r)
 {
     if (r->copying)
-        (void)ftx_inbox_copied(r->transfer->store, r->check->item, NULL, 0, -ECANCELED);
+        (void)ftx_inbox_copied(r->transfer->store, r->check, -ECANCELED);
     r->copying = NULL;
     for (size_t i = 0; i < r->n_pieces; i++) {
         r->pieces[i].err = -ECANCELED;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The edges of what both ends may do at once: symlinks, folders that are swapped, descriptors that children inherit, long queues."""
+import contextlib
 import errno
 import os
 import subprocess
@@ -7,7 +8,7 @@ import subprocess
 import pytest
 
 import trees
-from harness import run, state, wait_state, wait_until, xattr
+from harness import Late, run, state, wait_state, wait_until, xattr
 
 
 def write(path, data):
@@ -147,6 +148,26 @@ def test_a_file_is_whole_when_the_last_descriptor_is_closed(pair, writer):
     assert writer.wait(20) == 0
     pair.wait_complete("f")
     assert read(pair.got("f")) == b"part\nmore\n"
+
+
+def test_a_file_that_is_only_opened_again_while_its_seal_is_answered_is_delivered(make_pair):
+    """The seal has left, its answer has not come; somebody opens the file for writing, does not write, and closes it after the answer."""
+    pair = make_pair(through_proxy=True)
+    for attempt in range(3):  # each has 50 ms until the store finds the file still open
+        name = f"file{attempt}"
+        pair.proxy.rate(down=200)
+        first, second = (os.open(pair.sent(name), os.O_WRONLY | os.O_CREAT) for _ in range(2))
+        os.write(first, b"content")
+        os.close(first)
+        os.close(second)
+        wait_until(lambda name=name: state(pair.got(name)) == "complete", "the seal to be there")
+        third = os.open(pair.sent(name), os.O_WRONLY)
+        with contextlib.suppress(Late):
+            wait_state(pair.sent(name), "writing", timeout=1)
+        pair.proxy.rate()
+        pair.send_file(f"after {name}", b"the answers came")
+        os.close(third)
+        wait_state(pair.sent(name), "delivered")
 
 
 def test_a_file_whose_child_has_closed_it_is_interrupted_by_a_kill(pair, writer):

@@ -156,8 +156,10 @@ static void on_wanted(void *ctx, uint64_t stream, const struct ftx_range *range)
         ftx_engine_urgent(&app->engine, &app->streams[stream]);
 }
 
-static int on_fetched(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+static int on_fetched(void *ctx, uint64_t asked, const struct ftx_extent *extent,
+                      const uint8_t *data)
 {
+    (void)asked;
     struct app *app = ctx;
     on_extent_seen(ctx, extent);
     check(++app->fetched <= app->fetches && extent->length <= FTX_EXTENT_MAX);

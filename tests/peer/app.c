@@ -355,8 +355,9 @@ void end_fetch(struct end *end, uint64_t stream, uint64_t offset, uint64_t lengt
     ftx_peer_kick(end->peer);
 }
 
-static int fetched(void *ctx, const struct ftx_extent *answer, const uint8_t *data)
+static int fetched(void *ctx, uint64_t asked, const struct ftx_extent *answer, const uint8_t *data)
 {
+    (void)asked;
     struct end *end = ctx;
     end->n_fetched++;
     end->n_gone += answer->kind == FTX_EXTENT_GONE;

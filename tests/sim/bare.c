@@ -129,8 +129,10 @@ static void on_wanted(void *ctx, uint64_t stream, const struct ftx_range *range)
     ((struct bare *)ctx)->wanted++;
 }
 
-static int on_fetched(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+static int on_fetched(void *ctx, uint64_t asked, const struct ftx_extent *extent,
+                      const uint8_t *data)
 {
+    (void)asked;
     struct bare *app = ctx;
     app->fetched++;
     app->last_fetched = *extent;

@@ -51,8 +51,9 @@ int sim_read_answer(struct sim_end *end, struct ftx_source *source, uint8_t *out
     return 0;
 }
 
-int sim_fetched(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+int sim_fetched(void *ctx, uint64_t asked, const struct ftx_extent *extent, const uint8_t *data)
 {
+    (void)asked;
     struct sim_end *end = ctx;
     struct sim *sim = end->sim;
     sim->counts.fetched++;

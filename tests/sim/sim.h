@@ -71,6 +71,7 @@ struct sim_options {
     bool large;                /* big files: full records */
     bool damage;               /* a receiver loses ranges now and then: MISSING */
     bool refuse;               /* a receiver deletes what arrives */
+    bool release;              /* a sender's room is short now and then, and files grow old */
     enum sim_fault fault_kind; /* one fault after the fault_at-th record */
     unsigned fault_at;
 };
@@ -126,7 +127,7 @@ void sim_user(struct sim_end *end);
 void sim_fetch(struct sim_end *end);
 void sim_serve(void *ctx, uint64_t stream, const struct ftx_range *range, struct ftx_source *out);
 int sim_read_answer(struct sim_end *end, struct ftx_source *source, uint8_t *out);
-int sim_fetched(void *ctx, const struct ftx_extent *extent, const uint8_t *data);
+int sim_fetched(void *ctx, uint64_t asked, const struct ftx_extent *extent, const uint8_t *data);
 void sim_fetch_check_done(struct sim *sim);
 
 extern const struct ftx_engine_app sim_app;

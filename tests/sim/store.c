@@ -164,7 +164,8 @@ static bool settle(struct sim_end *end)
     bool moved = false;
     while (store_work(e, 0))
         moved = true;
-    if (e->store->committed < e->store->appended) {
+    bool promised = e->store->durable && e->store->durable_at < e->store->appended;
+    if (promised || e->store->committed < e->store->appended) {
         store_commit(e);
         moved = true;
     }
@@ -199,6 +200,17 @@ static bool settle_network(struct sim *sim)
     return moved;
 }
 
+void store_settle(struct sim *sim)
+{
+    unsigned rounds = 0;
+    for (bool moved = true; moved;) {
+        SIM_CHECK(sim, rounds++ < ROUNDS_MAX, "no end after %d rounds", (int)ROUNDS_MAX);
+        moved = settle_network(sim);
+        for (int i = 0; i < 2; i++)
+            moved |= settle(&sim->ends[i]);
+    }
+}
+
 static void heal(struct sim *sim)
 {
     sim->healing = true;
@@ -207,13 +219,7 @@ static void heal(struct sim *sim)
         user_close_all(store_end_of(&sim->ends[i]), true);
     for (unsigned i = 0; i < 200; i++)
         step(sim);
-    unsigned rounds = 0;
-    for (bool moved = true; moved;) {
-        SIM_CHECK(sim, rounds++ < ROUNDS_MAX, "no end after %d rounds", (int)ROUNDS_MAX);
-        moved = settle_network(sim);
-        for (int i = 0; i < 2; i++)
-            moved |= settle(&sim->ends[i]);
-    }
+    store_settle(sim);
 }
 
 static void check_done(struct sim *sim)
@@ -227,6 +233,7 @@ static void check_done(struct sim *sim)
         check_outbox(e);
         check_inbox(e);
         check_delivered(e);
+        release_read_back(e);
     }
 }
 
@@ -284,6 +291,7 @@ static struct sim_options options_of(uint64_t seed)
     options.large = seed % 20 == 7;
     options.damage = seed % 5 == 1;
     options.refuse = seed % 3 == 1;
+    options.release = !options.damage && seed % 2 == 0;
     return options;
 }
 
@@ -319,9 +327,10 @@ int main(int argc, char **argv)
     store_template_remove();
     printf("%lu seeds, %u records, %u sessions, %u cuts; %u kills, %u of them inside an operation; "
            "%u writes, %u interrupted, %u refused at the end, %u complete files compared; "
-           "%u attributes, %u items offered by a rename, %u withdrawn\n",
+           "%u attributes, %u items offered by a rename, %u withdrawn; room was short %u times, "
+           "%u released ranges compared, %u reads waited for them\n",
            (unsigned long)seeds, network.records, network.sessions, network.cuts, sum.kills,
            sum.kills_inside, sum.writes, sum.interrupted, sum.refused, sum.complete_seen,
-           sum.xattrs, sum.offered, sum.withdrawn);
+           sum.xattrs, sum.offered, sum.withdrawn, sum.pressed, sum.released_seen, sum.fetched);
     return 0;
 }

@@ -65,7 +65,7 @@ static void check_item(struct store_end *e, const struct user_item *item)
         return;
     SIM_CHECK(sim, attr.size == item->size, "%s (%lu): size %lu, not %lu", item->name, item->id,
               attr.size, item->size);
-    uint8_t *bytes = read_object(e, stored->object, item->size);
+    uint8_t *bytes = read_outbox(e, item);
     SIM_CHECK(sim, item->size == 0 || memcmp(bytes, item->bytes, item->size) == 0,
               "%s (%lu) has other bytes", item->name, item->id);
     free(bytes);

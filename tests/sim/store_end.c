@@ -4,6 +4,7 @@
 #include "tests/sim/store_sim.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/release.h"
 #include "transport/base/err.h"
 #include "transport/net/work.h"
 
@@ -398,6 +399,7 @@ void inbox_tell(struct sim_end *end)
     e->transfer.engine = &end->engine;
     ftx_transfer_receive_begin(&e->transfer);
     ftx_outgoing_restart(e->store, e->link);
+    ftx_fetch_restart(e->store, e->link);
     (void)ftx_transfer_send_due(&e->transfer);
 }
 
@@ -517,7 +519,9 @@ static void commit_all(struct store_end *e)
     struct ftx_store *store = e->store;
     pthread_mutex_lock(&store->lock);
     for (int rounds = 0;
-         store->committed < store->appended || !ftx_list_empty(&store->trash) || !e->waiting;
+         store->committed < store->appended || !ftx_list_empty(&store->trash) ||
+         (store->durable && store->durable_at < store->appended) ||
+         !ftx_list_empty(&store->spool.punches) || ftx_release_due_ms(store) == 0 || !e->waiting;
          rounds++) {
         SIM_CHECK(e->end->sim, rounds < 20000, "no commit after 20 s: error %d", store->failed);
         store->hurry = true;
@@ -557,6 +561,7 @@ void store_end_open(struct store_end *e)
     e->transfer.peer = (struct ftx_peer *)(void *)e;
     e->transfer.store = e->store;
     e->transfer.link = e->link;
+    release_begin(e);
     commit_all(e); /* a start may sync, and go on to remove objects */
 }
 

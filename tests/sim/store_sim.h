@@ -67,6 +67,7 @@ struct store_end {
     struct reader readers[READERS_MAX];
     struct sim_history sealed;
     uint32_t n_sealed;
+    bool pressed;     /* its outbox has no room */
     bool owner_acted; /* in its inbox */
     bool waiting;     /* its database thread: for work */
     bool refused;     /* something of its outbox was, ever */
@@ -75,7 +76,7 @@ struct store_end {
 
 struct store_counts {
     unsigned kills, kills_inside, interrupted, refused, writes, complete_seen, reopened, xattrs,
-        offered, withdrawn;
+        offered, withdrawn, pressed, released_seen, fetched;
 };
 
 struct store_sim {
@@ -119,6 +120,23 @@ void store_commit(struct store_end *e);
 void store_turn(struct store_end *e);
 /* Arms a kill at a point inside one of the end's next operations. */
 void store_strike(struct store_end *e, unsigned points);
+
+/* store.c: both ends and the network go on until nothing moves. */
+void store_settle(struct sim *sim);
+
+/* store_release.c */
+/* A store was opened. */
+void release_begin(struct store_end *e);
+/* Room runs short, or does no more. */
+void release_press(struct store_end *e);
+/* Nobody is busy with a range of the file. */
+void release_quiet(struct store_end *e, const struct user_item *item);
+/* The peer need not have what of it was released. */
+bool release_excused(const struct store_end *e, const struct user_item *item);
+/* The file's bytes: from the object, and what was released from the peer's store. */
+uint8_t *read_outbox(struct store_end *e, const struct user_item *item);
+/* Reads all files as programs do. */
+void release_read_back(struct store_end *e);
 
 /* store_user.c */
 void user_act(struct store_end *e);

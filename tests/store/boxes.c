@@ -487,7 +487,7 @@ static void what_the_base_cannot_have_is_missing(void **state)
     seal = seal_of(1, 3, 4);
     assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), 0);
     assert_true(check.n == 1 && check.base_object && check.ranges[0].length == 4);
-    assert_int_equal(ftx_inbox_copied(t->store, check.item, check.ranges, check.n, 0), 0);
+    assert_int_equal(ftx_inbox_copied(t->store, &check, 0), 0);
     struct ftx_extent held;
     uint64_t at = 0;
     assert_int_equal(ftx_inbox_held(t->store, check.item, &at, &held, 1), 0);

@@ -80,11 +80,11 @@ struct ftx_engine_app {
     void (*refused)(void *ctx, uint64_t stream, enum ftx_refusal reason);
     void (*wanted)(void *ctx, uint64_t stream, const struct ftx_range *range);
     /*
-     * The answer to one ftx_engine_fetch: of its stream and offset, `length` up to what was asked
+     * The answer to one ftx_engine_fetch: of its stream and offset, `length` up to the `asked` bytes
      * (ask for the rest again). `kind` is data (with `data`, valid like that of `arrived`; the hash
      * is the peer's word), hole, or gone: the peer does not have it. Negative: ends the session.
      */
-    int (*fetched)(void *ctx, const struct ftx_extent *extent, const uint8_t *data);
+    int (*fetched)(void *ctx, uint64_t asked, const struct ftx_extent *extent, const uint8_t *data);
 
     /* -- as receiver -- */
     /* The next batch of what is held of unfinished streams: one stream, *out_n <= FTX_HAVE_MAX

@@ -89,8 +89,9 @@ int ftx_engine_fetched(struct ftx_engine *engine, const struct ftx_message *fetc
     struct ftx_fetch *fetch = find_fetch(&engine->fetches, extent);
     if (!fetch)
         return FTX_EPROTO;
+    uint64_t asked = fetch->range.length;
     forget(&engine->fetches, fetch);
-    return engine->app->fetched(engine->ctx, extent, fetched->as.content.data);
+    return engine->app->fetched(engine->ctx, asked, extent, fetched->as.content.data);
 }
 
 /* -- answering -- */
