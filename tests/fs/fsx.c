@@ -378,11 +378,13 @@ static void do_copy(struct file *f)
     check(f, to, to + size);
 }
 
-/* What is not data must be zeros. */
+/* What is not data must be zeros. Right after a close the file system may not have heard of it: the
+ * first answer may count a writer that the second does not, once. */
 static void do_holes(struct file *f)
 {
     note("holes %s", f->name);
     int fd = handle_for(f, O_RDONLY);
+    bool disagreed = false;
     for (off_t at = 0; at < (off_t)f->size;) {
         off_t data = lseek(fd, at, SEEK_DATA);
         if (data < 0 && errno != ENXIO)
@@ -395,8 +397,9 @@ static void do_holes(struct file *f)
         if (data < 0)
             return;
         at = (off_t)must("SEEK_HOLE", lseek(fd, data, SEEK_HOLE));
-        if (at <= data)
+        if (at < data || (at == data && disagreed))
             fail("SEEK_HOLE at %lld found %lld, which is data", (long long)data, (long long)at);
+        disagreed = disagreed || at == data;
     }
 }
 
