@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Programs that nobody adapted, at work in an outbox; what they made is compared at both ends."""
+"""Programs that nobody adapted, at work in an outbox; what they made is compared at both ends.
+tests/long runs some of them for long: FTX_STRESS_SECONDS, FTX_OPEN_SECONDS."""
 import contextlib
+import errno
 import mmap
 import os
+import random
 import shutil
 import signal
+import stat
 import subprocess
+import sys
+import time
 import zipfile
 
 import pytest
@@ -14,6 +20,8 @@ import harness
 import trees
 from harness import MIB, run, scaled, state, wait_state, wait_until
 
+STRESS_SECONDS = int(os.environ.get("FTX_STRESS_SECONDS", "5"))
+OPEN_SECONDS = int(os.environ.get("FTX_OPEN_SECONDS", "0"))
 GIT_ENVIRONMENT = dict(os.environ, GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_SYSTEM=os.devnull, GIT_AUTHOR_NAME="a",
                        GIT_AUTHOR_EMAIL="a@b", GIT_COMMITTER_NAME="a", GIT_COMMITTER_EMAIL="a@b")
 
@@ -276,20 +284,87 @@ def test_fio_verifies_random_writes(shared_pair, engine):
     arrives(pair, name)
 
 
-@pytest.mark.limit(300)
+ROUND_S = 5
+# What is left out of stress-ng's class of file systems.
+NOT_STRESSED = {
+    "bind-mount": "mounts / again and again; stress-ng's manual advises against it",
+    "binderfs": "mounts a file system of its own",
+    "dirdeep": "wants folders to the depth of PATH_MAX; ours end at 64",
+    "dup": "works on /dev/zero",
+    "eventfd": "works on no file",
+    "fanotify": "marks every mount of the machine",
+    "fiemap": "FUSE has no FS_IOC_FIEMAP",
+    "filename": "wants what it removes to be gone: runs for itself, without --keep-files",
+    "getdent": "reads /tmp, /dev, /proc",
+    "io": "sync(2), of the whole machine",
+    "ioprio": "works on no file",
+    "link": "hard links are EPERM",
+    "procfs": "reads /proc",
+    "verity": "FUSE has no FS_IOC_ENABLE_VERITY",
+}
+
+
+def stress(top, seconds, *words):
+    """stress-ng, which checks what it does, in a folder; all stressors at once."""
+    text = run(program("stress-ng"), *words, "--timeout", str(seconds), "--temp-path", top, "--verify", cwd=top, timeout=240).decode()
+    assert "successful run completed" in text and " fail: " not in text, text  # it counts failures as success, too
+
+
+def data_ranges(handle, size):
+    """(start, end) of what is not a hole."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(handle, end, os.SEEK_DATA)
+        except OSError as error:
+            assert error.errno == errno.ENXIO
+            return
+        end = os.lseek(handle, start, os.SEEK_HOLE)
+        yield start, end
+
+
+def compare_sparse(one, other):
+    """Asserts that two files have the same bytes; reads only what is data in one of them: stressors leave files of 8 TiB."""
+    size = os.stat(one).st_size
+    assert os.stat(other).st_size == size, one
+    with open(one, "rb") as left, open(other, "rb") as right:
+        for file in (left, right):
+            for start, end in data_ranges(file.fileno(), size):
+                for at in range(start, end, MIB):
+                    n = min(MIB, end - at)
+                    assert os.pread(left.fileno(), n, at) == os.pread(right.fileno(), n, at), f"{one} at {at}"
+
+
+def compare_what_is_left(pair, name):
+    """All that the outbox's folder holds is the same in the inbox, which may hold more: what was delivered and then removed."""
+    for path, info in trees.walk(pair.sent(name)):
+        path = os.path.join(name, os.fsdecode(path))
+        if stat.S_ISREG(info.st_mode):
+            wait_state(pair.sent(path), "delivered", timeout=60)
+            pair.wait_complete(path)
+            compare_sparse(pair.sent(path), pair.got(path))
+        elif stat.S_ISLNK(info.st_mode):
+            wait_until(lambda path=path: os.readlink(pair.got(path)) == os.readlink(pair.sent(path)), f"{path} to be equal")
+        wait_until(lambda path=path, mode=info.st_mode: os.lstat(pair.got(path)).st_mode == mode, f"the mode of {path}")
+
+
+@pytest.mark.limit(4 * STRESS_SECONDS + 300)
 def test_stressors_find_nothing(shared_pair):
-    """Each a moment, all in the outbox; stress-ng checks what it does."""
-    top = shared_pair.sent("stress")
-    os.mkdir(top)
-    stressors = ["chmod", "dentry", "dir", "fallocate", "filename", "flock", "fpunch", "fstat", "getdent", "hdd", "lockf", "locka",
-                 "mmapmany", "open", "readahead", "rename", "seek", "symlink", "sync-file", "touch", "utime", "iomix"]
-    words = [word for name in stressors for word in (f"--{name}", "1")]
-    limits = ["--fallocate-bytes", "4M", "--hdd-bytes", "4M", "--readahead-bytes", "4M", "--seek-size", "4M",
-              "--sync-file-bytes", "4M", "--iomix-bytes", "4M", "--fpunch-ops", "50"]
-    text = run(program("stress-ng"), "--sequential", "1", "--timeout", "1", "--temp-path", top, "--verify", *words, *limits,
-               cwd=top, timeout=240).decode()
-    assert "successful run completed" in text, text
-    shared_pair.send_file("after the stress", b"the link goes on")
+    """Rounds of all stressors at once; they leave their files, which are then compared at both ends."""
+    pair = shared_pair
+    known = run(program("stress-ng"), "--class", "filesystem?").decode().split(":")[1].split()
+    chosen = [word for name in known if name not in NOT_STRESSED for word in (f"--{name}", "1")]
+    assert len(chosen) > 60
+    sizes = [word for name in ("fallocate", "hdd", "iomix", "sync-file") for word in (f"--{name}-bytes", "4M")]
+    for number in range(max(1, STRESS_SECONDS // ROUND_S)):
+        name = f"stress{number}"
+        os.mkdir(pair.sent(name))
+        stress(pair.sent(name), min(ROUND_S, STRESS_SECONDS), *chosen, *sizes, "--keep-files")
+        compare_what_is_left(pair, name)
+        stress(pair.sent(name), 1, "--filename", "1")
+        shutil.rmtree(pair.sent(name))
+        shutil.rmtree(pair.got(name), ignore_errors=True)  # some of it the sender removes at the same time
+        pair.send_file(f"after {name}", b"the link goes on")
 
 
 # -- readers of what has not come yet --------------------------------------------------------------
@@ -313,6 +388,17 @@ def test_unzip_lists_an_archive_whose_middle_is_missing(make_pair, scratch):
 
 # -- several writers, and writers that go wrong ----------------------------------------------------
 
+# Appends lines of many sizes to a file that stays open: each line is one write(2), and must stay in one piece.
+APPENDER = """
+import os, random, sys
+name, path, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+for number in range(count):
+    line = f"{name} {number} ".encode() + name.encode() * random.choice((1, 100, 5000, 200_000, 1_500_000)) + b"\\n"
+    assert os.write(handle, line) == len(line)
+"""
+
+
 def test_several_processes_append(shared_pair):
     path = shared_pair.sent("log")
     loop = 'for i in $(seq 200); do echo "$0 $i a line that must stay whole" >>"$1"; done'
@@ -321,6 +407,21 @@ def test_several_processes_append(shared_pair):
     lines = read(path).decode().splitlines()
     assert sorted(lines) == sorted(f"{name} {number} a line that must stay whole" for name in "abcd" for number in range(1, 201))
     arrives(shared_pair, "log")
+
+
+def test_several_processes_append_long_lines_to_an_open_file(shared_pair):
+    path, count = shared_pair.sent("long-log"), scaled(40)
+    at_work = [subprocess.Popen([sys.executable, "-c", APPENDER, name, path, str(count)], stdin=subprocess.DEVNULL) for name in "abcd"]
+    assert [process.wait() for process in at_work] == [0] * 4
+    heads = []
+    for line in read(path).splitlines():
+        name, number, rest = line.split(b" ")
+        assert rest == name * len(rest), f"a torn line of {name}, {number}"
+        heads.append((name, int(number)))
+    assert sorted(heads) == [(name, number) for name in (b"a", b"b", b"c", b"d") for number in range(count)]
+    for name in (b"a", b"b", b"c", b"d"):
+        assert [number for writer, number in heads if writer == name] == list(range(count))
+    arrives(shared_pair, "long-log")
 
 
 def test_what_a_killed_writer_wrote_arrives(shared_pair):
@@ -334,14 +435,57 @@ def test_what_a_killed_writer_wrote_arrives(shared_pair):
     arrives(shared_pair, "killed", bytes(3_000_000) + b"end\n")
 
 
-def test_a_file_that_stays_open_arrives_again_and_again(shared_pair):
+def test_a_writer_killed_while_it_writes_leaves_a_sealed_file(shared_pair):
     pair = shared_pair
+    with open(pair.sent("cut-off"), "wb") as file:
+        writer = subprocess.Popen(["head", "-c", str(1 << 30), "/dev/zero"], stdin=subprocess.DEVNULL, stdout=file)
+    try:
+        wait_until(lambda: harness.progress(pair.got("cut-off"))[0] > MIB, "some of it to be there")
+    finally:
+        writer.kill()
+        writer.wait()
+    assert writer.returncode == -signal.SIGKILL
+    arrives(pair, "cut-off", bytes(os.stat(pair.sent("cut-off")).st_size))
+
+
+def read_first(path, size):
+    """So many bytes and not one more: at the end of a file that is open at its sender a reader waits for what comes."""
+    with open(path, "rb", buffering=0) as file:
+        return b"".join(iter(lambda: file.read(min(MIB, size - file.tell())), b""))
+
+
+def pauses():
+    """What is between two writes: nothing but the bytes' way to the peer; in a long run also silence, from less than the 50 ms to a minute."""
+    if not OPEN_SECONDS:
+        return [0] * 5
+    longest = min(60, OPEN_SECONDS / 4)
+    lengths, left = [], OPEN_SECONDS
+    source = random.Random(OPEN_SECONDS)
+    while left > 0:
+        lengths.append(min(left, source.choice((0, 0.03, 0.06, 1, 5, longest))))
+        left -= lengths[-1] + 0.05
+    return lengths
+
+
+@pytest.mark.limit(2 * OPEN_SECONDS + 90)
+def test_what_is_written_to_an_open_file_arrives_in_each_pause(shared_pair):
+    """Appended and overwritten: the peer has every byte while the file stays open, and nothing is complete before it is closed."""
+    pair, source, model = shared_pair, random.Random(7), bytearray()
     with open(pair.sent("journal"), "wb", buffering=0) as file:
-        for number in range(3):
-            file.write(b"%d" % number * 100_000)
-            wait_until(lambda size=100_000 * (number + 1): harness.progress(pair.got("journal"))[0] >= size, "the bytes so far")
-            assert state(pair.got("journal")) == "arriving"
-    arrives(pair, "journal", b"0" * 100_000 + b"1" * 100_000 + b"2" * 100_000)
+        for pause in pauses():
+            piece = source.randbytes(source.choice((1, 5000, 100_000)))
+            model += piece
+            file.seek(0, os.SEEK_END)
+            file.write(piece)
+            at = source.randrange(len(model))
+            model[at:at + 10] = piece[:min(10, len(model) - at)].ljust(min(10, len(model) - at), b".")
+            file.seek(at)
+            file.write(model[at:at + 10])
+            wait_until(lambda: harness.progress(pair.got("journal")) == (len(model), len(model)), "all bytes so far")
+            wait_until(lambda: read_first(pair.got("journal"), len(model)) == model, "what was overwritten")
+            assert state(pair.got("journal")) == "arriving" and state(pair.sent("journal")) == "writing"
+            time.sleep(pause)
+    arrives(pair, "journal", bytes(model))
 
 
 def test_a_mapped_file_arrives_as_it_was_left(shared_pair):
