@@ -21,6 +21,7 @@ CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x20000000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 PR_SET_PDEATHSIG = 1
+PATIENCE_S = 20  # with who was told to end
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -77,9 +78,13 @@ def fork(work):
 
 
 def wait_for(child):
-    """Passes signals on, collects whatever else ends, returns the child's exit status."""
+    """Passes signals on, and kills if that does not help; collects whatever else ends, returns the child's exit status."""
+    def end(number, _):
+        os.kill(child, number)
+        signal.alarm(PATIENCE_S)
     for number in ENDS:
-        signal.signal(number, lambda number, _: os.kill(child, number))
+        signal.signal(number, end)
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
     while True:
         pid, status = os.wait()
         if pid == child:
