@@ -11,6 +11,7 @@ import subprocess
 import time
 
 MIB, GIB = 1 << 20, 1 << 30
+HELPERS = ("cp", "diff", "sh", "nsenter", "setpriv", "dd", "cat", "timeout")  # whose memory says nothing
 BEGIN, END = "<!-- tests/bench/run writes from here -->\n", "<!-- run to here -->\n"
 
 
@@ -36,7 +37,7 @@ def show_rss(result):
                 sizes.setdefault((name, place), []).append(peak)
     by_name = {}
     for (name, _), peaks in sorted(sizes.items(), key=lambda item: -statistics.median(item[1])):
-        if name not in ("cp", "diff", "sh", "nsenter", "setpriv", "dd"):
+        if name not in HELPERS:
             by_name.setdefault(name, []).append(statistics.median(peaks))
     return ", ".join(f"{name} {' + '.join(f'{peak:.0f}' for peak in peaks)}" for name, peaks in list(by_name.items())[:3])
 

@@ -97,7 +97,7 @@ def init(folder, driver):
     mount("none", "/", "none", MS_REC | MS_PRIVATE)
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     if folder:
-        base = tempfile.mkdtemp(prefix="ftxfs-bench-", dir=folder)
+        base = tempfile.mkdtemp(prefix="ftxfs-bench-", dir=os.path.realpath(folder))
         mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "size=64m,mode=755")
     else:
         mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, f"size={memory_available() * 9 // 10},mode=755")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """All ways to get files to the other end, by the names that --peer takes; ftxfs first, then its peers, then the floor."""
+import os
+
 from peers.base import Cannot, Failed, Peer, Place, TooSlow
 from peers.floor import Aead, Cp, EmptyFs, Tcp
 from peers.ftx import Ftxfs
@@ -16,5 +18,6 @@ ALL = {"ftxfs": Ftxfs, "rsync": Rsync, "rsync-z": RsyncZ, "tar": Tar, "sshfs": S
 def find(name):
     """The peer of that name; `ftxfs@FILE:OPTION,...` is another program or the same with other options. None if there is none."""
     if name.startswith(("ftxfs:", "ftxfs@")):
-        return Ftxfs.variant(name)
+        peer = Ftxfs.variant(name)
+        return peer if peer.binary is None or os.access(peer.binary, os.X_OK) else None
     return ALL.get(name)
