@@ -33,6 +33,9 @@ class Workload:
         """The figures of one measurement; the peer has been started."""
         raise NotImplementedError
 
+    def title_of(self, sources):
+        return self.title.format(n_small=sources.n_small)
+
     def size(self, sources):
         return size_of(sources.get(self.source)) if self.source else 0
 
@@ -185,7 +188,7 @@ def all_workloads():
     table = [
         Copy("random", "One file of random bytes", "random", COPIERS + FLOOR),
         Copy("text", "One file of text", "text", TEXT + FLOOR),
-        Copy("small", "Files of 4 KiB", "small", COPIERS + FLOOR),
+        Copy("small", "{n_small:,} files of 4 KiB", "small", COPIERS + FLOOR),
         Copy("include", "/usr/include", "include", TEXT + FLOOR, "loopback"),
         Copy("zeros", "64 files, three tenths zeros", "zeros", TEXT + FLOOR, "loopback"),
         Again("again", "An unchanged tree copied again", "tree", "tree", REPEATERS),
