@@ -8,16 +8,15 @@ import networks
 TOLERANCE = 0.03
 RATE_S, LOSS_PACKETS = 2.0, 200_000
 MTU, SMALL = 1500, 100
-AHEAD = ("chrt", "-f", "5")  # other work on the machine must not decide what arrives
 WAKE_UP_MS = 0.02  # of the program that waits for an answer
 
 
 def blast(network, tools, count, size, rate):
     """(datagrams that arrived, seconds from the first to the last)."""
-    sink = subprocess.Popen([*network.words_b, *AHEAD, f"{tools}/probe", "sink", network.host_b, "7777"], stdout=subprocess.PIPE, text=True)
+    sink = subprocess.Popen([*network.words_b, *networks.AHEAD, f"{tools}/probe", "sink", network.host_b, "7777"], stdout=subprocess.PIPE, text=True)
     try:
         sink.stdout.readline()
-        subprocess.run([*network.words_a, *AHEAD, f"{tools}/probe", "blast", network.host_b, "7777", str(count), str(size), str(rate)], check=True)
+        subprocess.run([*network.words_a, *networks.AHEAD, f"{tools}/probe", "blast", network.host_b, "7777", str(count), str(size), str(rate)], check=True)
         return [kind(word) for kind, word in zip((int, float), sink.communicate(timeout=60)[0].split())]
     finally:
         sink.kill()

@@ -14,6 +14,7 @@ import subprocess
 DEFAULT = ("loopback", "1gbit-0.2ms", "200mbit-50ms", "200mbit-200ms", "200mbit-50ms-loss0.1", "200mbit-50ms-loss1", "20mbit-30ms")
 NAME = re.compile(r"(\d+)(k|m|g)bit-(\d+(?:\.\d+)?)ms(?:-loss(\d+(?:\.\d+)?))?")
 CALIBRATE_MS = 5
+AHEAD = ("chrt", "-f", "5")  # for what measures a network: other work on the machine must not decide when and what arrives
 QUEUE_MIN = 128 << 10  # bytes; a switch of the cheapest kind
 UNITS = {"k": 1000, "m": 1000 ** 2, "g": 1000 ** 3}
 CONGESTION = "cubic"  # the kernel's usual: what a program gets that asks for nothing
@@ -117,7 +118,7 @@ class Emulated:
 
     def ping_ms(self, count):
         """The median round trip of that many echoes."""
-        shown = subprocess.run([*self.words_a, f"{self.tools}/probe", "ping", self.host_b, str(count)], stdout=subprocess.PIPE,
+        shown = subprocess.run([*self.words_a, *AHEAD, f"{self.tools}/probe", "ping", self.host_b, str(count)], stdout=subprocess.PIPE,
                                check=True, text=True)
         return float(shown.stdout) / 1000
 

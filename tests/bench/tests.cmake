@@ -21,3 +21,6 @@ target_sources(bench_emulator PRIVATE ${CMAKE_CURRENT_LIST_DIR}/tools/link.c)
 ftx_bench_tool(empty_fs PkgConfig::FUSE)
 ftx_bench_tool(floor PkgConfig::CRYPTO)
 ftx_bench_tool(probe)
+
+add_test(NAME bench/parts COMMAND /usr/bin/python3 -B ${CMAKE_CURRENT_LIST_DIR}/test_parts.py)
+set_tests_properties(bench/parts PROPERTIES ENVIRONMENT "TOOLS=${CMAKE_CURRENT_BINARY_DIR}/bench")
