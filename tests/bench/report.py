@@ -182,8 +182,14 @@ def document(data):
         n_runs = max(len(result["runs"]) for result in results)
         where = "loopback" if network == "loopback" else first["network_title"]
         parts.append(f"### {first['title']}{size_text(first['size'])}; {where}\n\n"
-                     f"{table(results)}\n\n{n_runs} run{'s' if n_runs != 1 else ''} of each, in turn.\n")
+                     f"{table(results)}\n\n{n_runs} run{'s' if n_runs != 1 else ''} of each, in turn.{copied(results)}\n")
     return "\n".join(parts)
+
+
+def copied(results):
+    """When the program that copies came back, where that is not the end."""
+    found = [f"{result['name']} {seconds(middle(result, 'cp'))} s" for result in results if values(result, "cp")]
+    return f" cp came back after (median): {', '.join(found)}." if found else ""
 
 
 def today():

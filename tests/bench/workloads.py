@@ -116,7 +116,7 @@ class FirstByte(Workload):
         finish = peer.begin_stream(source, "copy", meter)
         while self.first_byte(peer.target("copy")) != wanted:
             peer.place.left()
-            time.sleep(POLL_S / 10)
+            time.sleep(POLL_S / 4)
         meter.figures["wall"] = meter.elapsed()
         finish()
         figures = meter.end()

@@ -229,3 +229,9 @@ class Rclone(OverSsh):
                    "known_hosts_file": self.sshd.path("known"), "shell_type": "unix"}
         remote = ":sftp," + ",".join(f"{key}={value}" for key, value in options.items())
         return ["rclone", "--config", self.path("rclone.conf"), "--links", "copyto", source, f"{remote}:{self.target(name)}"]
+
+    def cut(self):
+        self.sshd.kill_sessions()
+
+    def go_on(self, source, name):
+        """It connects and begins again by itself."""
