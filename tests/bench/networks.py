@@ -13,9 +13,9 @@ import subprocess
 
 DEFAULT = ("loopback", "1gbit-0.2ms", "200mbit-50ms", "200mbit-200ms", "200mbit-50ms-loss0.1", "200mbit-50ms-loss1", "20mbit-30ms")
 NAME = re.compile(r"(\d+)(k|m|g)bit-(\d+(?:\.\d+)?)ms(?:-loss(\d+(?:\.\d+)?))?")
-CALIBRATE_MS = 5
+CALIBRATE_MS, CALIBRATIONS, CALIBRATED = 5, 5, 0.02
 AHEAD = ("chrt", "-f", "5")  # for what measures a network: other work on the machine must not decide when and what arrives
-QUEUE_MIN = 128 << 10  # bytes; a switch of the cheapest kind
+QUEUE_MIN, QUEUE_MIN_S = 64 << 10, 0.004  # bytes, and seconds at full rate: what the cheapest switches and routers have
 UNITS = {"k": 1000, "m": 1000 ** 2, "g": 1000 ** 3}
 CONGESTION = "cubic"  # the kernel's usual: what a program gets that asks for nothing
 ALLOWED = "/proc/sys/net/ipv4/tcp_allowed_congestion_control"
@@ -94,7 +94,7 @@ class Emulated:
         number, unit, rtt, loss = NAME.fullmatch(name).groups()
         self.name, self.tools = name, tools
         self.rate, self.rtt_ms, self.loss = int(number) * UNITS[unit], float(rtt), float(loss or 0) / 100
-        self.queue = max(int(self.rate / 8 * self.rtt_ms / 1000), QUEUE_MIN)
+        self.queue = max(int(self.rate / 8 * max(self.rtt_ms / 1000, QUEUE_MIN_S)), QUEUE_MIN)
         self.title = f"{number} {unit.upper()}bit/s, {rtt} ms RTT" + (f", {loss} % loss" if loss else "")
         self.emulator = None
         self.counters = {}
@@ -110,11 +110,15 @@ class Emulated:
         return self
 
     def start(self):
-        self.start_emulator(self.rtt_ms)
-        if self.rtt_ms < CALIBRATE_MS:  # what this machine's wake-ups take is much of that: it is taken off
-            more = self.ping_ms(50) - self.rtt_ms
+        asked = self.rtt_ms
+        self.start_emulator(asked)
+        for _ in range(CALIBRATIONS if self.rtt_ms < CALIBRATE_MS else 0):
+            more = self.ping_ms(50) - self.rtt_ms  # what this machine's wake-ups take, much of so little
+            if abs(more) < CALIBRATED * self.rtt_ms or (more > 0 and asked == 0):
+                break
             self.end_emulator()
-            self.start_emulator(max(0.0, self.rtt_ms - max(0.0, more)))
+            asked = max(0.0, asked - more)
+            self.start_emulator(asked)
 
     def ping_ms(self, count):
         """The median round trip of that many echoes."""

@@ -47,7 +47,7 @@ class Networks(unittest.TestCase):
     def test_large_files_fit_the_network(self):
         options = run.arguments([])
         sizes = [run.large_size(options, networks.open_network(name, TOOLS)) // MIB for name in networks.DEFAULT]
-        self.assertEqual(sizes, [1024, 1024, 256, 256, 64, 32, 32])
+        self.assertEqual(sizes, [1024, 1024, 1024, 1024, 64, 32, 128])
 
 
 class Plan(unittest.TestCase):

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from peers.base import Peer, copy_words, end_process, free_port
+from peers.base import Failed, Peer, copy_words, end_process, free_port
 from sources import size_of
 
 
@@ -74,12 +74,26 @@ class Tcp(Nothing):
         receiver = self.place.start(tool, "tcp-receive", host, port, side="b", log=self.path("log"))
         try:
             self.place.wait_until(lambda: self.place.listens(host, int(port), "b"), "the receiver to listen")
-            if meter:
-                meter.begin_again()
             congestion = ["bbr"] if self.place.network.rate and bbr_is_here() else []
-            self.place.run(tool, "tcp-send", host, port, str(size_of(source)), *congestion, side="a")
+            self.send([tool, "tcp-send", host, port, str(size_of(source)), *congestion], meter)
         finally:
             end_process(receiver)
+
+    def send(self, words, meter):
+        sender = subprocess.Popen([*self.place.network.words_a, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            if sender.stdout.readline() != b"ready\n":
+                raise Failed(f"{words}: could not connect")
+            if meter:
+                meter.begin_again()
+            sender.stdin.write(b"\n")
+            sender.stdin.flush()
+            if self.place.wait(sender) != 0:
+                raise Failed(f"{words}: exit {sender.returncode}")
+        finally:
+            end_process(sender)
+            sender.stdin.close()
+            sender.stdout.close()
 
 
 def bbr_is_here():

@@ -124,6 +124,7 @@ class OverSsh(Peer):
 class Rsync(OverSsh):
     name = "rsync -a -e ssh"
     packages, programs = (*PACKAGES, "rsync"), (*PROGRAMS, "rsync")
+    skips = ("read",)  # what it leaves is a plain file: see cp
     flags = ()
 
     def words(self, source, name):
@@ -140,7 +141,7 @@ class Rsync(OverSsh):
 class RsyncZ(Rsync):
     name = "rsync -a -z --zc=zstd -e ssh"
     flags = ("-z", "--zc=zstd")
-    skips = ("resume", "first-byte")
+    skips = ("resume", "first-byte", "read")
 
 
 class Tar(OverSsh):

@@ -2,7 +2,7 @@
 /* What no program can be faster than: bytes over one TCP connection, and bytes through the cipher, with nothing else done.
  *
  *     floor tcp-receive HOST PORT             says `ready`, takes one connection, reads to its end, answers with one byte
- *     floor tcp-send HOST PORT BYTES [CC]     comes back with that byte; CC: with this congestion control (bbr) and a large buffer
+ *     floor tcp-send HOST PORT BYTES [CC]     connects, says `ready`, waits for a line; comes back with that byte; CC: with this congestion control (bbr) and a large buffer
  *     floor aead BYTES                        ChaCha20-Poly1305 of libcrypto, on one core, a record of 256 KiB after the other */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -62,6 +62,10 @@ static int send_bytes(const struct sockaddr_in *address, uint64_t bytes, const c
     }
     if (connect(fd, (const struct sockaddr *)address, sizeof *address))
         return fail("connect");
+    puts("ready");
+    fflush(stdout);
+    if (getchar() == EOF)
+        return fail("stdin");
     while (bytes) {
         ssize_t n = write(fd, buffer, bytes < sizeof buffer ? (size_t)bytes : sizeof buffer);
         if (n < 0)
