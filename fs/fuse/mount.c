@@ -255,6 +255,7 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
     }
     if (err && mount) {
         ftx_mount_close(mount);
+        ftx_mount_free(mount);
         return err;
     }
     *out_mount = mount;
@@ -313,7 +314,7 @@ static void let_go(struct fuse_session *session)
 void ftx_mount_close(struct ftx_mount *mount)
 {
     ftx_notify_stop(mount->notify);
-    ftx_park_free(mount->park);
+    ftx_park_stop(mount->park);
     if (mount->mounted && is_covered(mount))
         let_go(mount->session);
     if (mount->mounted)
@@ -321,8 +322,14 @@ void ftx_mount_close(struct ftx_mount *mount)
     ftx_notify_free(mount->notify);
     if (mount->session)
         fuse_session_destroy(mount->session);
-    pthread_mutex_destroy(&mount->repeat.lock);
+    mount->session = NULL;
     ftx_texts_close(&mount->texts);
+}
+
+void ftx_mount_free(struct ftx_mount *mount)
+{
+    ftx_park_free(mount->park);
+    pthread_mutex_destroy(&mount->repeat.lock);
     free(mount->path);
     free(mount);
 }

@@ -40,8 +40,10 @@ void ftx_mount_arrived(void *mount);
 /* The store has news: watchers are told. Any thread. */
 void ftx_mount_news(void *mount);
 
-/* Unmounts, answers what is parked, frees. */
+/* Answers what is parked, unmounts. ftx_mount_free after the store is closed, whose thread may call
+ * ftx_mount_arrived to its end. */
 void ftx_mount_close(struct ftx_mount *mount);
+void ftx_mount_free(struct ftx_mount *mount);
 
 /*
  * Before anything is opened: is `path` an empty folder to mount on? A mount that a killed ftxfs

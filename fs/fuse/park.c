@@ -206,7 +206,7 @@ struct ftx_park *ftx_park_new(struct ftx_mount *mount, unsigned timeout_ms)
     return park;
 }
 
-void ftx_park_free(struct ftx_park *park)
+void ftx_park_stop(struct ftx_park *park)
 {
     if (!park)
         return;
@@ -215,6 +215,12 @@ void ftx_park_free(struct ftx_park *park)
     pthread_cond_signal(&park->changed);
     pthread_mutex_unlock(&park->lock);
     pthread_join(park->thread, NULL);
+}
+
+void ftx_park_free(struct ftx_park *park)
+{
+    if (!park)
+        return;
     pthread_cond_destroy(&park->changed);
     pthread_mutex_destroy(&park->lock);
     free(park);

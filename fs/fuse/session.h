@@ -126,7 +126,8 @@ struct ftx_parked {
 };
 
 struct ftx_park *ftx_park_new(struct ftx_mount *mount, unsigned timeout_ms);
-void ftx_park_free(struct ftx_park *park); /* answers all of them */
+void ftx_park_stop(struct ftx_park *park); /* answers all of them */
+void ftx_park_free(struct ftx_park *park);
 /* Takes over the request: answered when its kind can, with EINTR on a signal, with the kind's error
  * without progress. `bytes` (NULL: none) are copied. */
 void ftx_park_wait(struct ftx_park *park, const struct ftx_wait_kind *kind, fuse_req_t req,

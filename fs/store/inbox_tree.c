@@ -442,7 +442,8 @@ static int apply_attr(struct applying *a)
 }
 
 /* What was delivered stays, its sender's number does not: a SEAL that is still being judged must
- * not begin a version of it. What was not delivered goes, and an empty folder. */
+ * not begin a version of it. What was not delivered goes, and an empty folder; and what is here, but
+ * not to the sender's knowledge (CANCEL). */
 static int apply_drop(struct applying *a)
 {
     struct ftx_item *found = ftx_item_find_remote(&a->log.store->index, a->link, a->op.item);
@@ -458,7 +459,8 @@ static int apply_drop(struct applying *a)
     }
     touch(&a->log, item->parent, a->op.when_ns);
     bool empty = item->kind == FTX_FOLDER && ftx_folder_count(item) == 0;
-    if (empty || unfinished) {
+    bool cancelled = a->op.kind == FTX_OP_CANCEL && item->kind != FTX_FOLDER && item == found;
+    if (empty || unfinished || cancelled) {
         drop(a, item);
     } else {
         ftx_item_clear_remote(&a->log.store->index, item);
@@ -506,9 +508,10 @@ int ftx_inbox_apply(struct ftx_store *store, struct ftx_link *link, uint64_t num
                     uint64_t *out_entry, uint64_t *out_item, uint8_t *out_refused)
 {
     static int (*const apply[])(struct applying *) = {
-        [FTX_OP_MAKE] = apply_make,        [FTX_OP_MOVE] = apply_move, [FTX_OP_ATTR] = apply_attr,
-        [FTX_OP_DROP] = apply_drop,        [FTX_OP_HALT] = apply_halt, [FTX_OP_XATTR] = apply_xattr,
-        [FTX_OP_XATTR_GONE] = apply_xattr,
+        [FTX_OP_MAKE] = apply_make,        [FTX_OP_MOVE] = apply_move,
+        [FTX_OP_ATTR] = apply_attr,        [FTX_OP_DROP] = apply_drop,
+        [FTX_OP_HALT] = apply_halt,        [FTX_OP_XATTR] = apply_xattr,
+        [FTX_OP_XATTR_GONE] = apply_xattr, [FTX_OP_CANCEL] = apply_drop,
     };
     struct applying a = {.link = link, .policy = policy};
     int err = ftx_op_decode(op, size, &a.op);

@@ -140,7 +140,7 @@ struct ftx_item {
     uint64_t cookie; /* in its folder */
     int64_t mtime_ns, ctime_ns;
     union {
-        uint64_t op;             /* outbox: the operation that told of it last */
+        uint64_t op; /* outbox: the operation that told of it last; symlink: that made it */
         struct ftx_item *shadow; /* inbox: what will replace this file once it is complete */
     };
     struct ftx_item *

@@ -177,7 +177,8 @@ static void mark_item(const struct ftx_store *store, uint64_t number, const stru
     struct ftx_item *item = ftx_item_find_wire(&store->index, op->item);
     if (!item || item->box != FTX_OUTBOX)
         return;
-    item->op = number;
+    if (item->kind != FTX_SYMLINK || op->kind == FTX_OP_MAKE)
+        item->op = number;
     if (op->kind == FTX_OP_MAKE && item->kind == FTX_FILE && item->as.sending)
         item->as.sending->stream.op = number;
 }

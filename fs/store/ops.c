@@ -15,6 +15,11 @@ static bool placed(const struct ftx_op *op)
     return op->kind == FTX_OP_MAKE || op->kind == FTX_OP_MOVE;
 }
 
+static bool dropped(const struct ftx_op *op)
+{
+    return op->kind == FTX_OP_DROP || op->kind == FTX_OP_CANCEL;
+}
+
 static bool about_xattr(const struct ftx_op *op)
 {
     return op->kind == FTX_OP_XATTR || op->kind == FTX_OP_XATTR_GONE;
@@ -38,7 +43,7 @@ size_t ftx_op_encode(const struct ftx_op *op, uint8_t *out)
         ftx_write_u16(&w, op->mode);
         ftx_write_u64(&w, (uint64_t)op->mtime_ns);
     }
-    if (placed(op) || op->kind == FTX_OP_DROP)
+    if (placed(op) || dropped(op))
         ftx_write_u64(&w, (uint64_t)op->when_ns);
     if (named(op)) {
         ftx_write_u8(&w, (uint8_t)op->name_size);
@@ -72,7 +77,7 @@ int ftx_op_decode(const uint8_t *bytes, size_t size, struct ftx_op *out)
 {
     struct ftx_reader r = ftx_reader(bytes, size);
     struct ftx_op op = {.kind = ftx_read_u8(&r), .item = ftx_read_u64(&r)};
-    if (op.kind < FTX_OP_MAKE || op.kind > FTX_OP_XATTR_GONE || op.item == 0)
+    if (op.kind < FTX_OP_MAKE || op.kind > FTX_OP_LAST || op.item == 0)
         return FTX_EPROTO;
     if (placed(&op))
         op.parent = ftx_read_u64(&r);
@@ -82,7 +87,7 @@ int ftx_op_decode(const uint8_t *bytes, size_t size, struct ftx_op *out)
         op.mode = ftx_read_u16(&r);
         op.mtime_ns = (int64_t)ftx_read_u64(&r);
     }
-    if (placed(&op) || op.kind == FTX_OP_DROP)
+    if (placed(&op) || dropped(&op))
         op.when_ns = (int64_t)ftx_read_u64(&r);
     if (named(&op)) {
         op.name_size = ftx_read_u8(&r);

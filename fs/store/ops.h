@@ -18,6 +18,7 @@
  * HALT        u8 5, u64 item
  * XATTR       u8 6, u64 item, u8 name_length, name, value
  * XATTR_GONE  u8 7, u64 item, u8 name_length, name
+ * CANCEL      u8 8, u64 item, i64 when
  */
 enum ftx_op_kind {
     FTX_OP_MAKE = 1,
@@ -27,6 +28,8 @@ enum ftx_op_kind {
     FTX_OP_HALT,
     FTX_OP_XATTR,
     FTX_OP_XATTR_GONE,
+    FTX_OP_CANCEL,
+    FTX_OP_LAST = FTX_OP_CANCEL,
 };
 
 struct ftx_op {
@@ -34,7 +37,7 @@ struct ftx_op {
     uint64_t item;
     uint64_t parent;  /* MAKE, MOVE; 0: the link's root */
     int64_t mtime_ns; /* MAKE, ATTR */
-    int64_t when_ns;  /* MAKE, MOVE, DROP */
+    int64_t when_ns;  /* MAKE, MOVE, DROP, CANCEL */
     uint16_t mode;    /* MAKE, ATTR: nine permission bits */
     uint8_t what;     /* MAKE: enum ftx_kind */
     const char *name; /* MAKE, MOVE; XATTR, XATTR_GONE without `user.`: borrowed, not NUL-ended */

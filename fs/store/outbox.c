@@ -74,6 +74,29 @@ int ftx_outbox_log_make(struct ftx_log *log, struct ftx_item *item, int64_t when
     return err;
 }
 
+/* Nothing of it was ever acknowledged: of a symlink its MAKE, of a file its first version. */
+static bool is_news(const struct ftx_item *item)
+{
+    if (item->kind == FTX_SYMLINK)
+        return item->op >= item->link->op_first;
+    return item->kind == FTX_FILE && item->version == 1 && item->state != FTX_ITEM_DELIVERED;
+}
+
+int ftx_outbox_log_drop(struct ftx_log *log, const struct ftx_item *item, int64_t when_ns)
+{
+    struct ftx_op op = {.kind = is_news(item) ? FTX_OP_CANCEL : FTX_OP_DROP,
+                        .item = ftx_item_wire(item),
+                        .when_ns = when_ns};
+    return ftx_log_op(log, item->link, &op);
+}
+
+/* Content follows the operations on its item. Of a symlink the MAKE is remembered. */
+static void told(struct ftx_item *item)
+{
+    if (item->kind != FTX_SYMLINK)
+        item->op = item->link->op_next - 1;
+}
+
 /* Fills what is special to the kind, and to what stays here. */
 static int dress(struct ftx_item *item, const char *target, bool open, bool local)
 {
@@ -173,9 +196,8 @@ int ftx_outbox_remove(struct ftx_store *store, uint64_t parent_id, const char *n
         err = -ENOTEMPTY;
     if (!err) {
         int64_t now_ns = ftx_now_ns();
-        struct ftx_op op = {.kind = FTX_OP_DROP, .item = ftx_item_wire(item), .when_ns = now_ns};
         if (ftx_outbox_travels(item))
-            err = ftx_log_op(&log, item->link, &op);
+            err = ftx_outbox_log_drop(&log, item, now_ns);
         if (!err) {
             touch(&log, parent, now_ns);
             drop_item(&log, item);
@@ -222,7 +244,7 @@ static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *par
             free(copy);
             return err;
         }
-        item->op = item->link->op_next - 1;
+        told(item);
     }
     if (there)
         drop_item(log, there);
@@ -286,7 +308,7 @@ int ftx_outbox_set_attr(struct ftx_store *store, uint64_t id, const uint16_t *mo
                             .mtime_ns = mtime_ns ? *mtime_ns : item->mtime_ns};
         err = ftx_log_op(&log, item->link, &op);
         if (!err)
-            item->op = item->link->op_next - 1;
+            told(item);
     }
     if (!err) {
         if (mode)

@@ -33,6 +33,10 @@ bool ftx_outbox_travels(const struct ftx_item *item);
  */
 int ftx_outbox_log_make(struct ftx_log *log, struct ftx_item *item, int64_t when_ns);
 
+/* Adds the operation that takes it from the peer: DROP, or CANCEL of what the peer is not known to
+ * have. -ENOMEM. */
+int ftx_outbox_log_drop(struct ftx_log *log, const struct ftx_item *item, int64_t when_ns);
+
 /* Would an item of this name in the folder stay here? */
 bool ftx_outbox_stays(const struct ftx_item *parent, const char *name, size_t size);
 

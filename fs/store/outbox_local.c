@@ -115,9 +115,8 @@ static int withdraw(struct ftx_log *log, struct ftx_item *item, int64_t when_ns)
          child = child_after(item, child->cookie))
         if (child->state != FTX_ITEM_LOCAL)
             err = withdraw(log, child, when_ns);
-    struct ftx_op op = {.kind = FTX_OP_DROP, .item = ftx_item_wire(item), .when_ns = when_ns};
     if (!err)
-        err = ftx_log_op(log, item->link, &op);
+        err = ftx_outbox_log_drop(log, item, when_ns);
     if (err)
         return err;
     if (item->kind == FTX_FILE && item->as.sending) {

@@ -305,6 +305,7 @@ static int finish_write(struct ftx_store *store, uint64_t id, const uint8_t *byt
             item->size = offset + size;
         ftx_outbox_stamp(&log, item);
     }
+    store->spool.written = true;
     if (item)
         ftx_spool_measure(store, item);
     ftx_log_commit(&log);

@@ -43,6 +43,23 @@ int64_t ftx_spool_progress(struct ftx_store *store)
     return at_ms;
 }
 
+bool ftx_spool_written(struct ftx_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    bool written = store->spool.written;
+    pthread_mutex_unlock(&store->lock);
+    return written;
+}
+
+bool ftx_spool_take_written(struct ftx_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    bool written = store->spool.written;
+    store->spool.written = false;
+    pthread_mutex_unlock(&store->lock);
+    return written;
+}
+
 void ftx_spool_status(struct ftx_store *store, uint64_t *out_used, uint64_t *out_max)
 {
     pthread_mutex_lock(&store->lock);

@@ -66,6 +66,7 @@ struct ftx_spool {
     size_t in_vain;      /* files looked at since something was released */
     uint64_t range_min;  /* of a file in use, less is not released: it is not worth a row */
     bool keep_all;
+    bool written; /* since the last sync in the background */
     bool pressed; /* room is short */
     bool more;    /* ... and there may be something to release */
 };

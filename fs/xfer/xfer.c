@@ -5,6 +5,7 @@
 
 #include "fs/store/outbox.h"
 #include "fs/store/change_log.h"
+#include "fs/xfer/sync.h"
 #include "fs/xfer/transfer.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
@@ -37,6 +38,7 @@ struct ftx_xfer {
     uv_timer_t settle;     /* tails of files that nobody writes to for a while */
     uv_timer_t retry;      /* what the disk had no room for */
     uv_timer_t rate;       /* bytes per second, while something moves */
+    struct ftx_sync sync;
     struct ftx_list transfers;
     pthread_mutex_t lock;  /* of the next two */
     bool open;             /* `wake` may be used */
@@ -394,6 +396,7 @@ static void turn(struct ftx_xfer *xfer)
         match_links(xfer);
     xfer->link_changes = link_changes;
     settle(xfer);
+    ftx_sync_look(&xfer->sync);
     for (struct ftx_list *node = xfer->transfers.next, *next; node != &xfer->transfers;
          node = next) {
         next = node->next;
@@ -480,6 +483,7 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
     uv_timer_init(loop, &xfer->gather);
     uv_timer_init(loop, &xfer->retry);
     uv_timer_init(loop, &xfer->rate);
+    ftx_sync_init(&xfer->sync, loop, store);
     xfer->open = true;
     xfer->wake.data = xfer->gather.data = xfer->settle.data = xfer->retry.data = xfer->rate.data =
         xfer;
@@ -504,6 +508,7 @@ static void on_node_closed(void *ctx)
     uv_close((uv_handle_t *)&xfer->settle, NULL);
     uv_close((uv_handle_t *)&xfer->retry, NULL);
     uv_close((uv_handle_t *)&xfer->rate, NULL);
+    ftx_sync_close(&xfer->sync);
 }
 
 void ftx_xfer_stop(struct ftx_xfer *xfer)

@@ -489,7 +489,7 @@ class Session:
         items, kind = self.link.received, values["kind"]
         if kind == "MAKE":
             items[values["item"]] = Item(values)
-        elif kind == "DROP":
+        elif kind in ("DROP", "CANCEL"):
             items.pop(values["item"], None)
         elif values["item"] in items:
             item = items[values["item"]]

@@ -113,6 +113,32 @@ def test_swapped_folders_arrive_beside_what_was_kept(pair):
     assert read(pair.got("x.kept/f")) == b"x/f" and read(pair.got("m.kept/k")) == b"m/k"
 
 
+def test_what_was_removed_before_its_delivery_is_not_there(make_pair):
+    """Though all of it may have arrived, and be complete, before the removal did."""
+    pair = make_pair(through_proxy=True)
+    deliver(pair, "file")
+    os.symlink("file", pair.sent("link"))
+    wait_until(lambda: os.path.islink(pair.got("link")), "the link")
+    pair.proxy.rate(down=1)  # nothing is acknowledged any more
+    os.mkdir(pair.sent("folder"))
+    write(pair.sent("folder/file"), b"content")
+    write(pair.sent("again"), b"content")
+    os.symlink("file", pair.sent("folder/link"))
+    os.symlink("nowhere", pair.sent("moved"))
+    os.rename(pair.sent("moved"), pair.sent("folder/moved"))
+    wait_state(pair.got("folder/file"), "complete")
+    wait_until(lambda: os.path.islink(pair.got("folder/moved")), "the last of it")
+    for name in ("file", "link", "moved"):
+        os.unlink(pair.sent("folder", name))
+    os.rmdir(pair.sent("folder"))
+    os.unlink(pair.sent("again"))
+    pair.proxy.rate()
+    os.unlink(pair.sent("file"))  # these were delivered: they stay there
+    os.unlink(pair.sent("link"))
+    deliver(pair, "end")
+    assert sorted(os.listdir(pair.got())) == ["end", "file", "link"]
+
+
 def test_a_folder_that_is_made_again_gives_the_one_above_its_time(pair):
     os.makedirs(pair.sent("top/d"))
     deliver(pair, "top/d/f")

@@ -74,7 +74,7 @@ OPERATIONS |= {
     "DROP with a byte less": lambda i: [drop(i)[:-1]],
     "MOVE cut before its name": lambda i: [move(i, b"x")[:25]],
     "operation 0": lambda i: [bytes(25)],
-    "operation 8": lambda i: [b"\x08" + bytes(24)],
+    "operation 9": lambda i: [b"\x09" + bytes(24)],
     "operation 255": lambda i: [b"\xff" + bytes(24)],
     "operation of nothing": lambda i: [b""],
     "operation of 65542 bytes": lambda i: [b"\x06" + bytes(65541)],

@@ -103,8 +103,9 @@ static void assert_told(struct box_test *t, const char *expected)
 {
     static uint8_t room[FTX_OP_MAX];
     static const char *const kinds[] = {
-        [FTX_OP_MAKE] = "make", [FTX_OP_MOVE] = "move",   [FTX_OP_ATTR] = "attr",
-        [FTX_OP_DROP] = "drop", [FTX_OP_XATTR] = "xattr", [FTX_OP_HALT] = "halt"};
+        [FTX_OP_MAKE] = "make",    [FTX_OP_MOVE] = "move",   [FTX_OP_ATTR] = "attr",
+        [FTX_OP_DROP] = "drop",    [FTX_OP_XATTR] = "xattr", [FTX_OP_HALT] = "halt",
+        [FTX_OP_CANCEL] = "cancel"};
     char text[512] = "";
     while (t->told < t->link->op_next - 1) {
         struct ftx_op op;
@@ -220,7 +221,7 @@ static void rename_to_a_local_name_drops_it_at_the_peer(void **state)
         ftx_item_lookup(&t->store->index, t->link->folders[FTX_OUTBOX], ".Trash-0", 8)->id;
     assert_told(t, "make d, make f, make l, ");
     rename_to(t, t->out, "d", trash, "d");
-    assert_told(t, "drop , drop , drop , ");
+    assert_told(t, "cancel , cancel , drop , ");
     assert_state(t, file, "local");
     assert_null(ftx_item_find_wire(&t->store->index, file));
     assert_null(ftx_outgoing_find(t->store, t->link, file));
@@ -250,7 +251,7 @@ static void there_and_back_is_another_item_to_the_peer(void **state)
         for (int j = 0; j <= i; j++)
             assert_int_not_equal(ftx_item_wire(item_of(t, file)), numbers[j]);
     }
-    assert_told(t, "make f, drop , make f, drop , make f, drop , make f, ");
+    assert_told(t, "make f, cancel , make f, cancel , make f, cancel , make f, ");
     forget_finished(t);
     const struct ftx_sending *sending = item_of(t, file)->as.sending;
     assert_true(sending && !sending->dropped && sending->pending.bytes == 1);
@@ -265,7 +266,7 @@ static void local_name_over_and_under_ordinary_ones(void **state)
     uint64_t local = make_file(t, t->out, "Thumbs.db"), file = make_file(t, t->out, "f");
     assert_told(t, "make f, ");
     rename_to(t, t->out, "f", t->out, "Thumbs.db");
-    assert_told(t, "drop , ");
+    assert_told(t, "cancel , ");
     assert_null(item_of(t, local));
     assert_reads(t, file, "f", 1);
     make_file(t, t->out, "g");
@@ -325,7 +326,7 @@ static void kill_leaves_nothing_between(void **state)
     struct ftx_item *trash = ftx_item_lookup(&t->store->index, top, ".Trash-0", 8);
     struct ftx_item *offered = ftx_item_lookup(&t->store->index, top, "d", 1);
     struct ftx_item *kept = ftx_item_lookup(&t->store->index, trash, "kept", 4);
-    assert_told(t, "make kept, make g, drop , drop , make d, make f, ");
+    assert_told(t, "make kept, make g, cancel , drop , make d, make f, ");
     assert_true(offered->state != FTX_ITEM_LOCAL && kept->state == FTX_ITEM_LOCAL);
     assert_true(ftx_folder_after(kept, 0)->state == FTX_ITEM_LOCAL);
     assert_true(ftx_folder_after(offered, 0)->as.sending->pending.bytes == 1);

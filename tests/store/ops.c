@@ -20,6 +20,7 @@ static const uint8_t move[] = {2, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  0,
                                0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1, 'x'};
 static const uint8_t attr[] = {3, 7, 0, 0, 0, 0, 0, 0, 0, 0xa4, 1, 5, 0, 0, 0, 0, 0, 0, 0};
 static const uint8_t drop[] = {4, 7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0};
+static const uint8_t cancel[] = {8, 7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0};
 static const uint8_t halt[] = {5, 7, 0, 0, 0, 0, 0, 0, 0};
 
 static const uint8_t xattr[] = {6, 7, 0, 0, 0, 0, 0, 0, 0, 2, 'a', 0xff, 'v', 0, 'w'};
@@ -34,6 +35,7 @@ static const struct {
               {move, sizeof move, sizeof move, false},
               {attr, sizeof attr, sizeof attr, false},
               {drop, sizeof drop, sizeof drop, false},
+              {cancel, sizeof cancel, sizeof cancel, false},
               {halt, sizeof halt, sizeof halt, false},
               {xattr, sizeof xattr, sizeof xattr - 3, true},
               {xattr_gone, sizeof xattr_gone, sizeof xattr_gone, false}};

@@ -287,7 +287,7 @@ def xattr_gone(fields):
 
 
 OPERATIONS = {1: ("MAKE", make), 2: ("MOVE", move), 3: ("ATTR", attr), 4: ("DROP", drop), 5: ("HALT", halt),
-              6: ("XATTR", xattr), 7: ("XATTR_GONE", xattr_gone)}
+              6: ("XATTR", xattr), 7: ("XATTR_GONE", xattr_gone), 8: ("CANCEL", drop)}
 
 
 def decode_operation(body):

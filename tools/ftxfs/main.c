@@ -232,6 +232,8 @@ static int run(const struct ftx_options *o, const char *path, const char *store)
     if (d.mount)
         ftx_mount_close(d.mount);
     ftx_store_close(d.store);
+    if (d.mount)
+        ftx_mount_free(d.mount);
     if (d.xfer)
         ftx_xfer_free(d.xfer); /* the store's thread may wake it to the end */
     return err ? fail(message) : 0;
