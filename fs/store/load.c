@@ -202,7 +202,7 @@ static int on_trash(void *ctx, uint64_t object)
     struct ftx_trash *trash = malloc(sizeof *trash);
     if (!trash)
         return -ENOMEM;
-    trash->object = object;
+    *trash = (struct ftx_trash){.object = object};
     ftx_list_init(&trash->node);
     ftx_list_append(&loading->store->trash, &trash->node);
     return 0;
