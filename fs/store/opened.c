@@ -27,6 +27,8 @@ void ftx_opened_drop(struct ftx_log *log, struct ftx_item *item, bool writer)
 {
     struct ftx_opened *opened = item->opened;
     opened->n_writers -= writer;
+    if (writer)
+        pthread_cond_broadcast(&log->store->left);
     if (--opened->n_handles > 0)
         return;
     ftx_spool_measure(log->store, item);

@@ -18,7 +18,8 @@
 
 enum {
     SETTLE_MS = 50,
-    LEAVE_MS = 20, /* a thread of ours needs microseconds */
+    LEAVE_MS = 20,  /* a thread of ours needs microseconds */
+    CLOSE_MS = 200, /* who waits for a delivery has the time */
 };
 
 /* What close=delivered waits for: 0, -EAGAIN, or why it will not be. */
@@ -298,22 +299,44 @@ void ftx_outbox_direct_left(struct ftx_store *store, uint64_t id, bool writer)
     pthread_mutex_unlock(&store->lock);
 }
 
-int ftx_outbox_flush(struct ftx_store *store, uint64_t id, bool wait)
+/* A close that waits for the delivery begins: it counts as closed from here on. Other writers that
+ * were closed before it may still be on their way out. */
+static void begin_close(struct ftx_store *store, uint64_t id)
+{
+    int64_t until_ms = ftx_now_ms() + CLOSE_MS;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
+    if (item && item->opened) { /* stays: the caller's handle is counted */
+        item->opened->n_closing++;
+        while (!ftx_outbox_closed(item))
+            if (pthread_cond_timedwait(&store->left, &store->lock, &until))
+                break;
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+static int flush(struct ftx_store *store, uint64_t id, bool wait)
 {
     struct ftx_log log;
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    bool waits = item && item->opened && wait;
-    if (waits)
-        item->opened->n_closing++;
     if (item)
         seal(&log, item);
-    err = !item ? -ENOENT : waits ? delivered(item) : 0;
-    if (waits && err != -EAGAIN)
-        item->opened->n_closing--;
+    err = !item ? -ENOENT : wait ? delivered(item) : 0;
     ftx_log_commit(&log);
+    return err;
+}
+
+int ftx_outbox_flush(struct ftx_store *store, uint64_t id, bool wait)
+{
+    if (wait)
+        begin_close(store, id);
+    int err = flush(store, id, wait);
+    if (wait && err != -EAGAIN)
+        ftx_outbox_flushed(store, id);
     return err;
 }
 

@@ -359,6 +359,8 @@ int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, si
         return -EINVAL;
     int fd;
     int err = ftx_outbox_begin_write(store, id, offset, offset + size, &fd);
+    if (err == -EAGAIN) /* nothing was begun */
+        return err;
     if (!err)
         err = ftx_object_write(fd, bytes, size, offset);
     if (!err) {

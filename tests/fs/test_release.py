@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -17,7 +18,8 @@ import trees
 from harness import MIB, process_state, run, scaled, state, wait_state, wait_until, xattr
 
 SOON = {"release_after": 1}
-SPOOL = 32 * MIB
+SPOOL = int(os.environ.get("FTX_SPOOL_MIB", 32)) * MIB
+LARGE = int(os.environ.get("FTX_SPOOL_FILE_MIB", 0)) * MIB or scaled(256 * MIB)  # tests/long spool
 TIMEOUT_S = 3
 FEW = 16  # blocks that a file system may need for an object of holes
 
@@ -348,26 +350,30 @@ def test_sqlite_works_in_a_released_database(pair, journal):
 
 @pytest.fixture
 def small(make_pair):
-    return make_pair(through_proxy=True, debug=False, a_options={"spool_max": "32M", "read_timeout": TIMEOUT_S})
+    return make_pair(through_proxy=True, debug=False, a_options={"spool_max": f"{SPOOL // MIB}M", "read_timeout": TIMEOUT_S})
 
 
+@pytest.mark.limit(180 if LARGE < 1024 * MIB else 1800)
 def test_a_file_larger_than_the_spool_arrives_and_is_read_back(small):
-    size, most, digest = scaled(256 * MIB), 0, hashlib.sha256()
+    most, digest, started = 0, hashlib.sha256(), time.monotonic()
     with open(small.sent("large"), "wb", buffering=0) as file:
-        for index in range(size // MIB):
+        for index in range(LARGE // MIB):
             piece = trees.random_bytes(MIB, index)
             digest.update(piece)
             assert file.write(piece) == MIB
             most = max(most, taken(small.a))
-        if size > 4 * SPOOL:
-            assert blocks(small.sent("large")) * 512 < size, "released while it is being written"
+        if LARGE > 4 * SPOOL:
+            assert blocks(small.sent("large")) * 512 < LARGE, "released while it is being written"
     wait_state(small.sent("large"), "delivered", timeout=60)
+    delivered = time.monotonic()
     assert trees.sha256(small.got("large")) == digest.hexdigest()
-    back = hashlib.sha256()
+    back, reading = hashlib.sha256(), time.monotonic()
     with open(small.sent("large"), "rb", buffering=0) as file:
         while piece := file.read(MIB):
             back.update(piece)
             most = max(most, taken(small.a))
+    print(f"{LARGE // MIB} MiB through a spool of {SPOOL // MIB} MiB, which held {most // MIB} MiB at most: "
+          f"delivered in {delivered - started:.1f} s, read back in {time.monotonic() - reading:.1f} s")
     assert back.digest() == digest.digest()
     assert most <= SPOOL + 20 * MIB, "what readers get back may go beyond by what is asked for ahead"
 
