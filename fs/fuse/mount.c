@@ -265,6 +265,8 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
 void ftx_mount_run(struct ftx_mount *mount)
 {
     struct fuse_loop_config *config = fuse_loop_cfg_create();
+    if (mount->notify)
+        ftx_notify_begin(mount->notify);
     if (config) {
         fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
         fuse_loop_cfg_set_idle_threads(config, THREADS_KEPT);

@@ -62,7 +62,7 @@ struct ftx_notify {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pthread_t thread;
-    bool news, stopping;
+    bool begun, news, stopping;
     uint64_t lost; /* changes, to be logged */
     /* of the burst; the thread's own */
     int root_fd;
@@ -401,6 +401,18 @@ static bool wait_for_news(struct ftx_notify *notify, int64_t rest_us)
     return !stopping;
 }
 
+/* Until the mount is served: by then standard output and error are those that stay, and this thread
+ * keeps no others open. False: the end. */
+static bool wait_to_begin(struct ftx_notify *notify)
+{
+    pthread_mutex_lock(&notify->lock);
+    while (!notify->begun && !notify->stopping)
+        pthread_cond_wait(&notify->changed, &notify->lock);
+    bool begun = notify->begun;
+    pthread_mutex_unlock(&notify->lock);
+    return begun;
+}
+
 static void *run(void *arg)
 {
     struct ftx_notify *notify = arg;
@@ -409,6 +421,8 @@ static void *run(void *arg)
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, NULL);
+    if (!wait_to_begin(notify))
+        return NULL;
     if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, CLOSE_RANGE_UNSHARE) < 0) {
         ftx_log(FTX_LOG_WARNING, "inotify will not see what arrives: close_range: %s",
                 strerror(errno));
@@ -438,6 +452,14 @@ struct ftx_notify *ftx_notify_start(struct ftx_mount *mount)
     pthread_mutex_destroy(&notify->lock);
     free(notify);
     return NULL;
+}
+
+void ftx_notify_begin(struct ftx_notify *notify)
+{
+    pthread_mutex_lock(&notify->lock);
+    notify->begun = true;
+    pthread_cond_signal(&notify->changed);
+    pthread_mutex_unlock(&notify->lock);
 }
 
 void ftx_notify_wake(struct ftx_notify *notify)

@@ -42,6 +42,8 @@ struct ftx_repeat {
 
 /* Starts the thread; `path` is the mount point. NULL: it cannot be started. */
 struct ftx_notify *ftx_notify_start(struct ftx_mount *mount);
+/* The mount is being served. */
+void ftx_notify_begin(struct ftx_notify *notify);
 /* There are news. Any thread, short. */
 void ftx_notify_wake(struct ftx_notify *notify);
 /* Nothing is repeated from here on; what is under way may take until the connection has ended. */

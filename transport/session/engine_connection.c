@@ -108,8 +108,11 @@ static void plan_received(struct ftx_engine *engine, struct ftx_plan *plan)
     }
 }
 
+/* Operations first: a file is delivered once its making is. */
 static void plan_durable(struct ftx_engine *engine, struct ftx_plan *plan)
 {
+    if (plan->op_last)
+        engine->app->ops_durable(engine->ctx, plan->op_last);
     for (size_t i = 0; i < plan->n_entries; i++) {
         struct ftx_plan_entry *entry = &plan->entries[i];
         if (entry->err)
@@ -119,8 +122,6 @@ static void plan_durable(struct ftx_engine *engine, struct ftx_plan *plan)
         else if (entry->kind == FTX_PLAN_SEAL)
             engine->app->delivered(engine->ctx, entry->as.seal->stream, entry->as.seal->version);
     }
-    if (plan->op_last)
-        engine->app->ops_durable(engine->ctx, plan->op_last);
 }
 
 /* True if the oldest plan of the list has a record number below `n`; sets *out_plan. FTX_EPROTO if
