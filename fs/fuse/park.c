@@ -51,14 +51,17 @@ static void on_interrupt(fuse_req_t req, void *data)
 static bool take_bytes(struct ftx_parked *parked, const char *bytes, size_t size)
 {
     struct ftx_park *park = parked->park;
+    char *copy = malloc(size);
     pthread_mutex_lock(&park->lock);
-    bool room = park->bytes + size <= BYTES_MAX;
+    bool room = copy && park->bytes + size <= BYTES_MAX;
     park->bytes += room ? size : 0;
     pthread_mutex_unlock(&park->lock);
-    parked->bytes = room ? malloc(size) : NULL;
-    if (parked->bytes)
-        memcpy(parked->bytes, bytes, size);
-    return parked->bytes != NULL;
+    if (!room) {
+        free(copy);
+        return false;
+    }
+    parked->bytes = memcpy(copy, bytes, size);
+    return true;
 }
 
 void ftx_park_wait(struct ftx_park *park, const struct ftx_wait_kind *kind, fuse_req_t req,

@@ -2,9 +2,8 @@
 /* Links: arming and disarming codes, rows, operations waiting for their acknowledgement. */
 #include "fs/store/links.h"
 
-#include "fs/store/fetch.h"
-
 #include "fs/store/change_log.h"
+#include "fs/store/fetch.h"
 #include "fs/store/link_job.h"
 #include "fs/store/news.h"
 #include "transport/base/err.h"

@@ -2,12 +2,9 @@
 /* Which delivered bytes give their room back, and when: queue, choice, note, punch. */
 #include "fs/store/release.h"
 
-#include "fs/store/links.h"
-#include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
 #include "fs/store/spool.h"
-#include "transport/wire/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>

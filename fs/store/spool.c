@@ -60,14 +60,6 @@ bool ftx_spool_take_written(struct ftx_store *store)
     return written;
 }
 
-void ftx_spool_status(struct ftx_store *store, uint64_t *out_used, uint64_t *out_max)
-{
-    pthread_mutex_lock(&store->lock);
-    *out_used = store->spool.used;
-    *out_max = store->spool.max;
-    pthread_mutex_unlock(&store->lock);
-}
-
 /* Bytes that may still be taken, and what of them is to stay free, so that a writer need not wait for
  * a release first: a quarter of what there may be; of a disk, as much as is kept free of us anyway. */
 static uint64_t room_and_reserve(const struct ftx_store *store, uint64_t *out_reserve)

@@ -30,9 +30,6 @@ void ftx_spool_configure(struct ftx_store *store, const struct ftx_spool_config 
  * worth waiting for room. Any thread. */
 int64_t ftx_spool_progress(struct ftx_store *store);
 
-/* What .ftx/status says. Any thread. */
-void ftx_spool_status(struct ftx_store *store, uint64_t *out_used, uint64_t *out_max);
-
 /* Was something written since it was last taken; take it. Any thread. */
 bool ftx_spool_written(struct ftx_store *store);
 bool ftx_spool_take_written(struct ftx_store *store);

@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -242,9 +241,9 @@ def test_bytes_of_a_peer_that_stays_away(pair):
         read(path)
     assert caught.value.errno == errno.ETIMEDOUT
     reader = subprocess.Popen(["cat", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: process_state(reader.pid) in "SD", "it to wait")
     reader.send_signal(signal.SIGKILL)
     assert reader.wait(10) == -signal.SIGKILL
-    reader = threading.Thread(target=lambda: read(path))
     pair.b.start()
     pair.wait_connected()
     assert len(read(path)) == 3 * MIB
