@@ -44,6 +44,14 @@ def send(pair, name, data=b"content"):
         out.write(data)
 
 
+def send_told(pair, watch, *names):
+    """Until each was told as complete, which comes after stat shows it: a later watcher sees nothing of that."""
+    watcher = watch(pair.got())
+    for name in names:
+        send(pair, name)
+        watcher.wait(name, "CREATE", "CLOSE_WRITE")
+
+
 def delivered(pair, *names):
     """Waits at the sender, so that nothing at the other end is looked at."""
     for name in names:
@@ -141,9 +149,7 @@ def test_a_large_file_is_complete_only_at_its_end(slow_pair, watch):
 @pytest.mark.main_path
 def test_an_update_is_told_once(pair, watch):
     """In place or by rename: one event says that the next version is here, and it is the one that stat and open show."""
-    for name in ("inplace", "renamed"):
-        send(pair, name, b"first version")
-        pair.wait_complete(name)
+    send_told(pair, watch, "inplace", "renamed")
     shown = {}
 
     def check(event):
@@ -221,9 +227,7 @@ def test_removals_by_the_sender(slow_pair, watch):
 
 @pytest.mark.main_path
 def test_the_owners_own_changes_are_not_repeated(pair, watch):
-    for name in ("removed", "moved"):
-        send(pair, name)
-        pair.wait_complete(name)
+    send_told(pair, watch, "removed", "moved")
     watcher = watch(pair.got())
     os.unlink(pair.got("removed"))
     os.rename(pair.got("moved"), pair.got("moved2"))
@@ -415,8 +419,7 @@ def test_ending_in_the_middle_of_a_storm(pair, watch, end):
 
 
 def test_attributes_that_the_sender_changes(pair, watch):
-    send(pair, "file")
-    pair.wait_complete("file")
+    send_told(pair, watch, "file")
     watcher = watch(pair.got())
     os.chmod(pair.sent("file"), 0o600)
     watcher.wait("file", "ATTRIB")
