@@ -375,6 +375,8 @@ int ftx_outgoing_read(void *ctx, struct ftx_source *source, uint8_t *out)
         return fd == -ENOENT ? FTX_ECHANGED : fd;
     size_t size = (size_t)source->extent.length;
     int err = ftx_object_read_padded(fd, out, size, source->extent.offset);
+    ftx_drop_behind(&store->drop_behind, &store->objects, source->object, fd,
+                    source->extent.offset + size);
     close(fd);
     if (err)
         return err == -ENODATA ? FTX_ECHANGED : err;

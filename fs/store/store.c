@@ -187,6 +187,7 @@ static struct ftx_store *store_new(void)
     store->spool.range_min = FTX_RELEASE_RANGE_MIN;
     store->next_link = 1;
     pthread_mutex_init(&store->lock, NULL);
+    ftx_drop_behind_init(&store->drop_behind);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -223,6 +224,7 @@ static void store_free(struct ftx_store *store)
     pthread_cond_destroy(&store->drained);
     pthread_cond_destroy(&store->left);
     pthread_cond_destroy(&store->work);
+    ftx_drop_behind_close(&store->drop_behind);
     pthread_mutex_destroy(&store->lock);
     free(store->entry);
     free(store);

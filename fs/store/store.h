@@ -11,6 +11,7 @@
 #define FTX_STORE_STORE_H
 
 #include "fs/store/database.h"
+#include "fs/store/drop_behind.h"
 #include "fs/store/index.h"
 #include "fs/store/journal.h"
 #include "fs/store/objects.h"
@@ -89,6 +90,7 @@ struct ftx_store {
         bool open; /* not answered yet */
     } asked;       /* ftx_news_ask */
     struct ftx_objects objects;
+    struct ftx_drop_behind drop_behind;
     struct ftx_journal *journal;
     struct ftx_database *db;
     struct ftx_store_events events;

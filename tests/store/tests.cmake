@@ -8,6 +8,9 @@ ftx_test(store objects ftx_store)
 target_link_options(test_objects PRIVATE
   -Wl,--wrap=fallocate64 -Wl,--wrap=copy_file_range -Wl,--wrap=lseek64)
 
+ftx_test(store drop_behind ftx_store)
+target_link_options(test_drop_behind PRIVATE -Wl,--wrap=posix_fadvise64)
+
 ftx_test(store journal ftx_store)
 target_link_options(test_journal PRIVATE -Wl,--wrap=fallocate64)
 
