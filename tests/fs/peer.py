@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A whole peer of FTXP/1, written from docs/protocol.md alone: pairs, resumes, sends and receives honestly, and can say anything else."""
+import contextlib
 import hashlib
 import hmac
 import itertools
@@ -370,8 +371,8 @@ class Item:
 
 class Session:
     """
-    A control connection. With `begin` it has said and heard START and HAVE_END. It answers PING, keeps what comes, and acknowledges it
-    unless `acknowledge` is false; only while one of its functions runs.
+    A control connection. With `begin` it has said and heard START and HAVE_END. It answers PING, gives a sign of life for each that
+    comes, keeps what comes, and acknowledges it unless `acknowledge` is false; only while one of its functions runs.
     """
 
     def __init__(self, link, begin=True, acknowledge=True):
@@ -382,6 +383,7 @@ class Session:
         self.pending, self.goodbye, self.closed = b"", None, False
         self.messages, self.streams = [], {}   # all that came but the bytes of extents; ranges of each stream
         self.acked = (0, 0)
+        self.tokens, self.asks = [], False     # of PINGs to be answered; something is to be acknowledged
         self.next_op, self.op_seen = None, link.op_durable
         if begin:
             self.begin()
@@ -419,18 +421,28 @@ class Session:
                     self._drain()
                     raise Ended(self.goodbye) from None
             if readable:
-                self.pump(0)
+                self._read(0)
 
     def _drain(self):
         """What the other end had said before it closed."""
         try:
             while True:
-                self.pump(0.2)
+                self._read(0.2)
         except Ended:
             pass
 
     def pump(self, timeout):
-        """Takes what has come, or what comes within the time; false if nothing."""
+        """Takes what has come, or what comes within the time, and answers it; false if nothing."""
+        came = self._read(timeout)
+        with contextlib.suppress(Ended):  # the next look finds that out
+            while self.tokens:
+                self.send(pong(self.tokens.pop(0)))
+            if self.asks and self.acknowledge:
+                self.asks = False
+                self.send(ack(self.into.count, self.into.count))
+        return came
+
+    def _read(self, timeout):
         if not select.select([self.connection], [], [], timeout)[0]:
             return False
         try:
@@ -443,15 +455,12 @@ class Session:
             self.closed = True
             raise Ended(self.goodbye)
         self.pending += data
-        asks = False
         while len(self.pending) >= 4:
             length = 4 + struct.unpack_from("<I", self.pending)[0]
             if len(self.pending) < length:
                 break
             record, self.pending = self.pending[:length], self.pending[length:]
-            asks |= self._take(record)
-        if asks and self.acknowledge:
-            self.send(ack(self.into.count, self.into.count))
+            self.asks |= self._take(record)
         return True
 
     def _take(self, record):
@@ -472,8 +481,8 @@ class Session:
             received, durable = values["received"], values["durable"]
             assert self.acked[0] <= received <= self.out.count and self.acked[1] <= durable <= received
             self.acked = (received, durable)
-        elif kind == "PING":
-            self.send(pong(values["token"]))
+        elif kind == "PING" or (kind == "PONG" and values["token"] == 0):  # asks, or lives: so do we
+            self.tokens.append(values["token"])
         elif kind == "GOODBYE":
             self.goodbye = values["reason"]
         elif kind == "OP":

@@ -193,9 +193,10 @@ static void silence_is_noticed_and_healed(void **state)
             both.ways[i].deaf = true;
         }
         end_send(&both.ends[S], PIECE);
-        pass_seconds(FTX_DEAD_MS / 1000 - 5);
+        pass_seconds((FTX_DEAD_MS - FTX_ALIVE_MS) / 1000 -
+                     5); /* the last sign was up to that old */
         assert_true(both.ends[S].n_ended == 0 && both.ends[R].n_ended == 0);
-        pass_seconds(10);
+        pass_seconds(FTX_ALIVE_MS / 1000 + 10);
         test_loop_await(&both.loop, both.ends[S].n_ended == 1 && both.ends[R].n_ended == 1);
         assert_true(both.ends[S].end_reason == -ETIMEDOUT || both.ends[R].end_reason == -ETIMEDOUT);
         for (int i = 0; i < 2; i++)

@@ -78,7 +78,7 @@ static void r_says_nothing_before_start(void **state)
     struct pair *p = *state;
     struct ftx_range range = {0, 1};
     assert_int_equal(ftx_engine_want(&p->r.engine, 1, &range), 0);
-    assert_int_equal(bare_take(&p->r, 0, FTX_PING_MS), 0);
+    assert_int_equal(bare_take(&p->r, 0, FTX_ALIVE_MS), 0);
     assert_int_equal(ftx_engine_want(&p->s.engine, 1, &range), 0);
     bare_carry_all(p, 0);
     assert_int_equal(p->s.wanted, 1);
@@ -184,7 +184,7 @@ static void join_waits_for_start_and_content_for_join(void **state)
     assert_int_equal(ftx_engine_join(&p->s.engine, 0), 1);
     p->s.extents[0] = 1;
     ftx_engine_due(&p->s.engine, &p->s.streams[0]);
-    assert_int_equal(bare_take(&p->s, 1, FTX_PING_MS), 0);
+    assert_int_equal(bare_take(&p->s, 1, FTX_ALIVE_MS), 0);
     for (int i = 0; i < 4; i++) { /* START and HAVE both ways, then content, on control alone */
         bare_carry(&p->s, &p->r, 0, 0);
         bare_carry(&p->r, &p->s, 0, 0);
@@ -377,25 +377,40 @@ static void acknowledges_from_the_front_only(void **state)
     assert_int_equal(p->s.durable, 3);
 }
 
-static void pings_when_silent_and_answers_on_the_same_connection(void **state)
+static void gives_a_sign_of_life_once_in_a_while(void **state)
 {
     struct pair *p = *state;
     ftx_engine_join(&p->s.engine, 0);
     ftx_engine_join(&p->r.engine, 0);
     bare_carry_all(p, 0);
-    assert_int_equal(ftx_engine_tick(&p->s.engine, 0), FTX_PING_MS);
-    assert_int_equal(bare_take(&p->s, 1, FTX_PING_MS - 1), 0);
-    size_t size = bare_take(&p->s, 1, FTX_PING_MS);
-    assert_int_equal(size, FTX_MESSAGE_HEAD + 8);
-    assert_int_equal(bare_room[0], FTX_MSG_PING);
+    assert_int_equal(ftx_engine_tick(&p->s.engine, 0), FTX_ALIVE_MS);
+    assert_int_equal(ftx_engine_tick(&p->s.engine, 1), FTX_ALIVE_MS);
+    assert_int_equal(bare_take(&p->s, 1, FTX_ALIVE_MS - 1), 0);
+    for (uint64_t ms = FTX_ALIVE_MS; ms < 10 * FTX_ALIVE_MS; ms += FTX_ALIVE_MS) {
+        assert_int_equal(bare_take(&p->s, 1, ms), FTX_MESSAGE_HEAD + 8);
+        assert_int_equal(bare_room[0], FTX_MSG_PONG);
+        assert_int_equal(bare_take(&p->s, 1, ms), 0);
+        assert_int_equal(bare_take(&p->s, 1, ms + FTX_ALIVE_MS - 1), 0);
+        ftx_engine_heard(&p->s.engine, 0, ms);
+        ftx_engine_heard(&p->s.engine, 1, ms);
+        assert_int_equal(ftx_engine_tick(&p->s.engine, ms), ms + FTX_ALIVE_MS);
+    }
+}
+
+static void answers_a_ping_on_the_same_connection(void **state)
+{
+    struct pair *p = *state;
+    ftx_engine_join(&p->s.engine, 0);
+    ftx_engine_join(&p->r.engine, 0);
+    bare_carry_all(p, 0);
     for (int i = 0; i < 100000; i++)
-        assert_int_equal(bare_give(&p->r, 1, put_plain(FTX_MSG_PING, 77, 0), FTX_PING_MS), 0);
+        assert_int_equal(bare_give(&p->r, 1, put_plain(FTX_MSG_PING, 77, 0), FTX_ALIVE_MS), 0);
     assert_int_equal(bare_take(&p->r, 0, 0), 0);
-    size = bare_take(&p->r, 1, FTX_PING_MS);
+    size_t size = bare_take(&p->r, 1, FTX_ALIVE_MS);
     assert_int_equal(size, FTX_MESSAGE_HEAD + 8);
     assert_int_equal(bare_room[0], FTX_MSG_PONG);
     assert_int_equal(bare_room[FTX_MESSAGE_HEAD], 77);
-    assert_int_equal(bare_take(&p->r, 1, FTX_PING_MS), 0);
+    assert_int_equal(bare_take(&p->r, 1, FTX_ALIVE_MS), 0);
 }
 
 static void ends_after_silence(void **state)
@@ -499,7 +514,8 @@ int main(void)
         RUNNING(refuses_acknowledgements_that_shrink),
         RUNNING(refuses_acknowledgements_of_an_unbuilt_record),
         RUNNING(acknowledges_from_the_front_only),
-        RUNNING(pings_when_silent_and_answers_on_the_same_connection),
+        RUNNING(gives_a_sign_of_life_once_in_a_while),
+        RUNNING(answers_a_ping_on_the_same_connection),
         RUNNING(ends_after_silence),
         RUNNING(waiting_messages_are_bounded),
         RUNNING(sizes_go_ahead_of_content_that_waits),

@@ -107,12 +107,12 @@ static void pull_some(struct sim_end *end)
         sim_pull(end, connection);
 }
 
-/* Time: mostly a little, now and then enough for a PING, rarely for death. */
+/* Time: mostly a little, now and then enough for a sign of life, rarely for death. */
 static void pass(struct sim *sim)
 {
     uint64_t ms = sim_below(&sim->random, 40);
     if (!sim->healing && sim_chance(&sim->random, 2))
-        ms = sim_chance(&sim->random, 5) ? FTX_DEAD_MS + 1 : FTX_PING_MS + 1;
+        ms = sim_chance(&sim->random, 5) ? FTX_DEAD_MS + 1 : FTX_ALIVE_MS + 1;
     sim->now_ms += ms;
     for (int i = 0; i < 2; i++) {
         struct sim_end *end = &sim->ends[i];

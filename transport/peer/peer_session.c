@@ -125,6 +125,14 @@ static void take_record(struct ftx_peer *peer, struct ftx_connection *c, const u
         ftx_peer_kick(peer);
 }
 
+/* Tells the engine the time, and again when it wants that. */
+static void start_tick(struct ftx_peer *peer)
+{
+    uint64_t now = now_ms(peer);
+    uint64_t next = ftx_engine_tick(&peer->session.engine, now);
+    uv_timer_start(&peer->tick, ftx_peer_on_tick, next - now, 0);
+}
+
 void ftx_peer_ready(struct ftx_peer *peer, uint64_t op_seen)
 {
     struct ftx_peer_session *session = &peer->session;
@@ -144,7 +152,7 @@ void ftx_peer_ready(struct ftx_peer *peer, uint64_t op_seen)
     session->began_ms = now_ms(peer);
     add_connection(peer, c, 0);
     peer->host->begin(peer->ctx, &session->engine);
-    uv_timer_start(&peer->tick, ftx_peer_on_tick, FTX_PING_MS, 0);
+    start_tick(peer);
     if (c->first.whole) {
         void *whole = c->first.whole;
         c->first.whole = NULL;
@@ -220,8 +228,7 @@ void ftx_peer_on_tick(uv_timer_t *tick)
     for (unsigned i = 0; i < session->n_connections; i++)
         if (session->connections[i]->paused) /* the silence is ours */
             ftx_engine_heard(&session->engine, i, now);
-    uint64_t next = ftx_engine_tick(&session->engine, now);
-    uv_timer_start(tick, ftx_peer_on_tick, next - now, 0);
+    start_tick(peer);
     pull(peer);
 }
 

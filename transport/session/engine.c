@@ -190,13 +190,11 @@ void ftx_engine_durable(struct ftx_engine *engine, struct ftx_record_ref record)
 
 uint64_t ftx_engine_tick(struct ftx_engine *engine, uint64_t now_ms)
 {
-    uint64_t next = now_ms + FTX_PING_MS;
+    uint64_t next = (now_ms / FTX_ALIVE_MS + 1) * FTX_ALIVE_MS;
     for (unsigned i = 0; i < engine->n_connections; i++) {
         const struct ftx_engine_connection *c = engine->connections[i];
         if (now_ms >= c->heard_ms + FTX_DEAD_MS)
             ftx_engine_end(engine, -ETIMEDOUT);
-        if (c->spoke_ms + FTX_PING_MS > now_ms && c->spoke_ms + FTX_PING_MS < next)
-            next = c->spoke_ms + FTX_PING_MS;
         if (c->heard_ms + FTX_DEAD_MS < next)
             next = c->heard_ms + FTX_DEAD_MS;
     }

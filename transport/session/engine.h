@@ -230,7 +230,8 @@ int ftx_engine_fetch(struct ftx_engine *engine, uint64_t stream, const struct ft
 bool ftx_engine_may_fetch(const struct ftx_engine *engine);
 
 /* Time passes: the session ends with -ETIMEDOUT after FTX_DEAD_MS of silence. Returns when it wants
- * to be called again (ms, absolute). */
+ * to be called again (ms, absolute): at multiples of FTX_ALIVE_MS, so that all sessions of a
+ * process give their signs of life in one turn of its loop. */
 uint64_t ftx_engine_tick(struct ftx_engine *engine, uint64_t now_ms);
 
 #endif

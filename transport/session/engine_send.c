@@ -217,6 +217,12 @@ static int fill_control(struct ftx_engine *engine, struct ftx_plan *plan)
     return err;
 }
 
+/* Nothing was said since the last multiple of FTX_ALIVE_MS. */
+static bool silent(const struct ftx_engine_connection *c, uint64_t now_ms)
+{
+    return c->spoke_ms / FTX_ALIVE_MS < now_ms / FTX_ALIVE_MS;
+}
+
 static int fill(struct ftx_engine *engine, struct ftx_engine_connection *c, struct ftx_plan *plan,
                 uint64_t now_ms)
 {
@@ -244,8 +250,8 @@ static int fill(struct ftx_engine *engine, struct ftx_engine_connection *c, stru
         err = ftx_engine_add_answers(engine, plan);
     if (!err && open && engine->peer_have_done)
         err = add_content(engine, plan);
-    if (!err && plan->n_entries == 0 && now_ms >= c->spoke_ms + FTX_PING_MS)
-        err = add_token(plan, FTX_MSG_PING, now_ms);
+    if (!err && plan->n_entries == 0 && silent(c, now_ms))
+        err = add_token(plan, FTX_MSG_PONG, 0); /* not asked for: a sign of life */
     return err;
 }
 
