@@ -473,6 +473,8 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
     pthread_mutex_init(&xfer->lock, NULL);
     int err = ftx_node_new(loop, config->listen, config->dial, config->n_dial, &xfer->node);
     if (!err)
+        ftx_node_set_data_connections(xfer->node, 0, config->n_data);
+    if (!err)
         err = uv_async_init(loop, &xfer->wake, on_wake);
     if (err) {
         pthread_mutex_destroy(&xfer->lock);

@@ -19,6 +19,7 @@ struct ftx_xfer_config {
     const struct ftx_address *listen; /* NULL: does not listen */
     const struct ftx_address *dial;   /* n_dial of them */
     size_t n_dial;
+    unsigned n_data; /* data connections that a link may add */
     enum ftx_links_policy links;
 };
 

@@ -51,7 +51,7 @@ static void any_allocation_may_fail(void **state)
         link_start(&both, R);
         direct.port = ftx_node_port(both.ends[R].node);
         end_start(&both.ends[S], &direct);
-        ftx_node_set_data_connections(both.ends[S].node, 1);
+        ftx_node_set_data_connections(both.ends[S].node, 1, 1);
         for (int i = 0; i < 2; i++) {
             end_send(&both.ends[i], 3 * PIECE);
             end_send(&both.ends[i], 1);

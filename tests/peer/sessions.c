@@ -27,7 +27,7 @@ static void open_paired_with_data(unsigned n_data)
     link_open(&both, CODE, CODE);
     link_start(&both, S);
     link_start(&both, R);
-    ftx_node_set_data_connections(both.ends[S].node, n_data);
+    ftx_node_set_data_connections(both.ends[S].node, n_data, n_data);
     test_loop_await(&both.loop, runs_with_data(n_data));
 }
 
@@ -101,7 +101,7 @@ static void cut_while_content_flows_resumes(void **state)
         both.dials[R] = false;
         link_start(&both, S);
         link_start(&both, R);
-        ftx_node_set_data_connections(both.ends[S].node, n_data);
+        ftx_node_set_data_connections(both.ends[S].node, n_data, n_data);
         test_loop_await(&both.loop, link_connected(&both));
         for (size_t i = 1; i <= 3; i++) {
             end_send(&both.ends[S], BIG);

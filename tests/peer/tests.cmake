@@ -6,3 +6,5 @@ foreach(name pairing sessions strangers allocations)
   target_link_options(test_${name} PRIVATE -Wl,--wrap=uv_timer_start,--wrap=uv_now)
 endforeach()
 target_link_options(test_allocations PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
+
+ftx_test(peer pace ftx_peer)

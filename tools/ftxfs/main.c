@@ -150,6 +150,7 @@ static int open_network(struct daemon *d, const struct ftx_options *o, char *mes
     struct ftx_xfer_config config = {.listen = o->listen_none ? NULL : &o->listen,
                                      .dial = o->dial,
                                      .n_dial = o->n_dial,
+                                     .n_data = o->connections - 1,
                                      .links = o->links};
     int err = uv_loop_init(&d->loop);
     if (!err) {

@@ -4,6 +4,7 @@
 #include "tools/ftxfs/options.h"
 
 #include "transport/base/log.h"
+#include "transport/wire/limits.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -121,6 +122,16 @@ static int set_close(struct ftx_options *o, const char *value)
     return 0;
 }
 
+static int set_connections(struct ftx_options *o, const char *value)
+{
+    const char *end;
+    uint64_t n;
+    if (!parse_count(value, 1 + FTX_DATA_CONNECTIONS_MAX, &n, &end) || *end)
+        return bad("--connections: '%s' is not 1 to 9", value);
+    o->connections = (unsigned)n;
+    return 0;
+}
+
 static int set_links(struct ftx_options *o, const char *value)
 {
     static const char *const names[] = {
@@ -143,6 +154,8 @@ static const struct {
     {"listen", "HOST:PORT|none", "where peers may connect (default: all addresses, port 15820)",
      set_listen},
     {"peer", "HOST:PORT", "where to connect to; may be given more than once", add_peer},
+    {"connections", "N", "TCP connections of a link, added while that adds throughput, 1 to 9 (4)",
+     set_connections},
     {"read_timeout", "SECONDS",
      "what waits for the peer gives up after this long without progress (30)", set_read_timeout},
     {"spool_max", "SIZE", "what the outbox may take on the disk, as 20G (all but 5 % of it)",
@@ -304,6 +317,7 @@ int ftx_options_parse(int argc, char **argv, struct ftx_options *out)
     for (int i = 0; i < N_OPTIONS; i++)
         options[3 + i] = (struct option){table[i].name, required_argument, NULL, FIRST + i};
     *out = (struct ftx_options){.listen = {.port = FTX_DEFAULT_PORT},
+                                .connections = 4,
                                 .read_timeout_s = 30,
                                 .spool.release_after_ms = FTX_RELEASE_AFTER_MS,
                                 .links = FTX_LINKS_SAFE};

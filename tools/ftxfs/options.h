@@ -16,6 +16,7 @@ struct ftx_options {
     const char *source; /* what the mount table shall show; NULL: nothing was said */
     char *store;        /* owned; NULL: the default */
     bool listen_none;
+    unsigned connections;
     struct ftx_address listen;
     struct ftx_address dial[FTX_DIAL_MAX];
     size_t n_dial;

@@ -178,11 +178,18 @@ static void memory_close(struct ftx_pipe *pipe)
     end->peer = NULL;
 }
 
+static uint32_t memory_rtt_us(const struct ftx_pipe *pipe)
+{
+    (void)pipe;
+    return 0;
+}
+
 static const struct ftx_pipe_ops memory_ops = {
     .read_start = memory_read_start,
     .read_stop = memory_read_stop,
     .write = memory_write,
     .close = memory_close,
+    .rtt_us = memory_rtt_us,
 };
 
 int ftx_memory_pipe(uv_loop_t *loop, size_t capacity, size_t segment, struct ftx_pipe *out_ends[2])

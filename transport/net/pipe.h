@@ -50,6 +50,7 @@ struct ftx_pipe_ops {
     void (*read_stop)(struct ftx_pipe *pipe);
     void (*write)(struct ftx_pipe *pipe, struct ftx_pipe_write *write);
     void (*close)(struct ftx_pipe *pipe);
+    uint32_t (*rtt_us)(const struct ftx_pipe *pipe);
 };
 
 struct ftx_pipe {
@@ -97,6 +98,12 @@ static inline void ftx_pipe_write(struct ftx_pipe *pipe, struct ftx_pipe_write *
 static inline void ftx_pipe_close(struct ftx_pipe *pipe)
 {
     pipe->ops->close(pipe);
+}
+
+/* The smoothed round-trip time of what carries it, microseconds; 0: not known. */
+static inline uint32_t ftx_pipe_rtt_us(const struct ftx_pipe *pipe)
+{
+    return pipe->ops->rtt_us(pipe);
 }
 
 #endif

@@ -16,6 +16,7 @@
 #include "transport/crypto/record.h"
 #include "transport/net/pipe.h"
 #include "transport/net/work.h"
+#include "transport/peer/pace.h"
 #include "transport/session/handshake.h"
 #include "transport/session/plan.h"
 
@@ -113,6 +114,7 @@ struct ftx_connection {
     /* connection_write.c */
     struct ftx_list outbound; /* records that are being built or written, in order */
     size_t outbound_bytes;
+    struct ftx_pace pace;
 };
 
 /*

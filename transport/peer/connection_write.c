@@ -15,10 +15,7 @@
 #include "transport/peer/block.h"
 #include "transport/peer/peer.h"
 
-enum {
-    QUEUE_MAX = 4 << 20, /* bytes from the plan to the socket: more only waits */
-    HERE_MAX = 8 << 10,
-};
+enum { HERE_MAX = 8 << 10 };
 
 /* A record from its plan until it is written. */
 struct outbound {
@@ -64,12 +61,20 @@ static struct outbound *outbound_new(struct ftx_connection *c, size_t size)
     return out;
 }
 
+/* The pipe has a record to take: they go in order. */
+static bool writes(const struct ftx_connection *c)
+{
+    return !ftx_list_empty(&c->outbound) &&
+           ftx_list_of(c->outbound.next, struct outbound, node)->writing;
+}
+
 static void on_written(struct ftx_pipe_write *write, int err)
 {
     struct outbound *out = ftx_list_of(write, struct outbound, write);
     struct ftx_connection *c = out->connection;
     size_t size = out->size;
     outbound_free(out);
+    ftx_pace_taken(&c->pace, size, !writes(c), uv_now(c->loop));
     if (c->phase == FTX_CONNECTION_CLOSED)
         ;
     else if (err)
@@ -95,6 +100,7 @@ static void write_built(struct ftx_connection *c)
         out->write =
             (struct ftx_pipe_write){.done = on_written, .bytes = out->block, .size = out->size};
         c->n_jobs++;
+        ftx_pace_queued(&c->pace, uv_now(c->loop));
         ftx_pipe_write(c->pipe, &out->write);
     }
 }
@@ -133,7 +139,8 @@ static void on_built(struct ftx_work *work)
 
 bool ftx_connection_has_room(const struct ftx_connection *c)
 {
-    return c->phase == FTX_CONNECTION_RECORDS && !c->told && c->outbound_bytes < QUEUE_MAX;
+    return c->phase == FTX_CONNECTION_RECORDS && !c->told &&
+           c->outbound_bytes < ftx_pace_queue(&c->pace);
 }
 
 void ftx_connection_send(struct ftx_connection *c, struct ftx_plan *plan, ftx_plan_read_fn read,

@@ -191,7 +191,8 @@ uint16_t ftx_node_port(const struct ftx_node *node)
     return node->port;
 }
 
-void ftx_node_set_data_connections(struct ftx_node *node, unsigned n)
+void ftx_node_set_data_connections(struct ftx_node *node, unsigned least, unsigned most)
 {
-    node->n_data = n < FTX_DATA_CONNECTIONS_MAX ? n : FTX_DATA_CONNECTIONS_MAX;
+    node->most_data = most < FTX_DATA_CONNECTIONS_MAX ? most : FTX_DATA_CONNECTIONS_MAX;
+    node->least_data = least < node->most_data ? least : node->most_data;
 }

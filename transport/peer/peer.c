@@ -50,6 +50,7 @@ static void on_written(void *owner, struct ftx_connection *c, size_t size)
     if (c->place != FTX_PLACE_SESSION)
         return;
     peer->session.moved_bytes += size;
+    peer->session.written_bytes += size;
     ftx_peer_kick(peer);
 }
 

@@ -81,9 +81,10 @@ int ftx_node_new(uv_loop_t *loop, const struct ftx_address *listen, const struct
                  size_t n_dial, struct ftx_node **out_node);
 /* The port it listens on, 0: none. */
 uint16_t ftx_node_port(const struct ftx_node *node);
-/* S keeps `n` data connections (0..FTX_DATA_CONNECTIONS_MAX, at first 0) in each session of a link
- * that it can dial. Holds for sessions that begin later. */
-void ftx_node_set_data_connections(struct ftx_node *node, unsigned n);
+/* S keeps `least` data connections in each session of a link that it can dial, and adds up to
+ * `most` (FTX_DATA_CONNECTIONS_MAX at most; at first 0 and 0) while that adds throughput. Holds for
+ * sessions that begin later. */
+void ftx_node_set_data_connections(struct ftx_node *node, unsigned least, unsigned most);
 /* Says GOODBYE on all sessions, closes everything, frees itself and its peers when all handles are
  * gone; `closed` then comes once, after each host's `end` (running sessions) and `gone`. */
 void ftx_node_stop(struct ftx_node *node, void (*closed)(void *ctx), void *ctx);

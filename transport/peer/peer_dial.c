@@ -154,7 +154,7 @@ void ftx_peer_dial_data(struct ftx_peer *peer)
 {
     const struct ftx_peer_session *session = &peer->session;
     if (peer->removed || peer->identity->role != FTX_ROLE_S || peer->node->n_dial == 0 ||
-        session->no_more_data || session->n_connections > peer->node->n_data || peer->dial ||
+        session->no_more_data || session->n_connections > peer->node->most_data || peer->dial ||
         peer->attempt)
         return;
     if (dial_address(peer, true))

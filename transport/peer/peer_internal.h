@@ -14,6 +14,7 @@
 #include "transport/base/list.h"
 #include "transport/peer/connection.h"
 #include "transport/peer/gate.h"
+#include "transport/peer/growth.h"
 #include "transport/peer/peer.h"
 
 struct ftx_node {
@@ -22,7 +23,7 @@ struct ftx_node {
     uint16_t port;
     struct ftx_address *dial;
     size_t n_dial;
-    unsigned n_data;
+    unsigned least_data, most_data;
     struct ftx_list peers;
     struct ftx_list unclaimed; /* accepted, oldest first: no link has claimed them */
     struct ftx_gate gate;
@@ -51,6 +52,8 @@ struct ftx_peer_session {
     int reason;        /* CLOSING: why */
     uint64_t began_ms;
     uint64_t moved_bytes; /* both ways */
+    uint64_t written_bytes;
+    struct ftx_growth growth;
 };
 
 struct ftx_peer {

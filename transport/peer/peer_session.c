@@ -205,6 +205,22 @@ static void pull(struct ftx_peer *peer)
     (void)look_at_engine(peer);
 }
 
+/* After a pull. */
+static bool wants_connection(struct ftx_peer *peer)
+{
+    struct ftx_peer_session *session = &peer->session;
+    if (session->n_connections <= peer->node->least_data)
+        return true;
+    if (session->n_connections > peer->node->most_data)
+        return false;
+    bool full = true;
+    for (unsigned i = 0; i < session->n_connections && full; i++)
+        full = !ftx_connection_has_room(session->connections[i]);
+    const struct ftx_pipe *pipe = session->connections[0]->pipe;
+    uint32_t rtt_us = full && pipe ? ftx_pipe_rtt_us(pipe) : 0;
+    return ftx_growth_look(&session->growth, full, session->written_bytes, rtt_us, now_ms(peer));
+}
+
 void ftx_peer_on_turn(uv_idle_t *turn)
 {
     struct ftx_peer *peer = turn->data;
@@ -216,7 +232,7 @@ void ftx_peer_on_turn(uv_idle_t *turn)
     if (session->state != FTX_SESSION_RUNNING)
         return;
     pull(peer);
-    if (session->state == FTX_SESSION_RUNNING && session->connected)
+    if (session->state == FTX_SESSION_RUNNING && session->connected && wants_connection(peer))
         ftx_peer_dial_data(peer);
 }
 
