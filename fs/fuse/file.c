@@ -80,44 +80,38 @@ void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* -- reading -- */
 
+/* What a thread reads: it is answered with before the next. (malloc would map and unmap it.) */
+static _Thread_local char read_bytes[FTX_REQUEST_MAX];
+
 /* Gives -EAGAIN for bytes that are not here but may come; if `want`, the peer is asked for them. */
 static int read_inbox(struct ftx_store *store, fuse_ino_t ino, size_t size, off_t offset, bool want,
                       struct ftx_reply *out)
 {
     int fd;
     int err = ftx_inbox_read(store, ino, size, (uint64_t)offset, want, &fd, &out->size);
-    if (err)
-        return err;
-    out->bytes = malloc(out->size ? out->size : 1);
-    return out->bytes ? ftx_object_read_padded(fd, out->bytes, out->size, (uint64_t)offset)
-                      : -ENOMEM;
+    return err ? err : ftx_object_read_padded(fd, read_bytes, out->size, (uint64_t)offset);
 }
 
 static int read_outbox(struct ftx_store *store, fuse_ino_t ino, size_t size, off_t offset,
                        bool want, struct ftx_reply *out)
 {
-    out->bytes = malloc(size ? size : 1);
-    ssize_t n = out->bytes ? ftx_outbox_read(store, ino, out->bytes, size, (uint64_t)offset, want)
-                           : -ENOMEM;
+    ssize_t n = ftx_outbox_read(store, ino, read_bytes, size, (uint64_t)offset, want);
     out->size = n < 0 ? 0 : (size_t)n;
     return n < 0 ? (int)n : 0;
 }
 
-/* On an error there are no bytes. */
 static int read_file(struct ftx_mount *mount, fuse_ino_t ino, size_t size, off_t offset, bool want,
                      struct ftx_reply *out)
 {
     struct ftx_attr attr;
-    *out = (struct ftx_reply){.bytes = NULL};
+    *out = (struct ftx_reply){.bytes = read_bytes};
+    if (size > sizeof read_bytes) /* more than was agreed on with the kernel */
+        return -EINVAL;
     int err = ftx_tree_attr(mount->store, ino, &attr);
-    if (!err)
-        err = attr.box == FTX_OUTBOX ? read_outbox(mount->store, ino, size, offset, want, out)
-                                     : read_inbox(mount->store, ino, size, offset, want, out);
-    if (err) {
-        free(out->bytes);
-        out->bytes = NULL;
-    }
-    return err;
+    if (err)
+        return err;
+    return attr.box == FTX_OUTBOX ? read_outbox(mount->store, ino, size, offset, want, out)
+                                  : read_inbox(mount->store, ino, size, offset, want, out);
 }
 
 static int try_read(struct ftx_mount *mount, const struct ftx_parked *parked, bool ask,
@@ -165,7 +159,6 @@ void ftx_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
         ftx_reply_err(req, err);
     else
         reply_read(req, &reply);
-    free(reply.bytes);
 }
 
 /* -- writing -- */

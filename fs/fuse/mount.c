@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 enum {
-    WRITE_MAX = 1 << 20,
     THREADS_KEPT = 10, /* making one costs more than keeping it */
     THREADS_MAX = 64,  /* those that wait for the disk (fsync) leave some for others */
     /* requests of page faults and readahead that the kernel lets wait here at a time: parked ones
@@ -31,8 +30,8 @@ enum {
 static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
     (void)userdata;
-    conn->max_write = WRITE_MAX;
-    conn->max_readahead = WRITE_MAX;
+    conn->max_write = FTX_REQUEST_MAX;
+    conn->max_readahead = FTX_REQUEST_MAX;
     conn->max_background = BACKGROUND_MAX;
     /* A new size or time never drops cached pages: bytes change under the kernel only in files that
      * arrive, and dropping waits, not to be interrupted, for pages whose bytes have not come: a

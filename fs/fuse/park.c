@@ -111,7 +111,6 @@ static void answer(struct ftx_parked *parked, int err, const struct ftx_reply *r
         ftx_reply_err(parked->req, err);
     else
         parked->kind->reply(parked->req, reply);
-    free(reply->bytes);
     free(parked->bytes);
     free(parked);
 }

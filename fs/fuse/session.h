@@ -34,6 +34,8 @@ enum {
     FTX_HANDLE_DIRECT = 4,
 };
 
+enum { FTX_REQUEST_MAX = 1 << 20 }; /* bytes of a read or write: as agreed on with the kernel */
+
 struct ftx_park;
 struct ftx_parked;
 struct ftx_text;
@@ -96,10 +98,10 @@ void ftx_texts_close(struct ftx_texts *texts); /* with those still open */
 /*
  * park.c: requests that wait for the peer. What waits, and for what, is its kind's: `attempt`
  * (any number of times, park's thread) gives -EAGAIN to wait on, or what the request is to be
- * answered with: an error, or 0 with the bytes of a read (to be freed).
+ * answered with: an error, or 0 with the bytes of a read, which hold until the thread's next.
  */
 struct ftx_reply {
-    char *bytes;
+    const char *bytes;
     size_t size;
 };
 
