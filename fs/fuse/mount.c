@@ -20,8 +20,6 @@
 #include <unistd.h>
 
 enum {
-    THREADS_KEPT = 10, /* making one costs more than keeping it */
-    THREADS_MAX = 64,  /* those that wait for the disk (fsync) leave some for others */
     /* requests of page faults and readahead that the kernel lets wait here at a time: parked ones
      * count, and with its own 12 they would hold up every other read through the page cache */
     BACKGROUND_MAX = 4096,
@@ -251,6 +249,10 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
     } else {
         mount->mounted = true;
         mount->device = device_at(options->path);
+        mount->serve = ftx_serve_new(mount->session);
+        err = mount->serve ? 0 : -ENOMEM;
+        if (err)
+            snprintf(message, room, "%s: no memory to serve the mount", options->path);
     }
     if (err && mount) {
         ftx_mount_close(mount);
@@ -263,21 +265,14 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
 
 void ftx_mount_run(struct ftx_mount *mount)
 {
-    struct fuse_loop_config *config = fuse_loop_cfg_create();
     if (mount->notify)
         ftx_notify_begin(mount->notify);
-    if (config) {
-        fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
-        fuse_loop_cfg_set_idle_threads(config, THREADS_KEPT);
-    }
-    fuse_session_loop_mt(mount->session, config);
-    if (config)
-        fuse_loop_cfg_destroy(config);
+    ftx_serve_run(mount->serve);
 }
 
 void ftx_mount_end(struct ftx_mount *mount)
 {
-    fuse_session_exit(mount->session);
+    ftx_serve_end(mount->serve);
 }
 
 void ftx_mount_arrived(void *ctx)
@@ -329,6 +324,7 @@ void ftx_mount_close(struct ftx_mount *mount)
 
 void ftx_mount_free(struct ftx_mount *mount)
 {
+    ftx_serve_free(mount->serve);
     ftx_park_free(mount->park);
     pthread_mutex_destroy(&mount->repeat.lock);
     free(mount->path);

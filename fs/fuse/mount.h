@@ -29,7 +29,7 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
 
 /* Serves until it is unmounted, or until ftx_mount_end. Main thread. */
 void ftx_mount_run(struct ftx_mount *mount);
-/* Ends ftx_mount_run once a signal interrupts the main thread. Any thread. */
+/* Ends ftx_mount_run. Any thread. */
 void ftx_mount_end(struct ftx_mount *mount);
 /* Takes what is mounted at the path out of the tree, whoever uses it. -errno. */
 int ftx_mount_detach(const char *path);

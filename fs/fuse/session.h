@@ -9,6 +9,7 @@
 
 #include "fs/fuse/mount.h"
 #include "fs/fuse/notify.h"
+#include "fs/fuse/serve.h"
 #include "fs/store/tree.h"
 #include "transport/base/list.h"
 
@@ -49,6 +50,7 @@ struct ftx_texts {
 struct ftx_mount {
     struct ftx_store *store;
     struct fuse_session *session;
+    struct ftx_serve *serve;
     struct ftx_park *park;
     struct ftx_notify *notify; /* NULL: nothing is repeated for watchers */
     struct ftx_repeat repeat;

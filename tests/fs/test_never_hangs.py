@@ -18,7 +18,7 @@ from harness import CODE, MIB, SANITIZED, SLOW, Late, is_mounted, process_state,
 PATIENCE_S = 40          # far below the readers' own timeout: what ends because a reader gave up comes too late
 READ_TIMEOUT_S = 600
 MISSING = 32 * MIB
-PREAD, FSYNC = {"x86_64": (17, 74), "aarch64": (67, 82)}[platform.machine()]
+PREAD, WRITE, FSYNC = {"x86_64": (17, 1, 74), "aarch64": (67, 64, 82)}[platform.machine()]
 
 # Reads 4096 bytes at each offset, all at once: by pread in threads, or by page faults in processes. Says what each got.
 READERS = """
@@ -269,7 +269,7 @@ def test_sigterm_right_after_sigcont_ends_it(make_node):
         node.terminate()
 
 
-HOLD_SYNCS = """
+HOLD_DISK = """
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -279,28 +279,61 @@ static void wait_while_held(void)
     while (access(getenv("FTX_TEST_HOLD"), F_OK) == 0)
         usleep(10000);
 }
+ssize_t pwrite64(int fd, const void *bytes, size_t size, off_t offset)
+{
+    if (getenv("FTX_TEST_HOLD_WRITES"))
+        wait_while_held();
+    return syscall(SYS_pwrite64, fd, bytes, size, offset);
+}
 int fdatasync(int fd) { wait_while_held(); return (int)syscall(SYS_fdatasync, fd); }
 int fsync(int fd) { wait_while_held(); return (int)syscall(SYS_fsync, fd); }
 int syncfs(int fd) { wait_while_held(); return (int)syscall(SYS_syncfs, fd); }
 """
 
 
-@pytest.mark.skipif(SANITIZED or not shutil.which("cc"), reason="needs a compiler, and to be loaded first")
-def test_programs_that_wait_for_a_slow_disk_hold_nothing_up(make_node, scratch, monkeypatch):
-    """More of them call fsync than there were threads; the disk does not end one sync until it is told to."""
-    source, library, hold = (os.path.join(scratch, name) for name in ("hold.c", "hold.so", "hold"))
-    with open(source, "w", encoding="ascii") as file:
-        file.write(HOLD_SYNCS)
-    run("cc", "-shared", "-fPIC", "-o", library, source)
-    monkeypatch.setenv("LD_PRELOAD", library)
-    monkeypatch.setenv("FTX_TEST_HOLD", hold)
-    node = make_node(debug=False, listen=False).start()
-    monkeypatch.delenv("LD_PRELOAD")
-    os.mkdir(node.outbox(CODE))
-    run("cp", source, node.outbox(CODE, "aside"))
+@pytest.fixture
+def slow_disk(make_node, scratch, monkeypatch):
+    """make(writes): a node, and a context in which its disk ends no sync (with `writes`: nor a write) until it is left."""
+    if SANITIZED or not shutil.which("cc"):
+        pytest.skip("needs a compiler, and to be loaded first")
+
+    def make(writes):
+        source, library, hold = (os.path.join(scratch, name) for name in ("hold.c", "hold.so", "hold"))
+        with open(source, "w", encoding="ascii") as file:
+            file.write(HOLD_DISK)
+        run("cc", "-shared", "-fPIC", "-o", library, source)
+        monkeypatch.setenv("LD_PRELOAD", library)
+        monkeypatch.setenv("FTX_TEST_HOLD", hold)
+        if writes:
+            monkeypatch.setenv("FTX_TEST_HOLD_WRITES", "1")
+        node = make_node(debug=False, listen=False).start()
+        monkeypatch.delenv("LD_PRELOAD")
+        os.mkdir(node.outbox(CODE))
+        run("cp", source, node.outbox(CODE, "aside"))
+
+        @contextlib.contextmanager
+        def held():
+            with open(hold, "w", encoding="ascii"):
+                pass
+            try:
+                yield
+            finally:
+                os.unlink(hold)
+        return node, held
+    return make
+
+
+def look_everywhere(node):
+    for command in (["df"], ["ls", "-lR"], ["find"], ["du"], ["stat", "-f"]):
+        run(*command, node.mount, timeout=PATIENCE_S)
+
+
+@pytest.mark.parametrize("call", ["fsync", "write"])
+def test_programs_that_wait_for_a_slow_disk_hold_nothing_up(slow_disk, call):
+    """More of them than there were threads; a small write is something that hardly ever waits."""
+    number = {"fsync": FSYNC, "write": WRITE}[call]
+    node, held = slow_disk(call == "write")
     handles = [os.open(node.outbox(CODE, str(index)), os.O_WRONLY | os.O_CREAT) for index in range(30)]
-    with open(hold, "w", encoding="ascii"):
-        pass
     failed = []
 
     def write_and_sync(handle):
@@ -310,18 +343,16 @@ def test_programs_that_wait_for_a_slow_disk_hold_nothing_up(make_node, scratch, 
         except OSError as error:
             failed.append(error)
     waiting = [threading.Thread(target=write_and_sync, args=[handle]) for handle in handles]
-    try:
+    with held():
         for thread in waiting:
             thread.start()
-        wait_until(lambda: in_syscall(os.getpid(), FSYNC) == len(handles), "all to wait for the disk")
-        for command in (["df"], ["ls", "-lR"], ["find"], ["du"], ["stat", "-f"]):
-            run(*command, node.mount, timeout=PATIENCE_S)
-        run("cp", node.outbox(CODE, "aside"), node.outbox(CODE, "copy"), timeout=PATIENCE_S)
-        assert in_syscall(os.getpid(), FSYNC) == len(handles)
-    finally:
-        os.unlink(hold)
-        for thread in waiting:
-            thread.join(PATIENCE_S)
+        wait_until(lambda: in_syscall(os.getpid(), number) == len(handles), "all to wait for the disk")
+        look_everywhere(node)
+        if call == "fsync":
+            run("cp", node.outbox(CODE, "aside"), node.outbox(CODE, "copy"), timeout=PATIENCE_S)
+        assert in_syscall(os.getpid(), number) == len(handles)
+    for thread in waiting:
+        thread.join(PATIENCE_S)
     assert not failed
     for handle in handles:
         os.close(handle)
