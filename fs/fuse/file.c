@@ -80,23 +80,41 @@ void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* -- reading -- */
 
-/* What a thread reads: it is answered with before the next. (malloc would map and unmap it.) */
-static _Thread_local char read_bytes[FTX_REQUEST_MAX];
+static pthread_key_t room_key;
 
-/* Gives -EAGAIN for bytes that are not here but may come; if `want`, the peer is asked for them. */
-static int read_inbox(struct ftx_store *store, fuse_ino_t ino, size_t size, off_t offset, bool want,
-                      struct ftx_reply *out)
+static void make_room_key(void)
 {
-    int fd;
-    int err = ftx_inbox_read(store, ino, size, (uint64_t)offset, want, &fd, &out->size);
-    return err ? err : ftx_object_read_padded(fd, read_bytes, out->size, (uint64_t)offset);
+    (void)pthread_key_create(&room_key, free);
 }
 
-static int read_outbox(struct ftx_store *store, fuse_ino_t ino, size_t size, off_t offset,
-                       bool want, struct ftx_reply *out)
+/* Where a thread reads to: it answers with that before it reads again. NULL without memory. (A
+ * block for each read would be mapped and unmapped; a static one per thread would be cleared.) */
+static char *read_room(void)
 {
-    ssize_t n = ftx_outbox_read(store, ino, read_bytes, size, (uint64_t)offset, want);
-    out->size = n < 0 ? 0 : (size_t)n;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, make_room_key);
+    char *room = pthread_getspecific(room_key);
+    if (!room) {
+        room = malloc(FTX_REQUEST_MAX);
+        (void)pthread_setspecific(room_key, room);
+    }
+    return room;
+}
+
+/* Gives -EAGAIN for bytes that are not here but may come; if `want`, the peer is asked for them. */
+static int read_inbox(struct ftx_store *store, fuse_ino_t ino, char *bytes, size_t size,
+                      off_t offset, bool want, size_t *out_size)
+{
+    int fd;
+    int err = ftx_inbox_read(store, ino, size, (uint64_t)offset, want, &fd, out_size);
+    return err ? err : ftx_object_read_padded(fd, bytes, *out_size, (uint64_t)offset);
+}
+
+static int read_outbox(struct ftx_store *store, fuse_ino_t ino, char *bytes, size_t size,
+                       off_t offset, bool want, size_t *out_size)
+{
+    ssize_t n = ftx_outbox_read(store, ino, bytes, size, (uint64_t)offset, want);
+    *out_size = n < 0 ? 0 : (size_t)n;
     return n < 0 ? (int)n : 0;
 }
 
@@ -104,14 +122,18 @@ static int read_file(struct ftx_mount *mount, fuse_ino_t ino, size_t size, off_t
                      struct ftx_reply *out)
 {
     struct ftx_attr attr;
-    *out = (struct ftx_reply){.bytes = read_bytes};
-    if (size > sizeof read_bytes) /* more than was agreed on with the kernel */
+    char *bytes = read_room();
+    *out = (struct ftx_reply){.bytes = bytes};
+    if (!bytes)
+        return -ENOMEM;
+    if (size > FTX_REQUEST_MAX) /* more than was agreed on with the kernel */
         return -EINVAL;
     int err = ftx_tree_attr(mount->store, ino, &attr);
     if (err)
         return err;
-    return attr.box == FTX_OUTBOX ? read_outbox(mount->store, ino, size, offset, want, out)
-                                  : read_inbox(mount->store, ino, size, offset, want, out);
+    return attr.box == FTX_OUTBOX
+               ? read_outbox(mount->store, ino, bytes, size, offset, want, &out->size)
+               : read_inbox(mount->store, ino, bytes, size, offset, want, &out->size);
 }
 
 static int try_read(struct ftx_mount *mount, const struct ftx_parked *parked, bool ask,
