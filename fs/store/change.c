@@ -5,6 +5,7 @@
 #include "transport/base/err.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 static bool item_valid(const struct ftx_item_row *item)
@@ -33,7 +34,7 @@ struct writer {
     bool bad;
 };
 
-static void put_bytes(struct writer *writer, const void *bytes, size_t size)
+static inline void put_bytes(struct writer *writer, const void *bytes, size_t size)
 {
     if (writer->bad || size > writer->size - writer->used) {
         writer->bad = true;
@@ -44,12 +45,11 @@ static void put_bytes(struct writer *writer, const void *bytes, size_t size)
     writer->used += size;
 }
 
-static void put_int(struct writer *writer, uint64_t value, size_t width)
+/* Inlined, like get_int: with a width that the compiler knows it is one store. */
+static inline void put_int(struct writer *writer, uint64_t value, size_t width)
 {
-    uint8_t bytes[8];
-    for (size_t i = 0; i < width; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
-    put_bytes(writer, bytes, width);
+    uint64_t little = htole64(value);
+    put_bytes(writer, &little, width);
 }
 
 static void put_string(struct writer *writer, const void *bytes, size_t size)
@@ -159,7 +159,7 @@ struct reader {
     bool bad;
 };
 
-static const uint8_t *get_bytes(struct reader *reader, size_t size)
+static inline const uint8_t *get_bytes(struct reader *reader, size_t size)
 {
     if (reader->bad || size > reader->size - reader->used) {
         reader->bad = true;
@@ -170,13 +170,13 @@ static const uint8_t *get_bytes(struct reader *reader, size_t size)
     return bytes;
 }
 
-static uint64_t get_int(struct reader *reader, size_t width)
+static inline uint64_t get_int(struct reader *reader, size_t width)
 {
     const uint8_t *bytes = get_bytes(reader, width);
-    uint64_t value = 0;
-    for (size_t i = 0; bytes && i < width; i++)
-        value |= (uint64_t)bytes[i] << (8 * i);
-    return value;
+    uint64_t little = 0;
+    if (bytes)
+        memcpy(&little, bytes, width);
+    return le64toh(little);
 }
 
 static const uint8_t *get_string(struct reader *reader, size_t *out_size)
