@@ -361,6 +361,7 @@ void ftx_database_close(struct ftx_database *db)
         sqlite3_finalize(db->statements[i]);
     sqlite3_close(db->sqlite);
     free(db->batch.bytes);
+    free(db->batch.images);
     free(db);
 }
 
@@ -368,6 +369,7 @@ void ftx_database_rest(struct ftx_database *db)
 {
     (void)sqlite3_db_release_memory(db->sqlite);
     free(db->batch.bytes);
+    free(db->batch.images);
     db->batch = (struct ftx_batch){0};
 }
 
@@ -387,7 +389,7 @@ int ftx_database_commit(struct ftx_database *db, uint64_t journal_last, bool dur
                                                         (uint64_t[]){journal_last, next_item}));
         rc = ftx_database_end(db, rc);
     }
-    db->batch.size = 0;
+    db->batch.size = db->batch.n_images = 0;
     db->batch.contents_lost = false;
     if (rc == 0)
         db->next_item = next_item;

@@ -42,6 +42,11 @@ struct ftx_batch {
     uint8_t *bytes;
     size_t size;
     size_t capacity;
+    struct ftx_batch_image {
+        uint64_t item;
+        bool overtaken; /* by a later one */
+    } * images;         /* one for each ITEM change, in their order */
+    size_t n_images, images_capacity;
     bool contents_lost; /* its inbox segments are cut instead of put */
 };
 

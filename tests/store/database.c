@@ -404,6 +404,20 @@ static void last_image_of_a_batch_wins(void **state)
                 "9223372036854775807 640 4294967295 1 3 200 7  ff2f01 \n");
 }
 
+/* Which box a segment belongs to is asked of its item's row: it must be there by then. */
+static void lost_contents_are_missing_whatever_image_follows(void **state)
+{
+    (void)state;
+    const struct ftx_segment segment = {.length = 5, .kind = FTX_SEGMENT_DATA};
+    APPLY(.kind = FTX_CHANGE_ITEM, .as.item = item_row(1, 7, ""));
+    APPLY(.kind = FTX_CHANGE_SEGMENT, .id = 1, .as.segment = segment);
+    APPLY(.kind = FTX_CHANGE_ITEM, .as.item = item_row(1, 8, ""));
+    ftx_database_contents_lost(db);
+    COMMIT();
+    assert_told("item 1 3 18446744073709551615 fedcba9876543210 4 5 8 -1500000000 "
+                "9223372036854775807 640 4294967295 1 3 200 7  ff2f01 \n");
+}
+
 static void damaged_entry_is_refused_whole(void **state)
 {
     (void)state;
@@ -965,6 +979,7 @@ int main(int argc, char **argv)
         fact(twice_is_as_good_as_once),
         fact(what_is_not_committed_is_gone),
         fact(last_image_of_a_batch_wins),
+        fact(lost_contents_are_missing_whatever_image_follows),
         fact(damaged_entry_is_refused_whole),
         fact(failed_allocation_changes_nothing),
         fact(failed_write_rolls_back),
