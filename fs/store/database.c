@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,9 +313,17 @@ static int prepare_all(struct ftx_database *db)
     return 0;
 }
 
+/* SQLite need not count what memory it takes: a lock for each piece. */
+static void configure(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static int open_file(struct ftx_database *db, const char *path, const char **out_message)
 {
+    static pthread_once_t configured = PTHREAD_ONCE_INIT;
     int64_t version;
+    pthread_once(&configured, configure);
     int rc = secure_files(path);
     if (rc < 0)
         return rc;
