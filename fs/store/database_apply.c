@@ -166,7 +166,9 @@ static int cut(struct ftx_database *db, uint64_t item, uint64_t offset, uint64_t
     if (last.offset < offset) {
         first = last;
     } else {
-        rc = last_segment(db, item, offset, &first);
+        first = (struct ftx_segment){0}; /* before one that begins at offset, none reaches there */
+        if (last.offset > offset)
+            rc = last_segment(db, item, offset, &first);
         if (rc == 0)
             rc = run(db, FTX_SQL_DROP_SEGMENTS, 3, (uint64_t[]){item, offset, end});
     }
