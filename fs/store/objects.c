@@ -21,8 +21,13 @@ enum {
 /* The path of an object, below the objects' folder. */
 static const char *object_path(char path[PATH_SIZE], uint64_t id)
 {
-    snprintf(path, PATH_SIZE, "%02x/%014llx", (unsigned)(id >> 56),
-             (unsigned long long)(id & (UINT64_MAX >> 8)));
+    char *to = path;
+    for (int shift = 60; shift >= 0; shift -= 4) {
+        *to++ = "0123456789abcdef"[id >> shift & 0xf];
+        if (to == path + 2)
+            *to++ = '/';
+    }
+    *to = '\0';
     return path;
 }
 
