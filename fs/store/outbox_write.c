@@ -196,7 +196,8 @@ static bool extends_tail(const struct ftx_sending *sending, uint64_t offset)
            open->offset + open->length == offset;
 }
 
-/* One piece of a write, within one cell. `hash` is that of the piece alone. */
+/* One piece of a write, within one cell. `hash` is that of the piece alone, if it fills its cell
+ * up; else it is not known: the tail's goes on with its bytes. */
 static int add_piece(struct ftx_log *log, struct ftx_sending *sending, const uint8_t *bytes,
                      uint64_t offset, size_t size, const uint8_t hash[16])
 {
@@ -216,7 +217,7 @@ static int add_piece(struct ftx_log *log, struct ftx_sending *sending, const uin
         XXH3_128bits_reset(sending->tail_hash);
     if (extends || !full)
         XXH3_128bits_update(sending->tail_hash, bytes, size);
-    if (extends)
+    if (extends || !full)
         ftx_hash_canonical(XXH3_128bits_digest(sending->tail_hash), segment.hash);
     else
         memcpy(segment.hash, hash, sizeof segment.hash);
@@ -248,7 +249,8 @@ static void hash_pieces(const uint8_t *bytes, size_t size, uint64_t offset,
 {
     for (size_t i = 0, done = 0; done < size && i < PIECES_MAX; i++) {
         size_t n = piece_size(offset + done, size - done);
-        ftx_hash(bytes + done, n, out->hash[i]);
+        if ((offset + done + n) % CELL == 0)
+            ftx_hash(bytes + done, n, out->hash[i]);
         done += n;
     }
 }
