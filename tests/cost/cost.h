@@ -40,6 +40,7 @@ void cost_database_turn(struct ftx_store *store);
 /* -- the workloads -- */
 
 void cost_large(void);
+void cost_pieces(void);
 void cost_small(void);
 void cost_folder(void);
 void cost_messages(void);

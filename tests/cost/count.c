@@ -12,8 +12,8 @@ static const struct {
     const char *name;
     void (*run)(void);
 } workloads[] = {
-    {"large", cost_large},       {"small", cost_small},     {"folder", cost_folder},
-    {"messages", cost_messages}, {"pairing", cost_pairing},
+    {"large", cost_large},   {"pieces", cost_pieces},     {"small", cost_small},
+    {"folder", cost_folder}, {"messages", cost_messages}, {"pairing", cost_pairing},
 };
 
 static bool ready, counting;

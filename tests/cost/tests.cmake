@@ -12,7 +12,7 @@ if(FTX_HAVE_CALLGRIND AND CMAKE_C_COMPILER_ID STREQUAL GNU AND CMAKE_BUILD_TYPE 
   # What leads outside of the program: tests/cost/world.c.
   target_link_options(cost PRIVATE -Wl,--wrap=clock_gettime -Wl,--wrap=pthread_create -Wl,--wrap=pthread_join
     -Wl,--wrap=pthread_cond_wait -Wl,--wrap=pthread_cond_timedwait)
-  foreach(workload large small folder messages pairing)
+  foreach(workload large pieces small folder messages pairing)
     add_test(NAME cost/${workload} COMMAND /usr/bin/python3 -B ${CMAKE_CURRENT_LIST_DIR}/run --program $<TARGET_FILE:cost> ${workload})
     set_tests_properties(cost/${workload} PROPERTIES SKIP_REGULAR_EXPRESSION "^skipped:" TIMEOUT 300)
   endforeach()

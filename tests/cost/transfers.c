@@ -9,6 +9,8 @@
 
 enum {
     LARGE_WRITES = 64, /* of 1 MiB: so much may be under way */
+    PIECES = 128,      /* of 128 KiB, as programs write that do not ask for st_blksize */
+    PIECE_SIZE = 128 << 10,
     SMALL_FILES = 2000,
     SMALL_SIZE = 4096,
     FOLDER_FILES = 200, /* in a folder; they share a turn of the loop, as they do when cp runs */
@@ -40,25 +42,38 @@ static void check(uint64_t bytes)
     cost_must(sent.queue_files == 0 && sent.queue_ops == 0, "all of it is delivered");
 }
 
-void cost_large(void)
+static void write_file(struct cost_mount *mount, uint64_t folder, unsigned writes, uint32_t size)
 {
-    struct cost_mount *mount;
-    uint64_t folder = begin(&mount);
     cost_begin();
-    cost_must(cost_lookup(mount, folder, "large") == 0, "the file is not there yet");
-    struct cost_file file = cost_create(mount, folder, "large");
+    cost_must(cost_lookup(mount, folder, "file") == 0, "the file is not there yet");
+    struct cost_file file = cost_create(mount, folder, "file");
     cost_pause();
-    for (uint64_t i = 0; i < LARGE_WRITES; i++) {
-        cost_fill(cost_write_room(mount), COST_WRITE_MAX);
+    for (uint64_t i = 0; i < writes; i++) {
+        cost_fill(cost_write_room(mount), size);
         cost_begin();
-        cost_write(mount, file, i * COST_WRITE_MAX, COST_WRITE_MAX);
+        cost_write(mount, file, i * size, size);
         cost_pause();
     }
     cost_begin();
     cost_close(mount, file);
     cost_end("sender request");
+}
+
+void cost_large(void)
+{
+    struct cost_mount *mount;
+    uint64_t folder = begin(&mount);
+    write_file(mount, folder, LARGE_WRITES, COST_WRITE_MAX);
     cost_ends_settle(&ends);
     check((uint64_t)LARGE_WRITES * COST_WRITE_MAX);
+    end(mount);
+}
+
+void cost_pieces(void)
+{
+    struct cost_mount *mount;
+    uint64_t folder = begin(&mount);
+    write_file(mount, folder, PIECES, PIECE_SIZE);
     end(mount);
 }
 
