@@ -446,7 +446,7 @@ static int interrupt(struct ftx_log *log, struct ftx_item *item, bool power_cut)
         item->state = FTX_ITEM_INTERRUPTED;
         ftx_log_item(log, item);
         if (power_cut) /* the peer may have bytes of writes that nobody here knows of any more */
-            err = ftx_sending_claim(log, item->as.sending, 0, item->size, FTX_PENDING_DUE);
+            err = ftx_sending_resend(log, item, 0, item->size);
         ftx_log_flush(log);
     }
     distrust(log->store, item);

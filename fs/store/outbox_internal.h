@@ -62,12 +62,26 @@ void ftx_sending_close_tail(struct ftx_log *log, struct ftx_sending *sending);
 int ftx_sending_claim(struct ftx_log *log, struct ftx_sending *sending, uint64_t offset,
                       uint64_t end, enum ftx_pending_state state);
 
+/* The first part of [offset, end) that holds bytes: data of the object, open as `fd` (below 0: it
+ * cannot be asked), or released ones. It ends where its cell does, and a cell is not looked at any
+ * closer behind its first byte. False: all of the range is holes. */
+bool ftx_sending_bytes(const struct ftx_item *item, int fd, uint64_t offset, uint64_t end,
+                       uint64_t *out_at, uint64_t *out_end);
+
+/* Claims the bytes of a range of any length; in state DUE its holes are pending as holes, else they
+ * are left out: nothing changes there. -ENOMEM. */
+int ftx_sending_claim_bytes(struct ftx_log *log, struct ftx_sending *sending, int fd,
+                            uint64_t offset, uint64_t end, enum ftx_pending_state state);
+
+/* The same for a range of a file that need not be open: all of it is to be sent again. */
+int ftx_sending_resend(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end);
+
 /* [offset, end) is to be sent as a hole; nothing if that is empty. -ENOMEM. */
 int ftx_sending_hole(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end);
 
 /* Around a change of the object's bytes: begin claims the range (as long as the file reaches) and
  * gives the descriptor, abandon is for a change that failed. Not under the lock. */
-int ftx_outbox_begin_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
+int ftx_outbox_begin_punch(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
                            int *out_fd);
 void ftx_outbox_abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end);
 

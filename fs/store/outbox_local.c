@@ -28,27 +28,37 @@ bool ftx_outbox_stays(const struct ftx_item *parent, const char *name, size_t si
     return parent->state == FTX_ITEM_LOCAL || ftx_name_is_local(name, size);
 }
 
-/* The range is due in memory, cell by cell. */
-static int put_whole(struct ftx_sending *sending)
+static int put(struct ftx_sending *sending, uint64_t offset, uint64_t end, uint8_t kind)
 {
-    struct ftx_item *item = sending->item;
-    for (uint64_t at = 0; at < item->size; at += FTX_EXTENT_MAX) {
-        uint64_t left = item->size - at;
-        struct ftx_segment segment = {.offset = at,
-                                      .length = left < FTX_EXTENT_MAX ? left : FTX_EXTENT_MAX,
-                                      .kind = item->object ? FTX_SEGMENT_DATA : FTX_SEGMENT_HOLE,
-                                      .state = FTX_PENDING_DUE};
-        int err = ftx_segments_put(&sending->pending, &segment);
-        if (err)
-            return err;
+    struct ftx_segment segment = {
+        .offset = offset, .length = end - offset, .kind = kind, .state = FTX_PENDING_DUE};
+    return offset < end ? ftx_segments_put(&sending->pending, &segment) : 0;
+}
+
+/* All that the file holds is due in memory, as ftx_sending_resend notes it. */
+static int put_whole(struct ftx_sending *sending, int fd)
+{
+    const struct ftx_item *item = sending->item;
+    uint64_t at, to;
+    int err = 0;
+    for (uint64_t offset = 0; offset < item->size && !err; offset = to) {
+        if (!ftx_sending_bytes(item, fd, offset, item->size, &at, &to))
+            at = to = item->size;
+        err = put(sending, offset, at, FTX_SEGMENT_HOLE);
+        if (!err)
+            err = put(sending, at, to, FTX_SEGMENT_DATA);
     }
-    return 0;
+    return err;
 }
 
 void ftx_sending_renew(struct ftx_log *log, struct ftx_item *item, uint64_t began, uint64_t closed)
 {
     struct ftx_sending *sending = ftx_sending_get(item);
-    if (!sending || put_whole(sending)) {
+    int fd = item->object ? ftx_object_open(&log->store->objects, item->object, O_RDONLY) : -1;
+    int err = sending ? put_whole(sending, fd) : -ENOMEM;
+    if (fd >= 0)
+        close(fd);
+    if (err) {
         item->state = FTX_ITEM_FAILED; /* no memory: visibly, until the next start */
         return;
     }
@@ -66,7 +76,7 @@ static int offer_content(struct ftx_log *log, struct ftx_item *item)
         return -ENOMEM;
     sending->began = sending->closed = ftx_log_promise(log, item->link);
     ftx_sending_due(log, sending);
-    return ftx_sending_claim(log, sending, 0, item->size, FTX_PENDING_DUE);
+    return ftx_sending_resend(log, item, 0, item->size);
 }
 
 static struct ftx_item *child_after(const struct ftx_item *item, uint64_t cookie)

@@ -125,7 +125,7 @@ int ftx_outbox_punch(struct ftx_store *store, uint64_t id, uint64_t offset, uint
     if (err || length == 0 || offset >= size)
         return err;
     uint64_t end = length < size - offset ? offset + length : size;
-    err = ftx_outbox_begin_write(store, id, offset, end, &fd);
+    err = ftx_outbox_begin_punch(store, id, offset, end, &fd);
     if (err)
         return err;
     err = ftx_object_punch(fd, offset, end - offset);

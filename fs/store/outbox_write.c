@@ -149,15 +149,54 @@ int ftx_sending_claim(struct ftx_log *log, struct ftx_sending *sending, uint64_t
     return 0;
 }
 
+bool ftx_sending_bytes(const struct ftx_item *item, int fd, uint64_t offset, uint64_t end,
+                       uint64_t *out_at, uint64_t *out_end)
+{
+    uint64_t data = item->object ? offset : end, away = end, away_end;
+    int err = item->object && fd >= 0 ? ftx_object_seek(fd, offset, end, SEEK_DATA, &data) : 0;
+    if (err)
+        data = err == -ENXIO ? end : offset;
+    (void)ftx_released_next(item, offset, end, &away, &away_end);
+    uint64_t at = data < away ? data : away, cell = (at / CELL + 1) * CELL;
+    *out_at = at;
+    *out_end = cell < end ? cell : end;
+    return at < end;
+}
+
+int ftx_sending_claim_bytes(struct ftx_log *log, struct ftx_sending *sending, int fd,
+                            uint64_t offset, uint64_t end, enum ftx_pending_state state)
+{
+    uint64_t at, to;
+    int err = 0;
+    for (; offset < end && !err; offset = to) {
+        if (!ftx_sending_bytes(sending->item, fd, offset, end, &at, &to))
+            at = to = end;
+        if (state == FTX_PENDING_DUE)
+            err = ftx_sending_hole(log, sending->item, offset, at);
+        if (!err)
+            err = ftx_sending_claim(log, sending, at, to, state);
+    }
+    return err;
+}
+
+int ftx_sending_resend(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end)
+{
+    int fd = item->object ? ftx_object_open(&log->store->objects, item->object, O_RDONLY) : -1;
+    int err = ftx_sending_claim_bytes(log, item->as.sending, fd, offset, end, FTX_PENDING_DUE);
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
 /* Does a write there need blocks that the object does not have? */
 static bool takes_room(const struct ftx_item *item, uint64_t offset, uint64_t end)
 {
     return end > item->size || ftx_released_any(item, offset, end);
 }
 
-/* Prepares a write: the file, its version, what will be overwritten. */
-int ftx_outbox_begin_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
-                           int *out_fd)
+/* Prepares a write, or a hole: the file, its version, what will be overwritten. */
+static int begin_change(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
+                        bool punches, int *out_fd)
 {
     struct ftx_log log;
     int err = ftx_log_begin(&log, store);
@@ -166,7 +205,7 @@ int ftx_outbox_begin_write(struct ftx_store *store, uint64_t id, uint64_t offset
     struct ftx_item *item = ftx_outbox_file_of(store, id);
     if (!item)
         err = -ENOENT;
-    else if (takes_room(item, offset, end))
+    else if (!punches && takes_room(item, offset, end))
         err = ftx_spool_claim(store, end - offset);
     if (!err)
         err = ftx_outbox_fd(&log, item, out_fd);
@@ -179,11 +218,19 @@ int ftx_outbox_begin_write(struct ftx_store *store, uint64_t id, uint64_t offset
         ftx_sending_close_tail(&log, item->as.sending);
         ftx_sending_reopen(&log, item);
         item->as.sending->patched |= offset < item->size;
-        err = ftx_sending_claim(&log, item->as.sending, offset, end < item->size ? end : item->size,
-                                FTX_PENDING_OPEN);
+        uint64_t to = end < item->size ? end : item->size;
+        err = punches ? ftx_sending_claim_bytes(&log, item->as.sending, *out_fd, offset, to,
+                                                FTX_PENDING_OPEN)
+                      : ftx_sending_claim(&log, item->as.sending, offset, to, FTX_PENDING_OPEN);
     }
     ftx_log_commit(&log);
     return err;
+}
+
+int ftx_outbox_begin_punch(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
+                           int *out_fd)
+{
+    return begin_change(store, id, offset, end, true, out_fd);
 }
 
 /* True if these bytes go on where the OPEN segment ends, in the same cell. */
@@ -360,7 +407,7 @@ int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, si
     if (size > (PIECES_MAX - 1) * (size_t)CELL)
         return -EINVAL;
     int fd;
-    int err = ftx_outbox_begin_write(store, id, offset, offset + size, &fd);
+    int err = begin_change(store, id, offset, offset + size, false, &fd);
     if (err == -EAGAIN) /* nothing was begun */
         return err;
     if (!err)

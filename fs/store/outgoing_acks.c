@@ -231,7 +231,7 @@ int ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_
         sending->closed = ftx_log_promise(&log, link);
         sending->missing_end = range->offset + range->length; /* the decoder has checked it */
         uint64_t end = sending->missing_end < item->size ? sending->missing_end : item->size;
-        (void)ftx_sending_claim(&log, sending, range->offset, end, FTX_PENDING_DUE);
+        (void)ftx_sending_resend(&log, item, range->offset, end);
         if (ftx_released_any(item, range->offset, end)) /* it had said that this is durable */
             fail(&log, item);
         ftx_sending_due(&log, sending);

@@ -98,6 +98,21 @@ def test_file_is_thrown_away_and_put_back(pair, work):
     assert os.getxattr(pair.got(work, "report"), "user.a") == b"1"
 
 
+def test_a_sparse_file_that_is_put_back_stays_sparse(pair, work):
+    path, trash = pair.sent(work, "disk"), pair.sent(work, ".Trash-0")
+    os.mkdir(trash)
+    with open(os.path.join(trash, "disk"), "wb") as file:
+        file.truncate(64 << 20)
+        file.seek(20 << 20)
+        file.write(b"data" * 100_000)
+    sent = pair.a.status()["links"][0]["up_bytes"]
+    os.rename(os.path.join(trash, "disk"), path)
+    wait_state(path, "delivered")
+    assert read(pair.got(work, "disk")) == read(path)
+    assert pair.a.status()["links"][0]["up_bytes"] - sent < 2 << 20
+    assert os.stat(pair.got(work, "disk")).st_blocks * 512 < 2 << 20
+
+
 def test_folder_is_thrown_away_before_it_was_delivered(pair, work):
     os.makedirs(pair.sent(work, "folder", "inner"))
     os.mkdir(pair.sent(work, ".Trash-0"))

@@ -437,6 +437,21 @@ def test_a_writer_is_told_that_the_link_does_not_drain(small):
     assert not os.path.exists(small.got("large"))
 
 
+def test_a_hole_in_a_released_file_needs_no_room(small):
+    size = 2 * SPOOL
+    with open(small.sent("large"), "wb", buffering=0) as file:
+        for index in range(size // MIB):
+            file.write(trees.random_bytes(MIB, index))
+    wait_state(small.sent("large"), "delivered", timeout=60)
+    with open(small.sent("large"), "rb") as file:
+        file.seek(size - MIB)
+        last = file.read()
+    run("fallocate", "-p", "-l", str(size - MIB), small.sent("large"))
+    wait_state(small.sent("large"), "delivered")
+    for path in (small.sent("large"), small.got("large")):
+        assert read(path) == bytes(size - MIB) + last
+
+
 def test_without_anything_to_release_a_full_spool_is_full_at_once(make_pair):
     pair = make_pair(debug=False, a_options={"spool_max": "8M", "keep": "all"})
     with writer(pair.sent("large"), 100) as process:

@@ -191,6 +191,23 @@ static void punched_range_is_sent_as_a_hole(void **state)
     assert_int_equal(ftx_outbox_punch(t->store, id, 0, 10), -EBADF);
 }
 
+/* What is a hole already needs no look, no claim and no room. */
+static void holes_of_any_size_are_punched_at_once(void **state)
+{
+    struct box_test *t = *state;
+    uint64_t id = make_file(t, "f"), huge = UINT64_C(1) << 40;
+    assert_int_equal(ftx_outbox_write(t->store, id, "front", 5, 0), 0);
+    assert_int_equal(ftx_outbox_write(t->store, id, "middle", 6, huge / 2), 0);
+    assert_int_equal(ftx_outbox_truncate(t->store, id, huge), 0);
+    uint64_t before = t->store->appended;
+    assert_int_equal(ftx_outbox_punch(t->store, id, 0, huge), 0);
+    assert_true(t->store->appended - before < 10); /* entries of the journal */
+    const struct ftx_segments *pending = &ftx_item_find(&t->store->index, id)->as.sending->pending;
+    assert_true(pending->count == 1 && pending->bytes == huge);
+    assert_int_equal(ftx_segments_at(pending, 0)->kind, FTX_SEGMENT_HOLE);
+    close_file(t, id);
+}
+
 static void allocated_room_changes_no_version(void **state)
 {
     struct box_test *t = *state;
@@ -553,6 +570,7 @@ int main(void)
         with_store(a_removed_file_stays_removed_while_it_is_open),
         with_store(writes_make_segments_of_cells),
         with_store(punched_range_is_sent_as_a_hole),
+        with_store(holes_of_any_size_are_punched_at_once),
         with_store(allocated_room_changes_no_version),
         with_store(handles_past_the_cache_keep_others_out_of_it),
         with_store(says_what_is_wrong),

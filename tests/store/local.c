@@ -210,6 +210,42 @@ static void rename_to_an_ordinary_name_offers_all_of_it(void **state)
     assert_int_equal(ftx_item_find_wire(&t->store->index, wire)->id, file);
 }
 
+/* All of the file is pending, `bytes` of it as data, in a few segments. */
+static void assert_offers(struct box_test *t, uint64_t id, uint64_t bytes)
+{
+    const struct ftx_item *item = item_of(t, id);
+    const struct ftx_segments *pending = &item->as.sending->pending;
+    uint64_t data = 0;
+    assert_true(pending->count <= 5 && pending->bytes == item->size);
+    for (const struct ftx_segment *s = ftx_segments_at(pending, 0); s;
+         s = ftx_segments_at(pending, s->offset + s->length))
+        data += s->kind == FTX_SEGMENT_DATA ? s->length : 0;
+    assert_true(data >= bytes && data <= 2 << 20);
+}
+
+static void holes_of_what_is_offered_stay_holes(void **state)
+{
+    struct box_test *t = *state;
+    uint64_t id = make(t, t->out, ".nfs1", FTX_FILE), empty = make(t, t->out, ".nfs2", FTX_FILE);
+    assert_int_equal(ftx_outbox_write(t->store, id, "bytes", 5, 70 << 20), 0);
+    assert_int_equal(ftx_outbox_truncate(t->store, id, UINT64_C(1) << 40), 0);
+    assert_int_equal(ftx_outbox_truncate(t->store, empty, UINT64_C(1) << 40), 0);
+    close_file(t, id);
+    close_file(t, empty);
+    rename_to(t, t->out, ".nfs1", t->out, "f");
+    rename_to(t, t->out, ".nfs2", t->out, "e");
+    assert_offers(t, id, 5);
+    assert_offers(t, empty, 0);
+    rename_to(t, t->out, "f", t->out, ".nfs1"); /* and back, before the loop has let go of it */
+    rename_to(t, t->out, ".nfs1", t->out, "f");
+    forget_finished(t);
+    assert_offers(t, id, 5);
+    ftx_store_close(t->store);
+    open_store(t);
+    assert_offers(t, id, 5);
+    assert_offers(t, empty, 0);
+}
+
 static void rename_to_a_local_name_drops_it_at_the_peer(void **state)
 {
     struct box_test *t = *state;
@@ -345,6 +381,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         fact(local_items_are_used_and_never_told),
         fact(rename_to_an_ordinary_name_offers_all_of_it),
+        fact(holes_of_what_is_offered_stay_holes),
         fact(rename_to_a_local_name_drops_it_at_the_peer),
         fact(there_and_back_is_another_item_to_the_peer),
         fact(local_name_over_and_under_ordinary_ones),
