@@ -3,12 +3,13 @@
 import contextlib
 import errno
 import os
+import resource
 import subprocess
 
 import pytest
 
 import trees
-from harness import Late, run, state, wait_state, wait_until, xattr
+from harness import CODE, Late, run, state, wait_state, wait_until, xattr
 
 
 def write(path, data):
@@ -203,6 +204,25 @@ def test_a_file_whose_child_has_closed_it_is_interrupted_by_a_kill(pair, writer)
     wait_state(pair.sent("f"), "interrupted")
     pair.wait_connected()
     wait_state(pair.got("f"), "interrupted")
+
+
+@pytest.fixture
+def few_descriptors():
+    """What is started has as many as in a shell, and may ask for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    yield lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_programs_may_have_more_files_open_than_a_shell_allows(few_descriptors, make_node):
+    node = make_node(listen=False, debug=False).start()
+    few_descriptors()
+    os.mkdir(node.outbox(CODE))
+    with contextlib.ExitStack() as stack:
+        for number in range(400):
+            file = stack.enter_context(open(node.outbox(CODE, str(number)), "wb", buffering=0))
+            assert file.write(b"x") == 1
 
 
 # -- operations --------------------------------------------------------------------------------

@@ -21,7 +21,10 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { MESSAGE_MAX = 4608 };
+enum {
+    MESSAGE_MAX = 4608,
+    FILES_MAX = 1 << 20, /* open at once; some programs try each number below the limit */
+};
 
 /* All that runs. */
 struct daemon {
@@ -240,10 +243,21 @@ static int run(const struct ftx_options *o, const char *path, const char *store)
     return err ? fail(message) : 0;
 }
 
+/* Each file that a program has open may take a descriptor here. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_MAX)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static int start(const struct ftx_options *o)
 {
     umask(077);
     signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* no keys in core files, ... */
     prctl(PR_SET_DUMPABLE, 0); /* nor in those that go through a pipe: these have no limit */
     char *path = absolute(o->mount_point);
