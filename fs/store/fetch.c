@@ -152,6 +152,18 @@ static bool still_wanted(const struct ftx_item *item, const struct fetch *fetch)
            asked(item, ftx_segments_at(&item->released->ranges, at));
 }
 
+/* Somebody wrote into a range before it was asked for: whoever needs a part of it asks for that. */
+static void unask(struct ftx_item *item, const struct fetch *fetch)
+{
+    const struct ftx_segments *ranges = &item->released->ranges;
+    uint64_t end = fetch->offset + fetch->length;
+    for (struct ftx_segment *segment = ftx_segments_at(ranges, fetch->offset);
+         segment && segment->offset < end;
+         segment = ftx_segments_at(ranges, segment->offset + segment->length))
+        if (segment->state == FTX_RELEASED_ASKED)
+            segment->state = FTX_RELEASED_AWAY;
+}
+
 bool ftx_fetch_next(struct ftx_store *store, struct ftx_link *link, uint64_t *out_stream,
                     struct ftx_range *out_range)
 {
@@ -163,11 +175,8 @@ bool ftx_fetch_next(struct ftx_store *store, struct ftx_link *link, uint64_t *ou
         if (found) {
             *out_stream = ftx_item_wire(item);
             *out_range = (struct ftx_range){fetch->offset, fetch->length};
-        } else if (item && item->released) { /* whoever needs a part of it asks for that */
-            struct ftx_segment *segment = ftx_segments_at(&item->released->ranges, fetch->offset);
-            if (segment && segment->offset < fetch->offset + fetch->length &&
-                segment->state == FTX_RELEASED_ASKED)
-                segment->state = FTX_RELEASED_AWAY;
+        } else if (item && item->released) {
+            unask(item, fetch);
         }
     }
     pthread_mutex_unlock(&store->lock);

@@ -367,18 +367,28 @@ static uint64_t room_of(int fd)
     return fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
+/* Up to where nobody has claimed [offset, end) for a write that is under way, which leaves it
+ * released until it is done. *out_next: behind the first claim. */
+static uint64_t unclaimed_until(const struct ftx_item *item, uint64_t offset, uint64_t end,
+                                uint64_t *out_next)
+{
+    *out_next = end;
+    return item->as.sending ? free_until(&item->as.sending->pending, offset, end, out_next) : end;
+}
+
 /* The first part of the range that is still released gives its room back: bytes may have been
  * written or fetched meanwhile. False: there is none. Under the lock, which is given away. */
 static bool punch_next(struct ftx_store *store, const struct ftx_punch *wanted, int fd,
                        uint64_t *in_out_at)
 {
-    uint64_t at, to, end = wanted->range.offset + wanted->range.length;
+    uint64_t at, to, next, end = wanted->range.offset + wanted->range.length;
     struct ftx_item *item = ftx_item_find(&store->index, wanted->item);
     if (!item || item->object != wanted->object ||
         !ftx_released_next(item, *in_out_at, end, &at, &to))
         return false;
-    *in_out_at = to;
-    if (ftx_released_occupy(item, at, to))
+    to = unclaimed_until(item, at, to, &next);
+    *in_out_at = next;
+    if (at == to || ftx_released_occupy(item, at, to))
         return true; /* the next release finds it */
     pthread_mutex_unlock(&store->lock);
     uint64_t before = room_of(fd);

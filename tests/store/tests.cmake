@@ -39,3 +39,7 @@ ftx_test(store news ftx_store ftx_session)
 # What holds through full disks, failed syncs, kills and power cuts.
 ftx_test(store promises ftx_store ftx_session)
 target_link_options(test_promises PRIVATE -Wl,--wrap=ftx_object_write -Wl,--wrap=fdatasync)
+
+# Released bytes, while others write to the file.
+ftx_test(store release ftx_store ftx_session)
+target_link_options(test_release PRIVATE -Wl,--wrap=ftx_object_write)
