@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Random operations in an outbox against a model (tests/fs/fsx.c); then the peer's files against the same model.
-tests/long runs both for an hour in all; FTX_FSX_SECONDS and FTX_FSX_SEED do the same here."""
+tests/long runs all for an hour together; FTX_FSX_SECONDS and FTX_FSX_SEED do the same here."""
 import os
 import subprocess
 import time
@@ -19,7 +19,7 @@ def start(folder, models, seed, *options):
     """One fsx at work in a folder of its own; what its files must hold at the end goes to `models`."""
     for path in (folder, models):
         os.mkdir(path)
-    length = ["--seconds", str(SECONDS // 2)] if SECONDS else ["--ops", str(scaled(8000))]
+    length = ["--seconds", str(SECONDS // 3)] if SECONDS else ["--ops", str(scaled(8000))]
     return subprocess.Popen([FSX, "--seed", str(seed), "--models", models, *length, *options, folder],
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
@@ -69,6 +69,21 @@ def test_random_operations_over_a_cut_link(make_pair, scratch):
     finish(process)
     assert cuts
     equal_at_peer(pair, os.path.join(scratch, "models"), "fsx")
+
+
+@pytest.mark.limit(SECONDS + 300)
+def test_random_operations_with_little_room(make_pair, scratch):
+    """The same while bytes are released under it, and come back."""
+    pair = make_pair(debug=False, a_options={"spool_max": "16M", "release_after": 1})
+    sizes = (4 * MIB, 300_000)
+    at_work = [start(pair.sent(f"fsx{index}"), os.path.join(scratch, str(index)), SEED + 200 + index, "--size", str(size))
+               for index, size in enumerate(sizes)]
+    for process in at_work:
+        process.wait()
+    for process in at_work:
+        finish(process)
+    for index in range(len(sizes)):
+        equal_at_peer(pair, os.path.join(scratch, str(index)), f"fsx{index}")
 
 
 def test_a_wrong_byte_is_found(scratch):
