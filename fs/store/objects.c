@@ -228,6 +228,21 @@ int ftx_object_reserve(int fd, uint64_t offset, uint64_t length)
     return rc < 0 && errno != EOPNOTSUPP && errno != ENOSYS ? -errno : 0;
 }
 
+int ftx_object_trim(int fd)
+{
+    uint64_t size, start = 0, end, at = 0;
+    int rc = size_of(fd, &size);
+    while (rc == 0 && next_data(fd, at, size, &start, &end)) {
+        rc = ftx_object_punch(fd, at, start - at);
+        at = end;
+    }
+    if (rc == 0)
+        rc = ftx_object_punch(fd, at, size - at);
+    if (rc == 0 && ftruncate(fd, (off_t)size) < 0) /* to its own size: what lies behind it goes */
+        rc = -errno;
+    return rc;
+}
+
 int ftx_object_seek(int fd, uint64_t offset, uint64_t size, int whence, uint64_t *out_offset)
 {
     off_t found = fd < 0 ? -1 : lseek(fd, (off_t)offset, whence);

@@ -43,6 +43,9 @@ int ftx_object_copy(int from_fd, int to_fd, uint64_t offset, uint64_t length);
  * -errno. */
 int ftx_object_reserve(int fd, uint64_t offset, uint64_t length);
 
+/* Gives back what is reserved and holds nothing. Nobody may write meanwhile. -errno. */
+int ftx_object_trim(int fd);
+
 /* lseek with SEEK_DATA or SEEK_HOLE in a file of `size` bytes, offset below that, whose object this
  * is (fd < 0: none, so it is one hole). -ENXIO: no data from there on. */
 int ftx_object_seek(int fd, uint64_t offset, uint64_t size, int whence, uint64_t *out_offset);

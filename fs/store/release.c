@@ -197,6 +197,13 @@ static bool examine(const struct ftx_store *store, const struct ftx_item *item, 
     return out->n > 0;
 }
 
+/* One range is all of the file. */
+static bool is_all(const struct choice *choice)
+{
+    return choice->n == 1 && choice->ranges[0].offset == 0 &&
+           choice->ranges[0].length == choice->size;
+}
+
 /* Of each range only what is data: a hole takes no room, and is read without asking anybody. */
 static void keep_data(const struct ftx_store *store, struct choice *choice)
 {
@@ -277,9 +284,7 @@ static bool note(struct ftx_store *store, const struct choice *choice)
     bool same = item && item->link && item->object == choice->object &&
                 examine(store, item, &now) && now.whole == choice->whole &&
                 now.size == choice->size;
-    bool all =
-        choice->n == 1 && choice->ranges[0].offset == 0 && choice->ranges[0].length == choice->size;
-    if (same && choice->whole && all)
+    if (same && choice->whole && is_all(choice))
         note_whole(&log, item);
     for (size_t i = 0; same && item->object && i < choice->n; i++)
         if (still_free(item, &choice->ranges[i]))
@@ -291,6 +296,49 @@ static bool note(struct ftx_store *store, const struct choice *choice)
         ftx_release_later(store, item); /* there may be more */
     ftx_log_commit(&log);
     return true;
+}
+
+/* -- giving room back -- */
+
+static uint64_t room_of(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+/* A range of the object was occupied, and takes less room now. Under the lock. */
+static void vacate(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
+                   uint64_t before, uint64_t after)
+{
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (item)
+        ftx_released_leave(store, item, offset, end);
+    if (item && item->opened && item->opened->fd >= 0)
+        ftx_spool_measure(store, item);
+    else if (before > after)
+        ftx_spool_gained(store, before - after);
+}
+
+/* What was reserved in a file that nobody uses, and never written, is given back: the rest of it
+ * will be released, too. */
+static void trim(struct ftx_store *store, const struct choice *choice)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_item_find(&store->index, choice->id);
+    bool may = item && item->link && item->object == choice->object && unused(item) &&
+               ftx_released_occupy(item, 0, FTX_OFFSET_MAX) == 0;
+    pthread_mutex_unlock(&store->lock);
+    int fd = may ? ftx_object_open(&store->objects, choice->object, O_WRONLY) : -1;
+    uint64_t before = fd >= 0 ? room_of(fd) : 0;
+    if (fd >= 0)
+        (void)ftx_object_trim(fd); /* what it cannot give back it keeps */
+    uint64_t after = fd >= 0 ? room_of(fd) : 0;
+    if (fd >= 0)
+        close(fd);
+    pthread_mutex_lock(&store->lock);
+    if (may)
+        vacate(store, choice->id, 0, FTX_OFFSET_MAX, before, after);
+    pthread_mutex_unlock(&store->lock);
 }
 
 /* -- the database thread's turn -- */
@@ -332,6 +380,8 @@ static uint64_t release_file(struct ftx_store *store, struct choice *choice)
 {
     uint64_t bytes = 0;
     keep_data(store, choice);
+    if (choice->whole && !is_all(choice))
+        trim(store, choice);
     if (!note(store, choice)) {
         queue_again(store, choice->id);
         return 0;
@@ -359,12 +409,6 @@ void ftx_release_some(struct ftx_store *store)
     spool->in_vain = gained ? 0 : spool->in_vain + looked;
     spool->more = spool->in_vain < spool->n;
     pthread_mutex_unlock(&store->lock);
-}
-
-static uint64_t room_of(int fd)
-{
-    struct stat st;
-    return fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
 /* Up to where nobody has claimed [offset, end) for a write that is under way, which leaves it
@@ -395,13 +439,7 @@ static bool punch_next(struct ftx_store *store, const struct ftx_punch *wanted, 
     int err = ftx_object_punch(fd, at, to - at);
     uint64_t after = room_of(fd);
     pthread_mutex_lock(&store->lock);
-    item = ftx_item_find(&store->index, wanted->item);
-    if (item)
-        ftx_released_leave(store, item, at, to);
-    if (!err && item && item->opened && item->opened->fd >= 0)
-        ftx_spool_measure(store, item);
-    else if (!err && before > after)
-        ftx_spool_gained(store, before - after);
+    vacate(store, wanted->item, at, to, before, err ? before : after);
     return true;
 }
 

@@ -143,6 +143,18 @@ def test_holes_stay_holes(pair):
     run("cmp", pair.sent("sparse"), pair.got("sparse"))
 
 
+@pytest.mark.parametrize("how", [["-l", "4M"], ["-n", "-l", "4M"], ["-n", "-o", "2M", "-l", "2M"]], ids=" ".join)
+def test_what_was_reserved_and_not_written_is_given_back(pair, how):
+    with open(pair.sent("reserved"), "wb") as file:
+        run("fallocate", *how, pair.sent("reserved"))
+        file.write(b"x" * 100_000)
+        file.seek(MIB)
+        file.write(b"y" * 100_000)
+    wait_state(pair.sent("reserved"), "delivered")
+    wait_until(lambda: taken(pair.a) < 65536, "all of it to be given back")
+    run("cmp", pair.sent("reserved"), pair.got("reserved"))
+
+
 @pytest.mark.parametrize("change", ["overwrite", "append", "shorten", "empty", "lengthen", "replace", "across the end"])
 def test_a_released_file_is_changed(pair, change):
     data = bytearray(trees.random_bytes(8 * MIB))
