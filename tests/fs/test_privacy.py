@@ -110,9 +110,17 @@ def test_with_allow_other_the_kernel_checks_permissions(folder, make_node):
     done = as_nobody("cat", node.outbox(CODE, "closed"))
     assert done.returncode != 0 and b"denied" in done.stdout
     for command in (["touch", node.outbox(CODE, "new")], ["rm", "-f", node.outbox(CODE, "open")], ["mkdir", node.inbox("9-new-code")],
-                    ["mv", node.outbox(CODE), node.outbox("9-renamed")]):
+                    ["mv", node.outbox(CODE), node.outbox("9-renamed")], ["cat", os.path.join(node.mount, ".ftx/status")]):
         assert as_nobody(*command).returncode != 0, command
     assert sorted(os.listdir(node.outbox(CODE))) == ["closed", "open"]
+
+
+@pytest.mark.parametrize("options", [{}, {"suid": None, "dev": None}], ids=["none", "suid,dev"])
+def test_mount_is_nosuid_and_nodev_whatever_is_asked_for(make_node, options):
+    node = make_node(options=options).start()
+    with open("/proc/self/mounts", encoding="utf-8") as table:
+        words = next(line.split() for line in table if line.split()[1] == node.mount)
+    assert {"nosuid", "nodev"} <= set(words[3].split(","))
 
 
 # -- the process ---------------------------------------------------------------------------------
