@@ -100,7 +100,7 @@ static inline void ftx_pipe_close(struct ftx_pipe *pipe)
     pipe->ops->close(pipe);
 }
 
-/* The smoothed round-trip time of what carries it, microseconds; 0: not known. */
+/* The round-trip time of the way, without queues, microseconds; 0: not known. */
 static inline uint32_t ftx_pipe_rtt_us(const struct ftx_pipe *pipe)
 {
     return pipe->ops->rtt_us(pipe);

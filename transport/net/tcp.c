@@ -6,6 +6,7 @@
  * Two cases remain: after a read error it refuses writes at once, and after a write error it
  * forgets those behind; both then end with the close, as pipe.h allows.
  */
+#include "transport/net/tcp_info.h"
 #include "transport/net/tcp_pipe.h"
 
 #include <assert.h>
@@ -105,14 +106,9 @@ static void tcp_close(struct ftx_pipe *pipe)
 static uint32_t tcp_rtt_us(const struct ftx_pipe *pipe)
 {
     const struct ftx_tcp_pipe *tcp = (const struct ftx_tcp_pipe *)pipe;
-    struct tcp_info info = {0};
-    socklen_t size = sizeof(info);
     uv_os_fd_t fd;
 
-    if (uv_fileno((const uv_handle_t *)&tcp->tcp, &fd) < 0 ||
-        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
-        return 0;
-    return info.tcpi_rtt;
+    return uv_fileno((const uv_handle_t *)&tcp->tcp, &fd) < 0 ? 0 : ftx_tcp_min_rtt_us(fd);
 }
 
 static const struct ftx_pipe_ops tcp_ops = {
