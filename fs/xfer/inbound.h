@@ -17,9 +17,8 @@
 /* An extent on its way to the disk. */
 struct ftx_inbound_piece {
     uint64_t item, object;
-    struct ftx_extent extent;
-    const uint8_t *data; /* NULL: a hole */
-    bool fetched;        /* bytes of the outbox that came back, not of the inbox */
+    struct ftx_content content; /* without data: a hole */
+    bool fetched;               /* bytes of the outbox that came back, not of the inbox */
     int err;
 };
 

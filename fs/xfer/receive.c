@@ -97,8 +97,8 @@ int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size
 }
 
 /* One more piece in the record being taken in; NULL without memory. */
-static struct ftx_inbound_piece *next_piece(struct ftx_transfer *t, const struct ftx_extent *extent,
-                                            const uint8_t *data)
+static struct ftx_inbound_piece *next_piece(struct ftx_transfer *t,
+                                            const struct ftx_content *content)
 {
     struct ftx_inbound_record *r = taking_in(t);
     struct ftx_inbound_piece *pieces =
@@ -106,14 +106,15 @@ static struct ftx_inbound_piece *next_piece(struct ftx_transfer *t, const struct
     if (!pieces)
         return NULL;
     r->pieces = pieces;
-    pieces[r->n_pieces] = (struct ftx_inbound_piece){.extent = *extent, .data = data};
+    pieces[r->n_pieces] = (struct ftx_inbound_piece){.content = *content};
     return &pieces[r->n_pieces];
 }
 
-int ftx_receive_arrived(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+int ftx_receive_arrived(void *ctx, const struct ftx_content *content)
 {
     struct ftx_transfer *t = ctx;
-    struct ftx_inbound_piece *piece = next_piece(t, extent, data);
+    const struct ftx_extent *extent = &content->extent;
+    struct ftx_inbound_piece *piece = next_piece(t, content);
     if (!piece)
         return -ENOMEM;
     t->record->effect = true;
@@ -127,17 +128,17 @@ int ftx_receive_arrived(void *ctx, const struct ftx_extent *extent, const uint8_
     return err;
 }
 
-int ftx_receive_fetched(void *ctx, uint64_t asked, const struct ftx_extent *extent,
-                        const uint8_t *data)
+int ftx_receive_fetched(void *ctx, uint64_t asked, const struct ftx_content *answer)
 {
     struct ftx_transfer *t = ctx;
+    const struct ftx_extent *extent = &answer->extent;
     ftx_fetch_answered(t->store, t->link, asked, extent);
     ftx_xfer_wake(t->xfer); /* more may be asked for */
     if (extent->kind == FTX_EXTENT_GONE) {
         ftx_fetch_gone(t->store, t->link, extent);
         return 0;
     }
-    struct ftx_inbound_piece *piece = next_piece(t, extent, data);
+    struct ftx_inbound_piece *piece = next_piece(t, answer);
     if (!piece)
         return -ENOMEM;
     piece->fetched = true;

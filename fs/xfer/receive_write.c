@@ -1,66 +1,95 @@
 /* SPDX-License-Identifier: MIT */
-/* The extents of a record go to the disk, at a worker. Without room there they stay in memory, and
+/* The extents of a record are unpacked, checked and written, at a worker. Without room there they stay in memory, and
  * reading from the peer pauses until there is some. */
 #include "fs/xfer/inbound.h"
 
 #include "fs/store/objects.h"
 #include "transport/base/err.h"
 #include "transport/base/hash.h"
+#include "transport/peer/codecs.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-static bool hash_matches(const struct ftx_inbound_piece *piece)
-{
-    uint8_t hash[FTX_HASH_SIZE];
-    ftx_hash(piece->data, (size_t)piece->extent.length, hash);
-    return memcmp(hash, piece->extent.hash, FTX_HASH_SIZE) == 0;
-}
-
-static int write_piece(const struct ftx_inbound_piece *piece, int fd)
-{
-    if (piece->data)
-        return ftx_object_write(fd, piece->data, (size_t)piece->extent.length,
-                                piece->extent.offset);
-    return ftx_object_punch(fd, piece->extent.offset, piece->extent.length);
-}
-
-/* The object that the last piece was written to stays open for the next. */
-struct open_object {
-    uint64_t object;
-    int fd; /* -1: none */
+/* What the pieces of a record share. */
+struct writing {
+    const struct ftx_objects *objects;
+    struct ftx_codec *codec; /* NULL: not needed yet */
+    uint64_t object;         /* that the last piece was written to: it stays open for the next */
+    int fd;                  /* -1: none */
 };
 
-static void close_object(struct open_object *open)
+/* The bytes of the piece as they were before they were packed; valid until the next piece's. */
+static int raw_bytes(struct writing *w, const struct ftx_inbound_piece *piece,
+                     const uint8_t **out_bytes)
 {
-    if (open->fd >= 0)
-        close(open->fd);
-    open->fd = -1;
+    const struct ftx_content *content = &piece->content;
+    *out_bytes = content->data;
+    if (content->encoding == FTX_ENCODING_RAW)
+        return 0;
+    if (!w->codec)
+        w->codec = ftx_codecs_take();
+    if (!w->codec)
+        return -ENOMEM;
+    return ftx_codec_unpack(w->codec, content->data, content->data_size,
+                            (size_t)content->extent.length, out_bytes);
 }
 
-static int run_piece(const struct ftx_objects *objects, const struct ftx_inbound_piece *piece,
-                     struct open_object *open)
+static bool hash_matches(const struct ftx_extent *extent, const uint8_t *bytes)
 {
-    if (piece->data && !hash_matches(piece))
+    uint8_t hash[FTX_HASH_SIZE];
+    ftx_hash(bytes, (size_t)extent->length, hash);
+    return memcmp(hash, extent->hash, FTX_HASH_SIZE) == 0;
+}
+
+static void close_object(struct writing *w)
+{
+    if (w->fd >= 0)
+        close(w->fd);
+    w->fd = -1;
+}
+
+/* Opens the piece's object. */
+static int open_object(struct writing *w, const struct ftx_inbound_piece *piece)
+{
+    if (w->fd >= 0 && w->object == piece->object)
+        return 0;
+    close_object(w);
+    int make = piece->content.data || piece->fetched ? O_CREAT : 0;
+    int fd = piece->object ? ftx_object_open(w->objects, piece->object, O_WRONLY | make) : -ENOENT;
+    if (fd < 0)
+        return fd;
+    w->object = piece->object;
+    w->fd = fd;
+    return 0;
+}
+
+static int run_piece(struct writing *w, const struct ftx_inbound_piece *piece)
+{
+    const struct ftx_extent *extent = &piece->content.extent;
+    const uint8_t *bytes;
+    int err = raw_bytes(w, piece, &bytes);
+    if (err)
+        return err;
+    if (bytes && !hash_matches(extent, bytes))
         return FTX_EPROTO;
-    if (open->fd < 0 || open->object != piece->object) {
-        close_object(open);
-        int make = piece->data || piece->fetched ? O_CREAT : 0;
-        int fd = piece->object ? ftx_object_open(objects, piece->object, O_WRONLY | make) : -ENOENT;
-        if (fd < 0)
-            return fd == -ENOENT && !piece->data ? 0 : fd; /* a hole in nothing */
-        *open = (struct open_object){piece->object, fd};
-    }
-    return write_piece(piece, open->fd);
+    err = open_object(w, piece);
+    if (err)
+        return err == -ENOENT && !bytes ? 0 : err; /* a hole in nothing */
+    if (bytes)
+        return ftx_object_write(w->fd, bytes, (size_t)extent->length, extent->offset);
+    return ftx_object_punch(w->fd, extent->offset, extent->length);
 }
 
 static uint64_t data_bytes(const struct ftx_inbound_record *r)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < r->n_pieces; i++)
-        bytes += r->pieces[i].data && !r->pieces[i].fetched ? r->pieces[i].extent.length : 0;
+        bytes += r->pieces[i].content.data && !r->pieces[i].fetched
+                     ? r->pieces[i].content.extent.length
+                     : 0;
     return bytes;
 }
 
@@ -68,14 +97,15 @@ static void run_write(struct ftx_work *work)
 {
     struct ftx_inbound_record *r = ftx_list_of(work, struct ftx_inbound_record, work);
     const struct ftx_store *store = r->transfer->store;
-    struct open_object open = {.fd = -1};
+    struct writing w = {.objects = &store->objects, .fd = -1};
     bool room = ftx_store_has_room(store, FTX_INBOX, data_bytes(r));
     for (size_t i = 0; i < r->n_pieces; i++) {
         struct ftx_inbound_piece *piece = &r->pieces[i];
-        bool may = room || !piece->data || piece->fetched;
-        piece->err = may ? run_piece(&store->objects, piece, &open) : -ENOSPC;
+        bool may = room || !piece->content.data || piece->fetched;
+        piece->err = may ? run_piece(&w, piece) : -ENOSPC;
     }
-    close_object(&open);
+    close_object(&w);
+    ftx_codecs_give(w.codec);
 }
 
 static bool no_room(int err)
@@ -89,15 +119,15 @@ static int settle_piece(struct ftx_inbound_record *r, const struct ftx_inbound_p
     struct ftx_transfer *t = r->transfer;
     uint64_t entry;
     if (piece->fetched) {
-        ftx_fetch_wrote(t->store, piece->item, &piece->extent, piece->err);
+        ftx_fetch_wrote(t->store, piece->item, &piece->content.extent, piece->err);
         return piece->err == FTX_EPROTO ? piece->err : 0;
     }
-    int err = ftx_inbox_wrote(t->store, piece->item, &piece->extent, piece->err, &entry);
+    int err = ftx_inbox_wrote(t->store, piece->item, &piece->content.extent, piece->err, &entry);
     ftx_inbound_need(r, entry);
     if (err != -EFBIG)
         return err;
     return ftx_inbound_current(r)
-               ? ftx_engine_refuse(t->engine, piece->extent.stream, FTX_REFUSED_SIZE)
+               ? ftx_engine_refuse(t->engine, piece->content.extent.stream, FTX_REFUSED_SIZE)
                : 0;
 }
 

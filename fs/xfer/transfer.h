@@ -94,9 +94,8 @@ void ftx_send_wanted(void *ctx, uint64_t stream, const struct ftx_range *range);
 
 bool ftx_receive_have(void *ctx, const struct ftx_extent **out_extents, size_t *out_n);
 int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size);
-int ftx_receive_arrived(void *ctx, const struct ftx_extent *extent, const uint8_t *data);
-int ftx_receive_fetched(void *ctx, uint64_t asked, const struct ftx_extent *extent,
-                        const uint8_t *data);
+int ftx_receive_arrived(void *ctx, const struct ftx_content *content);
+int ftx_receive_fetched(void *ctx, uint64_t asked, const struct ftx_content *answer);
 int ftx_receive_resized(void *ctx, const struct ftx_extent *size);
 int ftx_receive_sealed(void *ctx, const struct ftx_plan_seal *seal);
 void ftx_receive_record(void *ctx, struct ftx_record_ref record, void *whole);

@@ -150,7 +150,7 @@ static void make_room(struct batch *batch)
 static void build(struct cost_end *end, struct batch *batch)
 {
     for (size_t i = 0; i < batch->n; i++)
-        batch->sizes[i] = ftx_plan_build(batch->plans[i], read_extent, end->store,
+        batch->sizes[i] = ftx_plan_build(batch->plans[i], read_extent, end->store, NULL,
                                          batch->blocks[i] + FTX_RECORD_HEAD);
 }
 

@@ -12,6 +12,7 @@ import sys
 import time
 
 import xxhash
+import zstandard
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -88,6 +89,22 @@ def extent(stream, version, offset, data, size_now=None, raw_length=None, encodi
                    (wrong_hash or digest(data)) + data)
 
 
+def frame(data, window_log=20, **options):
+    """Section 5.1: what encoding 1 makes of the data."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, source_size=len(data), window_log=window_log, **options)
+    return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
+
+
+def packed(stream, version, offset, data, size_now=None, raw_length=None, its_frame=None):
+    """An EXTENT of the data, compressed if that makes it shorter."""
+    if its_frame is None:
+        its_frame = frame(data)
+        if raw_length is None and len(its_frame) >= len(data):
+            return extent(stream, version, offset, data, size_now)
+    return extent(stream, version, offset, its_frame, offset + len(data) if size_now is None else size_now,
+                  len(data) if raw_length is None else raw_length, 1, digest(data))
+
+
 def hole(stream, version, offset, length, size_now=None):
     return message(7, numbers("QIQQQ", stream, version, offset, offset + length if size_now is None else size_now, length))
 
@@ -121,8 +138,9 @@ def fetch(stream, offset, length):
     return message(17, numbers("QQI", stream, offset, length))
 
 
-def fetched(stream, offset, length, kind, data=b""):
-    return message(18, numbers("QQIB", stream, offset, length, kind) + (digest(data) if kind == 1 else bytes(16)) + data)
+def fetched(stream, offset, length, kind, data=b"", encoding=0, its_frame=None):
+    return message(18, numbers("QQIBB", stream, offset, length, kind, encoding) + (digest(data) if kind == 1 else bytes(16)) +
+                   (data if its_frame is None else its_frame))
 
 
 def ping(token):
@@ -586,10 +604,10 @@ class Session:
         except Ended as end:
             return end.reason
 
-    def send_file(self, name, data, parent=0, **options):
-        """An honest transfer; returns the item once it is delivered."""
+    def send_file(self, name, data, parent=0, pack=extent, **options):
+        """An honest transfer (`pack=packed`: compressed); returns the item once it is delivered."""
         item = next(self.link.items)
-        end, pieces = seal(item, 1, len(data)), [extent(item, 1, at, data[at:at + MIB], len(data)) for at in range(0, len(data), MIB)]
+        end, pieces = seal(item, 1, len(data)), [pack(item, 1, at, data[at:at + MIB], len(data)) for at in range(0, len(data), MIB)]
         first = self.op(make(item, name, parent=parent, **options))
         if len(pieces) <= 1:
             record = self.send(first, *pieces, end)

@@ -11,7 +11,7 @@ import peer
 from ftxp import SENDER
 from harness import MIB, SLOW, state, wait_state, wait_until
 from liar import NOBODYS, everything, memory, paired, read, tell, world, write  # noqa: F401 fixtures
-from peer import FILE, FOLDER, LAST, SYMLINK, Ended, attr, drop, extent, halt, hole, make, move, op, seal, xattr
+from peer import FILE, FOLDER, LAST, SYMLINK, Ended, attr, drop, extent, frame, halt, hole, make, move, op, packed, seal, xattr
 
 WHOLE_RECORD = 16 + 1_052_672
 
@@ -89,6 +89,15 @@ def test_operation_out_of_range_ends_the_connection(world, lie):
     assert not {"kind", "mode", "link", "item 0", "short"} & set(os.listdir(world.inbox()))
 
 
+ZEROS = bytes(4096)
+
+
+def rle_frame(says, blocks):
+    """A frame by hand that says to hold so many bytes, and holds 128 KiB in each block."""
+    head = bytes.fromhex("28b52ffde0") + says.to_bytes(8, "little")
+    return head + b"".join((128 * 1024 << 3 | 1 << 1 | (number == blocks - 1)).to_bytes(3, "little") + b"x" for number in range(blocks))
+
+
 MESSAGES = {
     "EXTENT up to 2^63": lambda i: [extent(i, 1, LAST, b"x", size_now=1)],
     "EXTENT beyond 2^63": lambda i: [extent(i, 1, 2**63, b"x", size_now=1)],
@@ -104,6 +113,24 @@ MESSAGES = {
     "raw_length below the data": lambda i: [extent(i, 1, 0, b"0123456789", raw_length=9)],
     "encoding 1": lambda i: [extent(i, 1, 0, b"0123456789", encoding=1)],
     "encoding 7": lambda i: [extent(i, 1, 0, b"0123456789", encoding=7)],
+    "encoding 1 of raw bytes": lambda i: [extent(i, 1, 0, bytes(100), raw_length=4096, encoding=1)],
+    "frame of noise": lambda i: [packed(i, 1, 0, ZEROS, its_frame=frame(ZEROS)[:5] + os.urandom(60))],
+    "frame for fewer bytes": lambda i: [packed(i, 1, 0, ZEROS, raw_length=4095)],
+    "frame for more bytes": lambda i: [packed(i, 1, 0, ZEROS, raw_length=4097)],
+    "frame of a MiB for 4096 bytes": lambda i: [packed(i, 1, 0, ZEROS, its_frame=frame(bytes(MIB)))],
+    "frame of a GiB": lambda i: [packed(i, 1, 0, ZEROS, its_frame=rle_frame(2**30, blocks=8192))],
+    "frame of 2^62 bytes": lambda i: [packed(i, 1, 0, ZEROS, its_frame=rle_frame(2**62, blocks=1))],
+    "frame of more than it says": lambda i: [packed(i, 1, 0, bytes(MIB), its_frame=rle_frame(MIB, blocks=9))],
+    "frame of less than it says": lambda i: [packed(i, 1, 0, bytes(MIB), its_frame=rle_frame(MIB, blocks=7))],
+    "frame without its size": lambda i: [packed(i, 1, 0, ZEROS, its_frame=frame(ZEROS, write_content_size=0))],
+    "frame with a window": lambda i: [packed(i, 1, 0, bytes(MIB), its_frame=frame(bytes(MIB), window_log=19))],
+    "frame and a byte": lambda i: [packed(i, 1, 0, ZEROS, its_frame=frame(ZEROS) + b"\0")],
+    "two frames": lambda i: [packed(i, 1, 0, 2 * ZEROS, its_frame=2 * frame(ZEROS))],
+    "frame cut": lambda i: [packed(i, 1, 0, ZEROS, its_frame=frame(ZEROS)[:-1])],
+    "frame of nothing": lambda i: [packed(i, 1, 0, ZEROS, its_frame=b"")],
+    "skippable frame": lambda i: [packed(i, 1, 0, ZEROS, its_frame=bytes.fromhex("502a4d180400000066747866"))],
+    "frame as long as its bytes": lambda i: [packed(i, 1, 0, b"0123456789", its_frame=frame(b"0123456789"))],
+    "hash of the frame": lambda i: [extent(i, 1, 0, frame(ZEROS), raw_length=4096, encoding=1)],
     "wrong hash": lambda i: [extent(i, 1, 0, b"0123456789", wrong_hash=bytes(16))],
     "hash of one bit less": lambda i: [extent(i, 1, 0, b"0123456789", wrong_hash=peer.digest(b"0123456788"))],
     "HOLE of nothing": lambda i: [hole(i, 1, 0, 0)],
@@ -139,6 +166,8 @@ MESSAGES = {
     "FETCH beyond 2^63": lambda i: [peer.fetch(i, LAST, 1)],
     "65 FETCHes at once": lambda i: [peer.fetch(i, n, 1) for n in range(65)],
     "FETCHED that nobody asked for": lambda i: [peer.fetched(i, 0, 1, 1, b"x")],
+    "FETCHED of an encoded hole": lambda i: [peer.fetched(i, 0, 1, 2, encoding=1)],
+    "FETCHED that nobody asked for, encoded": lambda i: [peer.fetched(i, 0, 4096, 1, ZEROS, 1, frame(ZEROS))],
     "FETCHED of a hole with data": lambda i: [peer.fetched(i, 0, 1, 2, b"x")],
     "REFUSED for no reason": lambda i: [peer.refused(i, 0)],
     "REFUSED for reason 8": lambda i: [peer.refused(i, 8)],
@@ -179,6 +208,18 @@ def test_operation_numbers_skip_and_repeat(world):
     assert "number" not in os.listdir(world.inbox())
 
 
+
+
+@pytest.mark.parametrize("count", [2, 10000], ids=["2 MiB", "10 GiB"])
+def test_record_that_would_be_too_long_unpacked_ends_the_connection(world, count):
+    """Each of its extents is fine; one MiB of them may arrive."""
+    with world.link.connect() as s:
+        item, zeros = world.number(), bytes(MIB)
+        its_frame = frame(zeros)
+        s.send(s.op(make(item, b"unpacked-%d" % item)), *[packed(item, 1, n * MIB, zeros, its_frame=its_frame) for n in range(count)])
+        assert s.wait_end() is None
+    path = world.inbox(f"unpacked-{item}")
+    assert not os.path.exists(path) or (state(path) == "arriving" and os.stat(path).st_blocks <= MIB // 512)
 
 
 def test_acknowledgements_that_shrink(world):

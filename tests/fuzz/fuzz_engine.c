@@ -27,6 +27,7 @@ struct app {
     unsigned haves;
     unsigned fetched, fetches; /* answers, questions */
     unsigned served;
+    uint64_t raw_bytes; /* of the record that is being received, once it is unpacked */
     struct ftx_plan *out[OUT_MAX];
     size_t n_out;
     bool unreadable;
@@ -156,15 +157,26 @@ static void on_wanted(void *ctx, uint64_t stream, const struct ftx_range *range)
         ftx_engine_urgent(&app->engine, &app->streams[stream]);
 }
 
-static int on_fetched(void *ctx, uint64_t asked, const struct ftx_extent *extent,
-                      const uint8_t *data)
+/* Data stands in the record as long as it says to be, or shorter and encoded. */
+static void on_content(void *ctx, const struct ftx_content *content)
+{
+    const struct ftx_extent *extent = &content->extent;
+    on_extent_seen(ctx, extent);
+    check((extent->kind == FTX_EXTENT_DATA) == (content->data != NULL));
+    check(content->encoding == FTX_ENCODING_RAW || content->data_size < extent->length);
+    check(content->encoding != FTX_ENCODING_RAW || !content->data ||
+          content->data_size == extent->length);
+    ((struct app *)ctx)->raw_bytes += content->data ? extent->length : 0;
+}
+
+static int on_fetched(void *ctx, uint64_t asked, const struct ftx_content *answer)
 {
     (void)asked;
     struct app *app = ctx;
-    on_extent_seen(ctx, extent);
+    const struct ftx_extent *extent = &answer->extent;
+    on_content(ctx, answer);
     check(++app->fetched <= app->fetches && extent->length <= FTX_EXTENT_MAX);
     check(extent->kind >= FTX_EXTENT_DATA && extent->kind <= FTX_EXTENT_GONE);
-    check((extent->kind == FTX_EXTENT_DATA) == (data != NULL));
     return extent->stream == 3 && extent->length == 1 ? FTX_EPROTO : 0;
 }
 
@@ -198,10 +210,10 @@ static int on_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size)
     return op[0] == 0xff ? FTX_EPROTO : 0;
 }
 
-static int on_arrived(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+static int on_arrived(void *ctx, const struct ftx_content *content)
 {
-    on_extent_seen(ctx, extent);
-    check(extent->kind == (data ? FTX_EXTENT_DATA : FTX_EXTENT_HOLE));
+    on_content(ctx, content);
+    check(content->data || content->extent.kind == FTX_EXTENT_HOLE);
     return 0;
 }
 
@@ -268,9 +280,11 @@ static void receive(struct app *app, unsigned connection, const uint8_t *plain, 
     if (size)
         memcpy(whole, plain, size);
     app->receives++;
+    app->raw_bytes = 0;
     int err = ftx_engine_receive(&app->engine, connection, whole, size, whole, 0);
     check(err == 0 || app->engine.state == FTX_ENGINE_ENDED);
     check(app->records == app->receives);
+    check(app->raw_bytes <= FTX_RECORD_PLAIN_MAX);
 }
 
 static void begin(struct app *app)
@@ -290,7 +304,7 @@ static void build(struct app *app)
         return;
     struct ftx_plan *plan = app->out[0];
     memmove(app->out, app->out + 1, --app->n_out * sizeof *app->out);
-    size_t size = ftx_plan_build(plan, read_nothing, app, room);
+    size_t size = ftx_plan_build(plan, read_nothing, app, NULL, room);
     check(size >= 1 && size <= sizeof room);
     for (size_t offset = 0; offset < size;) {
         struct ftx_message m;

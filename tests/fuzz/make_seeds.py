@@ -21,6 +21,37 @@ def name(text):
     return bytes([len(text)]) + text
 
 
+BLOCK = 128 << 10
+
+
+def runs(size):
+    """A frame of zstd by hand: one byte repeated."""
+    sizes = [BLOCK] * (size // BLOCK) + [size % BLOCK] * (size % BLOCK > 0)
+    blocks = [(piece << 3 | 1 << 1 | (number == len(sizes) - 1)).to_bytes(3, "little") + b"x" for number, piece in enumerate(sizes)]
+    return b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", size) + b"".join(blocks)
+
+
+def golden(name):
+    """The frame of a vector: of its EXTENT or FETCHED, what stands behind the head."""
+    with open(os.path.join(TOP, "../../vectors/messages", name + ".hex"), encoding="ascii") as file:
+        return bytes.fromhex("".join(line for line in file if not line.startswith("#")))[4 + 49:]
+
+
+def codec_seeds():
+    """How many bytes it is to hold, then a frame."""
+    text = golden("extent-zstd")
+    yield "text", struct.pack("<I", 734) + text
+    yield "text-fewer", struct.pack("<I", 733) + text
+    yield "text-cut", struct.pack("<I", 734) + text[:-9]
+    yield "text-twice", struct.pack("<I", 734) + 2 * text
+    for size in (1, 255, 256, BLOCK, 1 << 20, (1 << 20) + 1):
+        yield f"runs-{size}", struct.pack("<I", size) + runs(size)
+    yield "raw-block", struct.pack("<I", 11) + b"\x28\xb5\x2f\xfd\x20\x0b" + (11 << 3 | 1).to_bytes(3, "little") + b"hello world"
+    yield "window", struct.pack("<I", 1000) + b"\x28\xb5\x2f\xfd\x40\x50\xe8\x02" + (1000 << 3 | 3).to_bytes(3, "little") + b"x"
+    yield "skippable", struct.pack("<I", 4) + bytes.fromhex("502a4d180400000066747866")
+    yield "content", b"\0\0\0\0" + b"one line of text, and again " * 40
+
+
 def op_seeds():
     when = 1_700_000_000_123_456_789
     yield "make-file", struct.pack("<BQQBHqq", 1, 1, 0, 1, 0o644, when, when) + name(b"file")
@@ -79,9 +110,11 @@ def all_messages():
         ("refused", 12, struct.pack("<QB", 5, 4)), ("want", 13, struct.pack("<QQQ", 5, 0, 1 << 20)),
         ("ping", 14, struct.pack("<Q", 1)), ("pong", 15, struct.pack("<Q", 1)), ("goodbye", 16, b"\1"),
         ("fetch", 17, struct.pack("<QQI", 5, 4096, 1 << 20)),
-        ("fetched", 18, struct.pack("<QQIB", 5, 4096, 11, 1) + digest + b"hello world"),
-        ("fetched-hole", 18, struct.pack("<QQIB", 5, 0, 1 << 20, 2) + bytes(16)),
-        ("fetched-gone", 18, struct.pack("<QQIB", 5, 1 << 33, 1, 3) + bytes(16)),
+        ("fetched", 18, struct.pack("<QQIBB", 5, 4096, 11, 1, 0) + digest + b"hello world"),
+        ("fetched-hole", 18, struct.pack("<QQIBB", 5, 0, 1 << 20, 2, 0) + bytes(16)),
+        ("fetched-gone", 18, struct.pack("<QQIBB", 5, 1 << 33, 1, 3, 0) + bytes(16)),
+        ("extent-zstd", 6, struct.pack("<QIQQIB", 5, 1, 0, 1 << 20, 1 << 20, 1) + digest + runs(1 << 20)),
+        ("fetched-zstd", 18, struct.pack("<QQIBB", 5, 4096, 1000, 1, 1) + digest + runs(1000)),
     ]
 
 
@@ -103,7 +136,7 @@ def engine_seeds():
         return 17, struct.pack("<QQI", stream, offset, length)
 
     def fetched(stream, offset, length, kind, data=b""):
-        return 18, struct.pack("<QQIB", stream, offset, length, kind) + (bytes(range(16)) if data else bytes(16)) + data
+        return 18, struct.pack("<QQIBB", stream, offset, length, kind, 0) + (bytes(range(16)) if data else bytes(16)) + data
 
     def out(connection=0, times=1):
         return bytes([pull, connection, build, 0]) * times
@@ -131,6 +164,11 @@ def engine_seeds():
     yield "fetched-data-connection", running + bytes([join, 0]) + record((2, struct.pack("<Q", 7)), connection=1) + asked + record(
         fetched(1, 1, 5, 1, b"hello"), connection=1)
     yield "asks-too-much", running + bytes([ask, 1]) * 70 + out(times=2) + record(*[fetched(1, 1, 9, 2)] * 64) + bytes([ask, 1]) + out()
+    def packed(offset, length):
+        return 6, struct.pack("<QIQQIB", 1, 1, offset, 1 << 30, length, 1) + bytes(range(16)) + runs(length)
+
+    yield "packed", running + record(packed(0, 1 << 20)) + record(*(packed(offset << 18, 1 << 18) for offset in range(4))) + out()
+    yield "packed-too-much", running + record(*(packed(offset << 20, 1 << 20) for offset in range(4))) + out()
     rest = [(kind, body) for label, kind, body in all_messages() if 6 <= kind <= 16 and kind != 10 or label == "op-make-file"]
     yield "each", running + b"".join(record(one) + out() for one in rest)
     yield "content", running + bytes([due, 34, due, 51, due, 2]) + out(times=9) + record((10, struct.pack("<QQ", 4, 2))) + out() + record(
@@ -147,6 +185,8 @@ def main():
     for label, steps in engine_seeds():
         for role, mode in (("r", 2), ("s", 3)):  # START and HAVE_END came
             seed("engine", f"{label}-{role}", bytes([mode]) + steps)
+    for label, data in codec_seeds():
+        seed("codec", label, data)
     for label, data in op_seeds():
         seed("ops", label, data)
     for label, data in op_runs():

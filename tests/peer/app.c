@@ -243,9 +243,28 @@ static int apply(void *ctx, uint64_t number, const uint8_t *bytes, size_t n)
     return 0;
 }
 
-static int arrived(void *ctx, const struct ftx_extent *piece, const uint8_t *data)
+/* The bytes of what came; what was compressed is unpacked, until the next call. */
+static const uint8_t *raw_of(struct end *end, const struct ftx_content *content)
+{
+    const uint8_t *bytes = content->data;
+    if (content->encoding == FTX_ENCODING_RAW)
+        return bytes;
+    if (!end->codec)
+        end->codec = ftx_codec_new();
+    assert_non_null(end->codec);
+    assert_int_equal(ftx_codec_unpack(end->codec, bytes, content->data_size,
+                                      (size_t)content->extent.length, &bytes),
+                     0);
+    end->unpacked_before += content->extent.length;
+    end->unpacked_after += content->data_size;
+    return bytes;
+}
+
+static int arrived(void *ctx, const struct ftx_content *content)
 {
     struct end *end = ctx;
+    const struct ftx_extent *piece = &content->extent;
+    const uint8_t *data = raw_of(end, content);
     struct in_stream *in = &end->in[piece->stream - 1];
     uint8_t hash[FTX_HASH_SIZE];
     assert_true(piece->stream <= end->ops_seen);
@@ -355,10 +374,12 @@ void end_fetch(struct end *end, uint64_t stream, uint64_t offset, uint64_t lengt
     ftx_peer_kick(end->peer);
 }
 
-static int fetched(void *ctx, uint64_t asked, const struct ftx_extent *answer, const uint8_t *data)
+static int fetched(void *ctx, uint64_t asked, const struct ftx_content *content)
 {
     (void)asked;
     struct end *end = ctx;
+    const struct ftx_extent *answer = &content->extent;
+    const uint8_t *data = raw_of(end, content);
     end->n_fetched++;
     end->n_gone += answer->kind == FTX_EXTENT_GONE;
     if (!data)
@@ -414,7 +435,8 @@ uint64_t end_send(struct end *end, uint64_t bytes)
     out->bytes = malloc((size_t)bytes + 1);
     assert_non_null(out->bytes);
     for (uint64_t i = 0; i < bytes; i++)
-        out->bytes[i] = (uint8_t)(((i + end->n_out) * 0x9e3779b97f4a7c15u) >> 56);
+        out->bytes[i] =
+            (uint8_t)(((i + end->n_out) * 0x9e3779b97f4a7c15u) >> (end->compress ? 62 : 56));
     if (end->engine && end->engine->state == FTX_ENGINE_RUNNING)
         ftx_engine_due(end->engine, &out->stream);
     if (end->peer)

@@ -13,6 +13,7 @@
 #include "tests/net/loop.h"
 #include "tests/peer/proxy.h"
 #include "transport/peer/peer.h"
+#include "transport/session/compress.h"
 
 enum {
     HURRY = 20,
@@ -84,9 +85,13 @@ struct end {
     struct held_record held[4096];
     size_t n_held, held_bytes, most_held;
     size_t n_arrived;
-    pthread_t thread;       /* the loop's */
-    atomic_uint unreadable; /* so many reads of answers fail */
-    atomic_bool read_here;  /* an answer was read on the loop's thread */
+    pthread_t thread;                /* the loop's */
+    atomic_uint unreadable;          /* so many reads of answers fail */
+    atomic_bool read_here;           /* an answer was read on the loop's thread */
+    enum ftx_compress_mode compress; /* set before it starts; then it sends what shrinks */
+    struct ftx_codec *codec;
+    uint64_t packed_before, packed_after;     /* what the peer layer told of what was sent */
+    uint64_t unpacked_before, unpacked_after; /* of what came */
     uint64_t fetched_bytes;
     size_t n_fetched, n_gone;
 };

@@ -129,11 +129,13 @@ static void on_wanted(void *ctx, uint64_t stream, const struct ftx_range *range)
     ((struct bare *)ctx)->wanted++;
 }
 
-static int on_fetched(void *ctx, uint64_t asked, const struct ftx_extent *extent,
-                      const uint8_t *data)
+static int on_fetched(void *ctx, uint64_t asked, const struct ftx_content *answer)
 {
     (void)asked;
     struct bare *app = ctx;
+    const struct ftx_extent *extent = &answer->extent;
+    const uint8_t *data = answer->data;
+    assert_int_equal(answer->encoding, FTX_ENCODING_RAW);
     app->fetched++;
     app->last_fetched = *extent;
     app->fetched_data = data != NULL;
@@ -175,12 +177,11 @@ static int on_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size)
     return 0;
 }
 
-static int on_arrived(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+static int on_arrived(void *ctx, const struct ftx_content *content)
 {
     struct bare *app = ctx;
-    (void)data;
     if (app->arrived++ == 0)
-        app->first_arrived = extent->stream;
+        app->first_arrived = content->extent.stream;
     return 0;
 }
 
@@ -259,7 +260,7 @@ size_t bare_take(struct bare *app, unsigned connection, uint64_t now_ms)
     struct ftx_plan *plan = ftx_engine_pull(&app->engine, connection, now_ms);
     if (!plan)
         return 0;
-    size_t size = ftx_plan_build(plan, read_zeros, app, bare_room);
+    size_t size = ftx_plan_build(plan, read_zeros, app, NULL, bare_room);
     ftx_engine_built(&app->engine, plan, true);
     return size;
 }

@@ -160,6 +160,34 @@ static void refuses_start_and_have_end_twice(void **state)
     assert_int_equal(bare_give(&p->s, 0, put_plain(FTX_MSG_START, 5, 0), 0), FTX_EPROTO);
 }
 
+/* An EXTENT in the place of `raw` bytes, of which 20 travel. */
+static size_t put_packed(size_t at, uint64_t raw)
+{
+    struct ftx_message m = {.type = FTX_MSG_EXTENT};
+    m.as.content.extent.stream = 1;
+    m.as.content.extent.length = raw;
+    m.as.content.encoding = FTX_ENCODING_ZSTD;
+    m.as.content.data_size = 20;
+    at = put(at, &m);
+    memset(bare_room + at, 0, 20);
+    return at + 20;
+}
+
+static void refuses_a_record_that_would_be_too_long_unpacked(void **state)
+{
+    struct pair *p = *state;
+    size_t size = put_packed(put_packed(0, FTX_EXTENT_MAX / 2), FTX_EXTENT_MAX / 2);
+    assert_int_equal(bare_give(&p->r, 0, size, 0), 0);
+    assert_int_equal(p->r.arrived, 2);
+    uint64_t rest = FTX_RECORD_PLAIN_MAX - (FTX_EXTENT_MAX + 2 * FTX_EXTENT_HEAD);
+    size = put_packed(put_packed(0, FTX_EXTENT_MAX), rest);
+    assert_int_equal(bare_give(&p->r, 0, size, 0), 0);
+    assert_int_equal(p->r.arrived, 4);
+    size = put_packed(put_packed(0, FTX_EXTENT_MAX), rest + 1);
+    assert_int_equal(bare_give(&p->r, 0, size, 0), FTX_EPROTO);
+    assert_int_equal(p->r.arrived, 5); /* the first one was not too much */
+}
+
 static void refuses_content_before_its_have_end(void **state)
 {
     struct pair *p = *state;
@@ -511,6 +539,7 @@ int main(void)
         RUNNING(holes_and_tiny_extents_fill_the_window_too),
         RUNNING(what_is_left_out_opens_the_window),
         RUNNING(refuses_acknowledgements_of_what_was_not_sent),
+        RUNNING(refuses_a_record_that_would_be_too_long_unpacked),
         RUNNING(refuses_acknowledgements_that_shrink),
         RUNNING(refuses_acknowledgements_of_an_unbuilt_record),
         RUNNING(acknowledges_from_the_front_only),

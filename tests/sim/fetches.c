@@ -9,7 +9,7 @@
 
 enum { KINDS = 3, UNREADABLE_PERCENT = 20 };
 
-/* A stream has bytes, or is a hole, or nobody has it. */
+/* A stream has bytes (every other one such as shrink), or is a hole, or nobody has it. */
 static uint8_t kind_of(uint64_t stream)
 {
     return (uint8_t)(FTX_EXTENT_DATA + stream % KINDS);
@@ -18,7 +18,7 @@ static uint8_t kind_of(uint64_t stream)
 static void fill(uint64_t stream, uint64_t offset, uint64_t length, uint8_t *out)
 {
     for (uint64_t i = 0; i < length; i++)
-        out[i] = (uint8_t)(((offset + i + stream) * 0x9e3779b97f4a7c15u) >> 56);
+        out[i] = (uint8_t)(((offset + i + stream) * 0x9e3779b97f4a7c15u) >> (stream & 1 ? 63 : 56));
 }
 
 void sim_fetch(struct sim_end *end)
@@ -51,11 +51,13 @@ int sim_read_answer(struct sim_end *end, struct ftx_source *source, uint8_t *out
     return 0;
 }
 
-int sim_fetched(void *ctx, uint64_t asked, const struct ftx_extent *extent, const uint8_t *data)
+int sim_fetched(void *ctx, uint64_t asked, const struct ftx_content *answer)
 {
     (void)asked;
     struct sim_end *end = ctx;
     struct sim *sim = end->sim;
+    const struct ftx_extent *extent = &answer->extent;
+    const uint8_t *data = sim_unpack(sim, answer);
     sim->counts.fetched++;
     if (extent->kind == FTX_EXTENT_GONE) {
         sim->counts.unreadable += kind_of(extent->stream) == FTX_EXTENT_DATA;

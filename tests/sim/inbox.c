@@ -117,8 +117,10 @@ static void begin_shadow(struct in_item *item)
     item->shadow_capacity = item->base_size;
 }
 
-static void write_extent(struct sim_end *end, const struct ftx_extent *extent, const uint8_t *data)
+static void write_extent(struct sim_end *end, const struct ftx_content *content)
 {
+    const struct ftx_extent *extent = &content->extent;
+    const uint8_t *data = sim_unpack(end->sim, content);
     struct in_item *item = inbox_find(&end->inbox.now, extent->stream);
     if (!item || item->deleted || (item->complete && extent->version <= item->version))
         return;
@@ -217,7 +219,7 @@ void inbox_write(struct sim_end *end, size_t i)
     inbox->jobs[i] = inbox->jobs[--inbox->n_jobs];
     for (size_t k = 0; k < job.n; k++)
         if (!job.work[k].seal)
-            write_extent(end, &job.work[k].extent, job.work[k].data);
+            write_extent(end, &job.work[k].content);
     for (size_t k = 0; k < job.n; k++)
         if (job.work[k].seal)
             seal_item(end, &job.work[k].sealed);

@@ -38,8 +38,7 @@ struct inbox_state {
 
 struct in_work {
     bool seal;
-    struct ftx_extent extent;
-    const uint8_t *data;
+    struct ftx_content content;
     struct ftx_plan_seal sealed;
 };
 
@@ -100,7 +99,7 @@ void inbox_tell(struct sim_end *end);
 /* The engine's calls. */
 bool inbox_have(void *ctx, const struct ftx_extent **out_extents, size_t *out_n);
 int inbox_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size);
-int inbox_arrived(void *ctx, const struct ftx_extent *extent, const uint8_t *data);
+int inbox_arrived(void *ctx, const struct ftx_content *content);
 int inbox_resized(void *ctx, const struct ftx_extent *size);
 int inbox_sealed(void *ctx, const struct ftx_plan_seal *seal);
 void inbox_record(void *ctx, struct ftx_record_ref record, void *whole);

@@ -127,17 +127,15 @@ static struct in_item *welcome(struct sim_end *end, uint64_t id)
     return NULL;
 }
 
-int inbox_arrived(void *ctx, const struct ftx_extent *extent, const uint8_t *data)
+int inbox_arrived(void *ctx, const struct ftx_content *content)
 {
     struct sim_end *end = ctx;
-    struct in_item *item = welcome(end, extent->stream);
+    struct in_item *item = welcome(end, content->extent.stream);
     if (!item)
         return 0;
-    if (item->came < extent->version)
-        item->came = extent->version;
-    struct in_work *work = add_work(end);
-    work->extent = *extent;
-    work->data = data;
+    if (item->came < content->extent.version)
+        item->came = content->extent.version;
+    add_work(end)->content = *content;
     return 0;
 }
 

@@ -26,11 +26,13 @@ bool sim_chance(struct sim_random *random, unsigned percent)
 
 void sim_random_bytes(struct sim_random *random, uint8_t *out, size_t size)
 {
-    uint64_t word = 0;
+    uint64_t word = 0, mask = 0;
     for (size_t i = 0; i < size; i++) {
         if (i % 8 == 0)
             word = sim_random(random);
-        out[i] = (uint8_t)(word >> (8 * (i % 8)));
+        if (i == 0)
+            mask = word & 1 ? 0xff : 0x07;
+        out[i] = (uint8_t)(word >> (8 * (i % 8)) & mask);
     }
 }
 

@@ -31,6 +31,7 @@ uint64_t sim_random(struct sim_random *random);
 /* 0..n-1; n > 0 */
 uint64_t sim_below(struct sim_random *random, uint64_t n);
 bool sim_chance(struct sim_random *random, unsigned percent);
+/* Half of the times such as compression shrinks. */
 void sim_random_bytes(struct sim_random *random, uint8_t *out, size_t size);
 
 void *sim_alloc(size_t size); /* zeroed, never NULL */

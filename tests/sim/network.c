@@ -69,9 +69,17 @@ static void stop(struct sim_end *end)
     outbox_detach(end);
 }
 
+/* Most sessions compress all they can. */
+static void set_compress(struct sim_end *end)
+{
+    bool on = end->serial % 4 != 0;
+    ftx_compress_init(&end->compress, on ? FTX_COMPRESS_ON : FTX_COMPRESS_OFF);
+}
+
 static void start(struct sim_end *end, struct sim_link *link)
 {
     end->serial++;
+    set_compress(end);
     enum ftx_role role = end->index == 0 ? FTX_ROLE_S : FTX_ROLE_R;
     int err = ftx_engine_init(&end->engine, &sim_app, end, role, end->session,
                               end->inbox.safe.applied, end->sim->now_ms);
@@ -124,6 +132,18 @@ bool sim_pull(struct sim_end *end, unsigned connection)
     return true;
 }
 
+const uint8_t *sim_unpack(struct sim *sim, const struct ftx_content *content)
+{
+    const uint8_t *bytes = content->data;
+    if (content->encoding == FTX_ENCODING_RAW)
+        return bytes;
+    int err = ftx_codec_unpack(sim->codec, bytes, content->data_size,
+                               (size_t)content->extent.length, &bytes);
+    SIM_CHECK(sim, err == 0, "stream %lu: unpack at %lu: %s", content->extent.stream,
+              content->extent.offset, ftx_err_text(err));
+    return bytes;
+}
+
 bool sim_build(struct sim_end *end, unsigned connection, size_t i)
 {
     struct sim_connection *c = &end->link->connections[connection];
@@ -132,7 +152,11 @@ bool sim_build(struct sim_end *end, unsigned connection, size_t i)
     if (draft->built)
         return false;
     size_t planned = draft->plan->size;
-    draft->size = ftx_plan_build(draft->plan, outbox_read, end, end->sim->room);
+    struct ftx_packer packer = {.codec = end->sim->codec};
+    ftx_compress_plan(&end->compress, draft->plan);
+    draft->size = ftx_plan_build(draft->plan, outbox_read, end, &packer, end->sim->room);
+    ftx_compress_built(&end->compress, draft->plan);
+    end->sim->counts.packed += draft->plan->packed_before > 0;
     SIM_CHECK(end->sim, draft->size > 0 && (draft->size <= planned || planned < 16),
               "%zu bytes of %zu planned", draft->size, planned);
     draft->bytes = sim_copy(end->sim->room, draft->size);

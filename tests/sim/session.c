@@ -32,10 +32,11 @@ static void print(const char *what, unsigned runs, const struct sim_counts *c)
 {
     printf("%s: %u runs, %u records, %u sessions, %u joins, %u cuts, %u power cuts, %u delivered, "
            "%u held, "
-           "%u missing, %u refused, %u left out, %u wanted, %u of %u fetched (%u unreadable)\n",
+           "%u missing, %u refused, %u left out, %u wanted, %u of %u fetched (%u unreadable), "
+           "%u records compressed\n",
            what, runs, c->records, c->sessions, c->joins, c->cuts, c->crashes, c->delivered,
            c->held, c->missing, c->refused, c->left_out, c->wanted, c->fetched, c->fetches,
-           c->unreadable);
+           c->unreadable, c->packed);
 }
 
 /* One fault of one kind after the first record, the second ... until the scenario has no more. */
@@ -90,6 +91,10 @@ int main(int argc, char **argv)
     print("seeds", (unsigned)seeds, &sum);
     if (seeds == 1)
         return 0;
+    if (sum.packed == 0) {
+        fprintf(stderr, "nothing was compressed\n");
+        return 1;
+    }
     struct sim_counts swept = {0};
     unsigned runs = 0;
     for (uint64_t seed = 1; seed <= (seeds < SEEDS ? 1 : SWEEP_SEEDS); seed++)

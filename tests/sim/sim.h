@@ -7,6 +7,7 @@
 #include "tests/sim/inbox.h"
 #include "tests/sim/model.h"
 #include "tests/sim/outbox.h"
+#include "transport/session/compress.h"
 #include "transport/session/engine.h"
 
 enum { SIM_CONNECTIONS = 4 };
@@ -60,6 +61,7 @@ struct sim_end {
     unsigned serial;  /* of the engine: counts sessions of this end */
     uint64_t session; /* highest used or accepted; never lost */
     struct sim_link *link;
+    struct ftx_compress compress;
 };
 
 enum sim_fault { SIM_FAULT_NONE, SIM_FAULT_CUT, SIM_FAULT_CRASH_S, SIM_FAULT_CRASH_R };
@@ -78,7 +80,7 @@ struct sim_options {
 
 struct sim_counts {
     unsigned records, sessions, joins, crashes, cuts, delivered, held, missing, refused, left_out,
-        wanted, fetches, fetched, unreadable;
+        wanted, fetches, fetched, unreadable, packed;
 };
 
 struct sim {
@@ -89,7 +91,8 @@ struct sim {
     size_t n_links, capacity;
     uint64_t now_ms;
     uint8_t *room; /* where records are built */
-    bool healing;  /* no more faults, no more user */
+    struct ftx_codec *codec;
+    bool healing; /* no more faults, no more user */
     struct sim_counts counts;
 };
 
@@ -127,8 +130,11 @@ void sim_user(struct sim_end *end);
 void sim_fetch(struct sim_end *end);
 void sim_serve(void *ctx, uint64_t stream, const struct ftx_range *range, struct ftx_source *out);
 int sim_read_answer(struct sim_end *end, struct ftx_source *source, uint8_t *out);
-int sim_fetched(void *ctx, uint64_t asked, const struct ftx_extent *extent, const uint8_t *data);
+int sim_fetched(void *ctx, uint64_t asked, const struct ftx_content *answer);
 void sim_fetch_check_done(struct sim *sim);
+
+/* The bytes of what came, unpacked; until the next call. */
+const uint8_t *sim_unpack(struct sim *sim, const struct ftx_content *content);
 
 extern const struct ftx_engine_app sim_app;
 

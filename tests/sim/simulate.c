@@ -323,6 +323,8 @@ bool sim_run(const struct sim_options *options, struct sim_counts *out_counts)
     struct sim sim = {.options = *options, .random = {options->seed}, .now_ms = 1000};
     bool reached = options->fault_kind == SIM_FAULT_NONE;
     sim.room = sim_alloc(FTX_RECORD_PLAIN_MAX);
+    sim.codec = ftx_codec_new();
+    SIM_CHECK(&sim, sim.codec, "no memory");
     for (int i = 0; i < 2; i++) {
         sim.ends[i].sim = &sim;
         sim.ends[i].index = i;
@@ -346,6 +348,7 @@ bool sim_run(const struct sim_options *options, struct sim_counts *out_counts)
     }
     sim_links_free(&sim);
     free(sim.room);
+    ftx_codec_free(sim.codec);
     *out_counts = sim.counts;
     return reached;
 }

@@ -246,6 +246,8 @@ static void run(const struct sim_options *options, struct store_sim *world)
     sim->now_ms = 1000;
     world->clock_ns = 1000000000;
     sim->room = sim_alloc(FTX_RECORD_PLAIN_MAX);
+    sim->codec = ftx_codec_new();
+    SIM_CHECK(sim, sim->codec, "no memory");
     for (int i = 0; i < 2; i++) {
         sim->ends[i].sim = sim;
         sim->ends[i].index = i;
@@ -281,6 +283,7 @@ static void run(const struct sim_options *options, struct store_sim *world)
     }
     sim_links_free(sim);
     free(sim->room);
+    ftx_codec_free(sim->codec);
 }
 
 static struct sim_options options_of(uint64_t seed)
@@ -328,9 +331,10 @@ int main(int argc, char **argv)
     printf("%lu seeds, %u records, %u sessions, %u cuts; %u kills, %u of them inside an operation; "
            "%u writes, %u interrupted, %u refused at the end, %u complete files compared; "
            "%u attributes, %u items offered by a rename, %u withdrawn; room was short %u times, "
-           "%u released ranges compared, %u reads waited for them\n",
+           "%u released ranges compared, %u reads waited for them; %u records compressed\n",
            (unsigned long)seeds, network.records, network.sessions, network.cuts, sum.kills,
            sum.kills_inside, sum.writes, sum.interrupted, sum.refused, sum.complete_seen,
-           sum.xattrs, sum.offered, sum.withdrawn, sum.pressed, sum.released_seen, sum.fetched);
+           sum.xattrs, sum.offered, sum.withdrawn, sum.pressed, sum.released_seen, sum.fetched,
+           network.packed);
     return 0;
 }

@@ -7,6 +7,7 @@ import os
 import struct
 import sys
 
+import zstandard
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -73,6 +74,30 @@ def open_record(record, key, number):
 # Section 5: messages
 
 
+def unpack(frame, raw_length):
+    """Section 5.1."""
+    require(len(frame) < raw_length, "a frame that saves nothing")
+    require(frame[:4] == b"\x28\xb5\x2f\xfd" and frame[4:5] and frame[4] & 0x20, "not a frame without a window")
+    try:
+        require(zstandard.frame_content_size(frame) == raw_length, "the frame holds another number of bytes")
+        reader = zstandard.ZstdDecompressor().decompressobj()
+        data = reader.decompress(frame)
+    except zstandard.ZstdError as error:
+        raise Refused(str(error)) from None
+    require(reader.eof and not reader.unused_data and len(data) == raw_length, "not one whole frame")
+    return data
+
+
+def data_of(fields, encoding, length):
+    """The rest of the body: the data of an EXTENT or FETCHED, unpacked."""
+    require(encoding <= 1, "no such encoding")
+    data = fields.rest()
+    if encoding == 1:
+        return unpack(data, length)
+    require(len(data) == length, "not as many bytes as it says")
+    return data
+
+
 def check_range(offset, length):
     require(length >= 1 and offset + length <= LAST_OFFSET, "the range is out of range")
 
@@ -117,10 +142,8 @@ def extent(fields):
     values = fields.numbers("stream version offset size_now raw_length encoding", "QIQQIB")
     require(1 <= values["raw_length"] <= 1048576 and values["size_now"] <= LAST_OFFSET, "the extent is out of range")
     check_range(values["offset"], values["raw_length"])
-    require(values["encoding"] == 0, "the encoding is reserved")
     values["hash"] = fields.take(16).hex()
-    data = fields.rest()
-    require(len(data) == values["raw_length"], "not raw_length bytes")
+    data = data_of(fields, values["encoding"], values["raw_length"])
     if 9 <= len(data) <= 16:
         require(values["hash"] == xxh3_128_of_9_to_16(data).hex(), "the hash is wrong")
     values["data"] = data.hex()
@@ -194,12 +217,12 @@ def fetch(fields):
 
 
 def fetched(fields):
-    values = fields.numbers("stream offset length kind", "QQIB")
+    values = fields.numbers("stream offset length kind encoding", "QQIBB")
     require(values["length"] <= 1048576 and 1 <= values["kind"] <= 3, "the answer is out of range")
     check_range(values["offset"], values["length"])
     values["hash"] = fields.take(16).hex()
-    data = fields.rest()
-    require(len(data) == (values["length"] if values["kind"] == 1 else 0), "not the data of its kind")
+    require(values["kind"] == 1 or values["encoding"] == 0, "nothing is encoded")
+    data = data_of(fields, values["encoding"], values["length"] if values["kind"] == 1 else 0)
     require(values["kind"] == 1 or values["hash"] == NO_HASH, "the hash of nothing")
     if 9 <= len(data) <= 16:
         require(values["hash"] == xxh3_128_of_9_to_16(data).hex(), "the hash is wrong")
@@ -213,10 +236,13 @@ MESSAGES = {1: ("START", start), 2: ("JOIN", join), 3: ("HAVE", have), 4: ("HAVE
             17: ("FETCH", fetch), 18: ("FETCHED", fetched)}
 
 
+HEADS = {"EXTENT": 49, "FETCHED": 38}  # of their bodies, what stands before the data
+
+
 def decode_plain(plain):
     """The messages of a record's plain text."""
     require(len(plain) >= 1, "a record holds at least one message")
-    record, found = Fields(plain), []
+    record, found, raw_size = Fields(plain), [], 0
     while record.left():
         kind = record.number("B")
         body = Fields(record.take(int.from_bytes(record.take(3), "little")))
@@ -224,6 +250,10 @@ def decode_plain(plain):
         name, decode = MESSAGES[kind]
         found.append({"type": name, **decode(body)})
         require(body.left() == 0, "the body is too long")
+        raw_size += 4 + len(body.body)
+        if found[-1].get("encoding") == 1:
+            raw_size += len(found[-1]["data"]) // 2 - (len(body.body) - HEADS[name])
+        require(raw_size <= 1052672, "unpacked, the record would be too long")
     return found
 
 

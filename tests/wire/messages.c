@@ -144,7 +144,8 @@ static void refuses_fields_out_of_range(void **state)
         {FTX_MSG_EXTENT, LAST + 8, 8, (uint64_t)INT64_MAX + 1, false},
         {FTX_MSG_EXTENT, LAST + 16, 4, 10, false}, /* raw_length is not what follows */
         {FTX_MSG_EXTENT, LAST + 16, 4, 12, false},
-        {FTX_MSG_EXTENT, LAST + 20, 1, FTX_ENCODING_ZSTD, false},
+        {FTX_MSG_EXTENT, LAST + 16, 4, FTX_EXTENT_MAX, false},
+        {FTX_MSG_EXTENT, LAST + 20, 1, FTX_ENCODING_ZSTD, false}, /* not shorter than raw_length */
         {FTX_MSG_EXTENT, LAST + 20, 1, 2, false},
         {FTX_MSG_HOLE, LAST, 8, UINT64_MAX, false},
         {FTX_MSG_HOLE, LAST + 8, 8, (uint64_t)INT64_MAX + 1, false},
@@ -184,6 +185,8 @@ static void refuses_fields_out_of_range(void **state)
         {FTX_MSG_FETCHED, 20, 1, FTX_EXTENT_HOLE, false}, /* with data */
         {FTX_MSG_FETCHED, 20, 1, FTX_EXTENT_GONE, false},
         {FTX_MSG_FETCHED, 20, 1, 4, false},
+        {FTX_MSG_FETCHED, 21, 1, FTX_ENCODING_ZSTD, false}, /* not shorter than the length */
+        {FTX_MSG_FETCHED, 21, 1, 2, false},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const struct field *field = &fields[i];
@@ -251,6 +254,48 @@ static void an_answer_points_to_data_only_if_it_has_some(void **state)
     assert_int_equal(back.as.content.extent.length, 11);
 }
 
+/* The sample with `data_size` bytes of data for `length`, encoded like this. */
+static int decode_encoded(enum ftx_message_type type, uint8_t encoding, uint64_t length,
+                          size_t data_size)
+{
+    static const uint8_t zeros[SAMPLE_MAX];
+    uint8_t bytes[2 * SAMPLE_MAX];
+    struct ftx_message m = sample_message((size_t)type - 1), back;
+    m.as.content.encoding = encoding;
+    m.as.content.extent.length = length;
+    m.as.content.data = zeros;
+    m.as.content.data_size = data_size;
+    size_t size = sample_encode(&m, bytes, sizeof bytes), offset = 0;
+    int err = decode(bytes, size);
+    if (err)
+        return err;
+    assert_int_equal(ftx_message_decode(bytes, size, &offset, &back), 0);
+    assert_int_equal(back.as.content.encoding, encoding);
+    assert_int_equal(back.as.content.extent.length, length);
+    assert_int_equal(back.as.content.data_size, data_size);
+    assert_int_equal(ftx_message_saved(&back), length - data_size);
+    return 0;
+}
+
+static void encoded_data_is_shorter_than_what_it_holds(void **state)
+{
+    (void)state;
+    static const enum ftx_message_type types[] = {FTX_MSG_EXTENT, FTX_MSG_FETCHED};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(decode_encoded(types[i], FTX_ENCODING_ZSTD, 200, 199), 0);
+        assert_int_equal(decode_encoded(types[i], FTX_ENCODING_ZSTD, FTX_EXTENT_MAX, 1), 0);
+        assert_int_equal(decode_encoded(types[i], FTX_ENCODING_ZSTD, 200, 200), FTX_EPROTO);
+        assert_int_equal(decode_encoded(types[i], FTX_ENCODING_ZSTD, 200, 201), FTX_EPROTO);
+        assert_int_equal(decode_encoded(types[i], FTX_ENCODING_ZSTD, 200, 0), FTX_EPROTO);
+        assert_int_equal(decode_encoded(types[i], FTX_ENCODING_ZSTD, 0, 0), FTX_EPROTO);
+        assert_int_equal(decode_encoded(types[i], FTX_ENCODING_ZSTD, FTX_EXTENT_MAX + 1, 9),
+                         FTX_EPROTO);
+        assert_int_equal(decode_encoded(types[i], FTX_ENCODING_RAW, 200, 199), FTX_EPROTO);
+        assert_int_equal(decode_encoded(types[i], FTX_ENCODING_RAW, 200, 200), 0);
+        assert_int_equal(decode_encoded(types[i], 2, 200, 200), FTX_EPROTO);
+    }
+}
+
 /* A message whose body is `head` bytes of a sample and then n zeros. */
 static int decode_long(enum ftx_message_type type, size_t head, size_t n)
 {
@@ -298,9 +343,9 @@ static void refuses_more_than_the_limits(void **state)
     assert_int_equal(decode_long(FTX_MSG_EXTENT, 49, FTX_EXTENT_MAX), 0);
     assert_int_equal(decode_long(FTX_MSG_EXTENT, 49, FTX_EXTENT_MAX + 1), FTX_EPROTO);
     assert_int_equal(decode_long(FTX_MSG_EXTENT, 49, 0), FTX_EPROTO);
-    assert_int_equal(decode_long(FTX_MSG_FETCHED, 37, FTX_EXTENT_MAX), 0);
-    assert_int_equal(decode_long(FTX_MSG_FETCHED, 37, FTX_EXTENT_MAX + 1), FTX_EPROTO);
-    assert_int_equal(decode_long(FTX_MSG_FETCHED, 37, 0), FTX_EPROTO);
+    assert_int_equal(decode_long(FTX_MSG_FETCHED, 38, FTX_EXTENT_MAX), 0);
+    assert_int_equal(decode_long(FTX_MSG_FETCHED, 38, FTX_EXTENT_MAX + 1), FTX_EPROTO);
+    assert_int_equal(decode_long(FTX_MSG_FETCHED, 38, 0), FTX_EPROTO);
     assert_int_equal(decode_entries(FTX_MSG_HAVE, FTX_HAVE_ENTRY, FTX_HAVE_MAX), 0);
     assert_int_equal(decode_entries(FTX_MSG_HAVE, FTX_HAVE_ENTRY, FTX_HAVE_MAX + 1), FTX_EPROTO);
     assert_int_equal(decode_entries(FTX_MSG_MISSING, FTX_RANGE_ENTRY, FTX_MISSING_MAX), 0);
@@ -353,6 +398,7 @@ int main(void)
         cmocka_unit_test(refuses_fields_out_of_range),
         cmocka_unit_test(answers_without_data_have_nothing_but_their_range),
         cmocka_unit_test(an_answer_points_to_data_only_if_it_has_some),
+        cmocka_unit_test(encoded_data_is_shorter_than_what_it_holds),
         cmocka_unit_test(refuses_more_than_the_limits),
         cmocka_unit_test(encodes_nothing_that_does_not_fit),
         cmocka_unit_test(gives_back_every_entry),

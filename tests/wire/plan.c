@@ -113,7 +113,7 @@ static char letter(enum ftx_message_type type)
 static const char *built(struct ftx_plan *plan)
 {
     static char text[256];
-    size_t size = ftx_plan_build(plan, read_source, NULL, out), used = 0;
+    size_t size = ftx_plan_build(plan, read_source, NULL, NULL, out), used = 0;
     for (size_t offset = 0; offset < size;) {
         struct ftx_message m;
         assert_int_equal(ftx_message_decode(out, size, &offset, &m), 0);
@@ -156,7 +156,7 @@ static void the_size_is_exact(void **state)
     add_hole(plan, 1);
     add_seal(plan, 1);
     assert_int_equal(ftx_plan_room(plan), FTX_RECORD_PLAIN_MAX - plan->size);
-    assert_int_equal(ftx_plan_build(plan, read_source, NULL, out), plan->size);
+    assert_int_equal(ftx_plan_build(plan, read_source, NULL, NULL, out), plan->size);
     assert_int_equal(plan->window_bytes, FTX_EXTENT_HEAD + 77 + FTX_MESSAGE_HEAD + 36);
     ftx_plan_free(plan);
 }
@@ -166,7 +166,7 @@ static void hashes_are_filled_in(void **state)
     (void)state;
     struct ftx_plan *plan = ftx_plan_new(0, 1);
     add_extent(plan, 9, 3);
-    size_t size = ftx_plan_build(plan, read_source, NULL, out), offset = 0;
+    size_t size = ftx_plan_build(plan, read_source, NULL, NULL, out), offset = 0;
     struct ftx_message m;
     assert_int_equal(ftx_message_decode(out, size, &offset, &m), 0);
     assert_int_equal(m.as.content.extent.hash[15], 0xab);
@@ -257,6 +257,66 @@ static void an_answer_that_cannot_be_read_is_left_out_alone(void **state)
     ftx_plan_free(plan);
 }
 
+/* Text of the stream's letter; streams above 100 are gone. */
+static int read_letters(void *ctx, struct ftx_source *source, uint8_t *bytes)
+{
+    int err = read_source(ctx, source, bytes);
+    for (size_t i = 0; !err && i < source->extent.length; i += 97)
+        bytes[i] = (uint8_t)i;
+    return err;
+}
+
+static void assert_unpacks(struct ftx_codec *codec, const struct ftx_content *content)
+{
+    static uint8_t expected[FTX_EXTENT_MAX];
+    struct ftx_source source = {.extent = content->extent};
+    const uint8_t *raw;
+    assert_int_equal(content->encoding, FTX_ENCODING_ZSTD);
+    assert_int_equal(ftx_codec_unpack(codec, content->data, content->data_size,
+                                      (size_t)content->extent.length, &raw),
+                     0);
+    read_letters(NULL, &source, expected);
+    assert_memory_equal(raw, expected, (size_t)content->extent.length);
+}
+
+static void what_is_compressed_makes_the_record_shorter(void **state)
+{
+    (void)state;
+    struct ftx_codec *codec = ftx_codec_new();
+    assert_non_null(codec);
+    struct ftx_packer packer = {codec, NULL};
+    struct ftx_plan *plan = ftx_plan_new(0, 1);
+    add_extent(plan, 1, 500000);
+    add_answer(plan, 2, FTX_EXTENT_DATA, 300000);
+    add_extent(plan, 3, 1000);
+    add_extent(plan, 101, 1000);
+    add_seal(plan, 1);
+    uint64_t window = plan->window_bytes;
+    for (size_t i = 0; i < 4; i++)
+        plan->entries[i].packing.level = i == 2 ? 0 : 3;
+    size_t size = ftx_plan_build(plan, read_letters, NULL, &packer, out), offset = 0;
+    struct ftx_message m[4];
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(ftx_message_decode(out, size, &offset, &m[i]), 0);
+    assert_int_equal(offset, size);
+    assert_true(size < plan->size / 4);
+    assert_int_equal(m[1].type, FTX_MSG_FETCHED);
+    assert_int_equal(m[3].type, FTX_MSG_SEAL);
+    for (size_t i = 0; i < 2; i++) {
+        assert_unpacks(codec, &m[i].as.content);
+        assert_int_equal(plan->entries[i].packing.after, m[i].as.content.data_size);
+        assert_int_equal(m[i].as.content.extent.hash[0], 0xab);
+    }
+    assert_int_equal(m[2].as.content.encoding, FTX_ENCODING_RAW);
+    assert_int_equal(plan->packed_before, 800000);
+    assert_int_equal(plan->packed_after, m[0].as.content.data_size + m[1].as.content.data_size);
+    assert_int_equal(plan->window_bytes, window); /* counts what the peer has to write */
+    assert_int_equal(plan->left_out_bytes, FTX_EXTENT_HEAD + 1000);
+    assert_false(plan->entries[3].packing.tried);
+    ftx_plan_free(plan);
+    ftx_codec_free(codec);
+}
+
 static void takes_an_answer_that_just_fits(void **state)
 {
     (void)state;
@@ -267,7 +327,7 @@ static void takes_an_answer_that_just_fits(void **state)
     assert_int_equal(add_answer(plan, 1, FTX_EXTENT_DATA, room), 0);
     assert_int_equal(plan->size, FTX_RECORD_PLAIN_MAX);
     assert_int_equal(add_answer(plan, 1, FTX_EXTENT_GONE, 1), -EMSGSIZE);
-    assert_int_equal(ftx_plan_build(plan, read_source, NULL, out), FTX_RECORD_PLAIN_MAX);
+    assert_int_equal(ftx_plan_build(plan, read_source, NULL, NULL, out), FTX_RECORD_PLAIN_MAX);
     ftx_plan_free(plan);
 }
 
@@ -284,7 +344,7 @@ static void takes_a_largest_extent_and_no_more_than_fits(void **state)
     assert_int_equal(add_hole(plan, 1), -EMSGSIZE);
     assert_int_equal(add_seal(plan, 1), -EMSGSIZE);
     assert_true(plan->size > size && plan->n_entries == entries + 1);
-    assert_int_equal(ftx_plan_build(plan, read_source, NULL, out), plan->size);
+    assert_int_equal(ftx_plan_build(plan, read_source, NULL, NULL, out), plan->size);
     ftx_plan_free(plan);
 }
 
@@ -326,9 +386,10 @@ static void without_memory_nothing_changes(void **state)
         size_t size = plan->size;
         assert_int_equal(ftx_plan_room(plan), FTX_RECORD_PLAIN_MAX - size);
         if (plan->n_entries)
-            assert_int_equal(ftx_plan_build(plan, read_source, NULL, out), size);
+            assert_int_equal(ftx_plan_build(plan, read_source, NULL, NULL, out), size);
         assert_int_equal(add_extent(plan, 1, 7), 0);
-        assert_int_equal(ftx_plan_build(plan, read_source, NULL, out), size + FTX_EXTENT_HEAD + 7);
+        assert_int_equal(ftx_plan_build(plan, read_source, NULL, NULL, out),
+                         size + FTX_EXTENT_HEAD + 7);
         ftx_plan_free(plan);
     }
 }
@@ -344,6 +405,7 @@ int main(void)
         cmocka_unit_test(operations_keep_it_ackable),
         cmocka_unit_test(answers_have_no_effect),
         cmocka_unit_test(an_answer_that_cannot_be_read_is_left_out_alone),
+        cmocka_unit_test(what_is_compressed_makes_the_record_shorter),
         cmocka_unit_test(takes_an_answer_that_just_fits),
         cmocka_unit_test(takes_a_largest_extent_and_no_more_than_fits),
         cmocka_unit_test(without_memory_nothing_changes),

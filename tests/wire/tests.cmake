@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Messages against their vectors, plans and the scheduler; the second decoder reads the same vectors.
 ftx_test(wire messages ftx_crypto)
-ftx_test(wire vectors ftx_crypto)
+ftx_test(wire vectors ftx_session)
+ftx_test(wire codec ftx_session)
+ftx_test(wire compress ftx_session)
 ftx_test(wire plan ftx_session)
 ftx_test(wire scheduler ftx_session)
 target_link_options(test_plan PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)

@@ -108,7 +108,8 @@ static void write_built(struct ftx_connection *c)
 static void run_build(struct ftx_work *work)
 {
     struct outbound *out = ftx_list_of(work, struct outbound, work);
-    size_t size = ftx_plan_build(out->plan, out->read, out->read_ctx, out->block + FTX_RECORD_HEAD);
+    size_t size =
+        ftx_plan_build(out->plan, out->read, out->read_ctx, NULL, out->block + FTX_RECORD_HEAD);
     assert(FTX_RECORD_HEAD + size + FTX_TAG_SIZE <= out->size);
     out->err = ftx_record_seal(&out->key, out->block, size);
     out->size = FTX_RECORD_HEAD + size + FTX_TAG_SIZE;

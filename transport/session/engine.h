@@ -81,18 +81,19 @@ struct ftx_engine_app {
     void (*wanted)(void *ctx, uint64_t stream, const struct ftx_range *range);
     /*
      * The answer to one ftx_engine_fetch: of its stream and offset, `length` up to the `asked` bytes
-     * (ask for the rest again). `kind` is data (with `data`, valid like that of `arrived`; the hash
-     * is the peer's word), hole, or gone: the peer does not have it. Negative: ends the session.
+     * (ask for the rest again). `kind` is data (valid like that of `arrived`; the hash is the
+     * peer's word), hole, or gone: the peer does not have it. Negative: ends the session.
      */
-    int (*fetched)(void *ctx, uint64_t asked, const struct ftx_extent *extent, const uint8_t *data);
+    int (*fetched)(void *ctx, uint64_t asked, const struct ftx_content *answer);
 
     /* -- as receiver -- */
     /* The next batch of what is held of unfinished streams: one stream, *out_n <= FTX_HAVE_MAX
      * extents (until the next call); false: no more. */
     bool (*have)(void *ctx, const struct ftx_extent **out_extents, size_t *out_n);
     int (*apply)(void *ctx, uint64_t number, const uint8_t *op, size_t size);
-    /* An extent (data NULL: a hole). `data` stays valid until ftx_engine_written for the record. */
-    int (*arrived)(void *ctx, const struct ftx_extent *extent, const uint8_t *data);
+    /* An extent (data NULL: a hole), perhaps encoded: what it unpacks to is the application's to
+     * find out. `data` stays valid until ftx_engine_written for the record. */
+    int (*arrived)(void *ctx, const struct ftx_content *content);
     int (*resized)(void *ctx, const struct ftx_extent *size);
     int (*sealed)(void *ctx, const struct ftx_plan_seal *seal);
     /*

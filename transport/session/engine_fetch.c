@@ -91,7 +91,7 @@ int ftx_engine_fetched(struct ftx_engine *engine, const struct ftx_message *fetc
         return FTX_EPROTO;
     uint64_t asked = fetch->range.length;
     forget(&engine->fetches, fetch);
-    return engine->app->fetched(engine->ctx, asked, extent, fetched->as.content.data);
+    return engine->app->fetched(engine->ctx, asked, &fetched->as.content);
 }
 
 /* -- answering -- */

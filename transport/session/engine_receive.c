@@ -162,9 +162,8 @@ static int act(struct ftx_engine *engine, struct ftx_engine_connection *c,
     case FTX_MSG_OP:
         return on_op(engine, m);
     case FTX_MSG_EXTENT:
-        return app->arrived(engine->ctx, &m->as.content.extent, m->as.content.data);
     case FTX_MSG_HOLE:
-        return app->arrived(engine->ctx, &m->as.content.extent, NULL);
+        return app->arrived(engine->ctx, &m->as.content);
     case FTX_MSG_SIZE:
         return app->resized(engine->ctx, &m->as.content.extent);
     case FTX_MSG_SEAL:
@@ -199,12 +198,17 @@ int ftx_engine_receive(struct ftx_engine *engine, unsigned connection, const uin
     struct ftx_engine_connection *c = engine->connections[connection];
     struct ftx_record_ref record = {.number = c->in_number++, .connection = connection};
     bool effect = false;
+    size_t raw_size = size; /* of the record, were nothing in it encoded */
     int err = engine->state == FTX_ENGINE_ENDED ? engine->end_reason : 0;
     c->heard_ms = now_ms;
     for (size_t offset = 0; offset < size && !err && engine->state != FTX_ENGINE_ENDED;) {
         struct ftx_message m;
         err = ftx_message_decode(plain, size, &offset, &m);
         if (!err && !permitted(engine, connection, c, m.type))
+            err = FTX_EPROTO;
+        if (!err)
+            raw_size += ftx_message_saved(&m);
+        if (!err && raw_size > FTX_RECORD_PLAIN_MAX)
             err = FTX_EPROTO;
         if (!err && has_effect(m.type) && !effect) {
             err = ftx_inbound_add(c, record.number);

@@ -159,36 +159,54 @@ int ftx_plan_add_seal(struct ftx_plan *plan, const struct ftx_plan_seal *seal)
     return 0;
 }
 
-static size_t build_extent(struct ftx_plan_entry *entry, ftx_plan_read_fn read, void *ctx,
-                           uint8_t *out, size_t room)
+bool ftx_plan_packs(const struct ftx_plan *plan)
 {
-    struct ftx_source *source = &entry->as.source;
-    struct ftx_message m = {.type = FTX_MSG_HOLE};
-    size_t data_size = 0;
-    if (source->extent.kind == FTX_EXTENT_DATA) {
-        m.type = FTX_MSG_EXTENT;
-        data_size = (size_t)source->extent.length;
-        entry->err = read(ctx, source, out + FTX_EXTENT_HEAD);
-        if (entry->err)
-            return 0;
-    }
-    m.as.content.extent = source->extent;
-    m.as.content.encoding = FTX_ENCODING_RAW;
-    m.as.content.data_size = data_size;
-    return ftx_message_encode(&m, out, room) + data_size;
+    for (size_t i = 0; i < plan->n_entries; i++)
+        if (plan->entries[i].packing.level > 0)
+            return true;
+    return false;
 }
 
-static size_t build_answer(struct ftx_plan_entry *entry, ftx_plan_read_fn read, void *ctx,
-                           uint8_t *out, size_t room)
+/* What a build needs. */
+struct building {
+    struct ftx_plan *plan;
+    ftx_plan_read_fn read;
+    void *ctx;
+    const struct ftx_packer *packer;
+};
+
+/* Reads the entry's data to `out`, where it is compressed if it is to be, and says so in the
+ * message. */
+static int build_data(const struct building *b, struct ftx_plan_entry *entry, struct ftx_message *m,
+                      uint8_t *out)
 {
     struct ftx_source *source = &entry->as.source;
-    struct ftx_message m = {.type = FTX_MSG_FETCHED};
-    if (source->extent.kind == FTX_EXTENT_DATA) {
-        m.as.content.data_size = (size_t)source->extent.length;
-        entry->err = read(ctx, source, out + FTX_FETCHED_HEAD);
-        if (entry->err)
-            return 0;
+    struct ftx_content *content = &m->as.content;
+    entry->err = b->read(b->ctx, source, out);
+    if (entry->err)
+        return entry->err;
+    content->data_size =
+        ftx_pack_extent(&entry->packing, b->packer, out, (size_t)source->extent.length);
+    if (content->data_size < source->extent.length) {
+        content->encoding = FTX_ENCODING_ZSTD;
+        b->plan->packed_before += source->extent.length;
+        b->plan->packed_after += content->data_size;
     }
+    return 0;
+}
+
+/* An EXTENT, HOLE or FETCHED; 0: it was left out. */
+static size_t build_content(const struct building *b, struct ftx_plan_entry *entry, uint8_t *out,
+                            size_t room)
+{
+    struct ftx_source *source = &entry->as.source;
+    bool data = source->extent.kind == FTX_EXTENT_DATA;
+    struct ftx_message m = {.type = source->answer ? FTX_MSG_FETCHED
+                                    : data         ? FTX_MSG_EXTENT
+                                                   : FTX_MSG_HOLE};
+    if (data &&
+        build_data(b, entry, &m, out + (source->answer ? FTX_FETCHED_HEAD : FTX_EXTENT_HEAD)))
+        return 0;
     m.as.content.extent = source->extent;
     return ftx_message_encode(&m, out, room) + m.as.content.data_size;
 }
@@ -216,8 +234,10 @@ static size_t build_seal(const struct ftx_plan_seal *seal, uint8_t *out, size_t 
     return ftx_message_encode(&m, out, room);
 }
 
-size_t ftx_plan_build(struct ftx_plan *plan, ftx_plan_read_fn read, void *ctx, uint8_t *out)
+size_t ftx_plan_build(struct ftx_plan *plan, ftx_plan_read_fn read, void *ctx,
+                      const struct ftx_packer *packer, uint8_t *out)
 {
+    const struct building b = {plan, read, ctx, packer};
     size_t used = 0;
     bool failed = false;
     bool effect = plan->op_last != 0;
@@ -229,7 +249,7 @@ size_t ftx_plan_build(struct ftx_plan *plan, ftx_plan_read_fn read, void *ctx, u
             used += entry->as.bytes.size;
             break;
         case FTX_PLAN_EXTENT:
-            used += build_extent(entry, read, ctx, out + used, FTX_RECORD_PLAIN_MAX - used);
+            used += build_content(&b, entry, out + used, FTX_RECORD_PLAIN_MAX - used);
             if (entry->err) {
                 plan->left_out_bytes += source_size(&entry->as.source);
                 failed = true;
@@ -237,7 +257,7 @@ size_t ftx_plan_build(struct ftx_plan *plan, ftx_plan_read_fn read, void *ctx, u
             effect |= !entry->err;
             break;
         case FTX_PLAN_ANSWER:
-            used += build_answer(entry, read, ctx, out + used, FTX_RECORD_PLAIN_MAX - used);
+            used += build_content(&b, entry, out + used, FTX_RECORD_PLAIN_MAX - used);
             break;
         case FTX_PLAN_SEAL:
             if (failed && stream_failed(plan, i, entry->as.seal->stream))

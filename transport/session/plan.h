@@ -8,6 +8,7 @@
 #define FTX_SESSION_PLAN_H
 
 #include "transport/base/list.h"
+#include "transport/session/codec.h"
 #include "transport/wire/message.h"
 
 #include <stdbool.h>
@@ -34,7 +35,8 @@ enum ftx_plan_kind { FTX_PLAN_BYTES = 1, FTX_PLAN_EXTENT, FTX_PLAN_SEAL, FTX_PLA
 
 struct ftx_plan_entry {
     enum ftx_plan_kind kind;
-    int err; /* set by the build: this entry was left out */
+    int err;                    /* set by the build: this entry was left out */
+    struct ftx_packing packing; /* of data: whether to compress it, then what came of that */
     union {
         struct {
             uint32_t offset, size; /* in plan->bytes */
@@ -56,8 +58,9 @@ struct ftx_plan {
     uint64_t op_bytes;
     uint64_t window_bytes;   /* extents with their heads: many tiny ones cost memory too */
     uint64_t left_out_bytes; /* of them, what the build left out */
-    size_t size;             /* of the plain text, if every entry can be built */
-    uint8_t *bytes;          /* encoded small messages */
+    uint64_t packed_before, packed_after; /* bytes of the data that the build compressed */
+    size_t size;    /* of the plain text, if every entry can be built and none is compressed */
+    uint8_t *bytes; /* encoded small messages */
     size_t bytes_size, bytes_capacity;
     struct ftx_plan_entry *entries;
     size_t n_entries, capacity;
@@ -88,8 +91,13 @@ int ftx_plan_add_seal(struct ftx_plan *plan, const struct ftx_plan_seal *seal);
  * FTX_MESSAGE_SMALL_MAX) and returns its size, at least 1: a record whose content is gone holds an
  * unasked PONG. An extent or answer that cannot be read is left out with its `err` set, and with an
  * extent later seals of its stream; a plan of which nothing with effect is left is no longer
- * `ackable`. Any thread; touches nothing but the plan.
+ * `ackable`. Compresses what `packing` says with the packer (NULL: nothing). Any thread; touches
+ * nothing but the plan.
  */
-size_t ftx_plan_build(struct ftx_plan *plan, ftx_plan_read_fn read, void *ctx, uint8_t *out);
+size_t ftx_plan_build(struct ftx_plan *plan, ftx_plan_read_fn read, void *ctx,
+                      const struct ftx_packer *packer, uint8_t *out);
+
+/* Does the build compress something, if it can? */
+bool ftx_plan_packs(const struct ftx_plan *plan);
 
 #endif

@@ -50,6 +50,14 @@ static void decode_list(struct ftx_reader *r, struct ftx_message *m, size_t entr
     }
 }
 
+/* `length` bytes of data as they are, or as a frame that is shorter. */
+static bool data_valid(uint8_t encoding, size_t data_size, uint64_t length)
+{
+    if (encoding == FTX_ENCODING_ZSTD)
+        return data_size > 0 && data_size < length;
+    return encoding == FTX_ENCODING_RAW && data_size == length;
+}
+
 static void decode_content(struct ftx_reader *r, struct ftx_message *m)
 {
     struct ftx_extent *extent = &m->as.content.extent;
@@ -76,7 +84,7 @@ static void decode_content(struct ftx_reader *r, struct ftx_message *m)
         m->as.content.encoding = encoding;
         m->as.content.data_size = r->left;
         m->as.content.data = ftx_read_bytes(r, r->left);
-        if (encoding != FTX_ENCODING_RAW || m->as.content.data_size != extent->length)
+        if (!data_valid(encoding, m->as.content.data_size, extent->length))
             r->failed = true;
     }
     if (!entry_valid(extent))
@@ -93,14 +101,14 @@ static void decode_fetch(struct ftx_reader *r, struct ftx_message *m)
         r->failed = true;
 }
 
-static bool answer_valid(const struct ftx_extent *extent, size_t data_size)
+static bool answer_valid(const struct ftx_extent *extent, uint8_t encoding, size_t data_size)
 {
     if (!range_valid(extent->offset, extent->length) || extent->length > FTX_EXTENT_MAX)
         return false;
     if (extent->kind == FTX_EXTENT_DATA)
-        return data_size == extent->length;
+        return data_valid(encoding, data_size, extent->length);
     return (extent->kind == FTX_EXTENT_HOLE || extent->kind == FTX_EXTENT_GONE) &&
-           !has_hash(extent) && data_size == 0;
+           encoding == FTX_ENCODING_RAW && !has_hash(extent) && data_size == 0;
 }
 
 static void decode_fetched(struct ftx_reader *r, struct ftx_message *m)
@@ -111,14 +119,16 @@ static void decode_fetched(struct ftx_reader *r, struct ftx_message *m)
     extent->offset = ftx_read_u64(r);
     extent->length = ftx_read_u32(r);
     extent->kind = ftx_read_u8(r);
+    uint8_t encoding = ftx_read_u8(r);
     const uint8_t *hash = ftx_read_bytes(r, FTX_HASH_SIZE);
     if (hash)
         memcpy(extent->hash, hash, FTX_HASH_SIZE);
     size_t data_size = r->left;
     const uint8_t *data = ftx_read_bytes(r, data_size);
-    if (!answer_valid(extent, data_size))
+    if (!answer_valid(extent, encoding, data_size))
         r->failed = true;
     if (extent->kind == FTX_EXTENT_DATA) {
+        m->as.content.encoding = encoding;
         m->as.content.data = data;
         m->as.content.data_size = data_size;
     }
@@ -221,6 +231,15 @@ int ftx_message_decode(const uint8_t *plain, size_t size, size_t *in_out_offset,
     return 0;
 }
 
+size_t ftx_message_saved(const struct ftx_message *message)
+{
+    const struct ftx_content *content = &message->as.content;
+    bool data = message->type == FTX_MSG_EXTENT || message->type == FTX_MSG_FETCHED;
+    if (!data || content->encoding == FTX_ENCODING_RAW)
+        return 0;
+    return (size_t)content->extent.length - content->data_size;
+}
+
 void ftx_have_entry(const struct ftx_message *have, uint32_t i, struct ftx_extent *out)
 {
     struct ftx_reader r =
@@ -273,12 +292,14 @@ static void encode_content(struct ftx_writer *w, const struct ftx_message *m)
     }
 }
 
-static void encode_fetched(struct ftx_writer *w, const struct ftx_extent *extent)
+static void encode_fetched(struct ftx_writer *w, const struct ftx_content *content)
 {
+    const struct ftx_extent *extent = &content->extent;
     ftx_write_u64(w, extent->stream);
     ftx_write_u64(w, extent->offset);
     ftx_write_u32(w, (uint32_t)extent->length);
     ftx_write_u8(w, extent->kind);
+    ftx_write_u8(w, (uint8_t)content->encoding);
     ftx_write_bytes(w, extent->hash, FTX_HASH_SIZE);
 }
 
@@ -343,7 +364,7 @@ static void encode_body(struct ftx_writer *w, const struct ftx_message *m)
         ftx_write_u32(w, (uint32_t)m->as.want.range.length);
         break;
     case FTX_MSG_FETCHED:
-        encode_fetched(w, &m->as.content.extent);
+        encode_fetched(w, &m->as.content);
         break;
     }
 }

@@ -29,7 +29,7 @@
  * PONG      u64 token
  * GOODBYE   u8 reason
  * FETCH     u64 stream, u64 offset, u32 length
- * FETCHED   u64 stream, u64 offset, u32 length, u8 kind, hash[16], data
+ * FETCHED   u64 stream, u64 offset, u32 length, u8 kind, u8 encoding, hash[16], data
  */
 enum ftx_message_type {
     FTX_MSG_START = 1,
@@ -55,7 +55,7 @@ enum ftx_message_type {
 enum {
     FTX_MESSAGE_HEAD = 4,
     FTX_EXTENT_HEAD = FTX_MESSAGE_HEAD + 8 + 4 + 8 + 8 + 4 + 1 + FTX_HASH_SIZE,
-    FTX_FETCHED_HEAD = FTX_MESSAGE_HEAD + 8 + 8 + 4 + 1 + FTX_HASH_SIZE,
+    FTX_FETCHED_HEAD = FTX_MESSAGE_HEAD + 8 + 8 + 4 + 1 + 1 + FTX_HASH_SIZE,
     FTX_HAVE_ENTRY = 8 + 8 + 1 + FTX_HASH_SIZE,
     FTX_RANGE_ENTRY = 8 + 8,
     FTX_MESSAGE_SMALL_MAX = 128, /* any message but HAVE, MISSING and OP fits, without the data of
@@ -68,7 +68,10 @@ enum ftx_extent_kind {
     FTX_EXTENT_GONE = 3, /* in FETCHED only: who was asked does not have it */
 };
 
-enum ftx_encoding { FTX_ENCODING_RAW = 0, FTX_ENCODING_ZSTD = 1 };
+enum ftx_encoding {
+    FTX_ENCODING_RAW = 0,
+    FTX_ENCODING_ZSTD = 1, /* one frame, shorter than the bytes that it holds */
+};
 
 enum ftx_refusal {
     FTX_REFUSED_NAME = 1,
@@ -99,6 +102,14 @@ struct ftx_range {
     uint64_t length;
 };
 
+/* What an EXTENT, HOLE or FETCHED says, and its bytes as they travel; they stand in the record. */
+struct ftx_content {
+    struct ftx_extent extent;
+    enum ftx_encoding encoding;
+    const uint8_t *data; /* of kind data, else NULL */
+    size_t data_size;    /* of raw data extent.length, of a frame less */
+};
+
 /* A decoded message; pointers go into the record. */
 struct ftx_message {
     enum ftx_message_type type;
@@ -117,13 +128,8 @@ struct ftx_message {
             const uint8_t *bytes;
             size_t size;
         } op;
-        struct {
-            struct ftx_extent extent;
-            enum ftx_encoding encoding;
-            const uint8_t *data; /* EXTENT and FETCHED of data, else NULL; data_size of it,
-                                    extent.length when raw */
-            size_t data_size;
-        } content; /* EXTENT, HOLE, SIZE (offset and length 0), FETCHED (version and size_now 0) */
+        struct ftx_content content; /* EXTENT, HOLE, SIZE (offset and length 0), FETCHED (version
+                                       and size_now 0) */
         struct {
             uint64_t stream, size;
             uint32_t version;
@@ -153,6 +159,9 @@ struct ftx_message {
  */
 int ftx_message_decode(const uint8_t *plain, size_t size, size_t *in_out_offset,
                        struct ftx_message *out);
+
+/* By how many bytes the message would be longer if its data were not encoded. Of a decoded one. */
+size_t ftx_message_saved(const struct ftx_message *message);
 
 /* Entry `i` < n of a decoded HAVE or MISSING. */
 void ftx_have_entry(const struct ftx_message *have, uint32_t i, struct ftx_extent *out);
