@@ -22,6 +22,14 @@ static bool add_count(cJSON *object, const char *name, uint64_t value)
     return cJSON_AddNumberToObject(object, name, (double)value) != NULL;
 }
 
+/* What travelled compressed. */
+static bool add_packed(cJSON *link, const char *name, const struct ftx_packed *packed)
+{
+    cJSON *object = cJSON_AddObjectToObject(link, name);
+    return object && add_count(object, "before", packed->before) &&
+           add_count(object, "after", packed->after);
+}
+
 static bool add_link(cJSON *links, const struct ftx_link_status *status)
 {
     cJSON *link = cJSON_CreateObject();
@@ -39,7 +47,9 @@ static bool add_link(cJSON *links, const struct ftx_link_status *status)
     ok = ok && add_count(link, "up_bytes_per_second", status->rate_out) &&
          add_count(link, "down_bytes_per_second", status->rate_in) &&
          add_count(link, "up_bytes", status->bytes_out) &&
-         add_count(link, "down_bytes", status->bytes_in);
+         add_count(link, "down_bytes", status->bytes_in) &&
+         add_packed(link, "up_compressed", &status->packed[FTX_OUTBOX]) &&
+         add_packed(link, "down_compressed", &status->packed[FTX_INBOX]);
     cJSON *queue = ok ? cJSON_AddObjectToObject(link, "queue") : NULL;
     cJSON *arriving = queue ? cJSON_AddObjectToObject(link, "arriving") : NULL;
     return arriving && add_count(queue, "operations", status->queue_ops) &&

@@ -381,6 +381,15 @@ bool ftx_links_measure(struct ftx_store *store)
     return moves;
 }
 
+void ftx_link_count_packed(struct ftx_store *store, struct ftx_link *link, enum ftx_box box,
+                           uint64_t before, uint64_t after)
+{
+    pthread_mutex_lock(&store->lock);
+    link->packed[box].before += before;
+    link->packed[box].after += after;
+    pthread_mutex_unlock(&store->lock);
+}
+
 static void fill_status(const struct ftx_link *link, struct ftx_link_status *out)
 {
     *out = (struct ftx_link_status){.state = ftx_link_state_text(link),
@@ -389,6 +398,7 @@ static void fill_status(const struct ftx_link *link, struct ftx_link_status *out
                                     .rate_out = link->rate_out,
                                     .rate_in = link->rate_in,
                                     .queue_ops = link->op_next - link->op_first};
+    memcpy(out->packed, link->packed, sizeof out->packed);
     memcpy(out->name, link->row.name, sizeof out->name);
     memcpy(out->peer, link->peer_address, sizeof out->peer);
     for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {

@@ -39,6 +39,11 @@ struct ftx_stored_op {
     uint8_t bytes[];
 };
 
+/* Bytes of content before and after compression. */
+struct ftx_packed {
+    uint64_t before, after;
+};
+
 /* Fields belong to the store's lock. */
 struct ftx_link {
     struct ftx_list node; /* store->links */
@@ -65,7 +70,8 @@ struct ftx_link {
     bool told_of_xattrs;                /* the log knows that the peer sends too many */
     bool removed;                       /* unpaired: the loop lets go of it */
     uint64_t bytes_out, bytes_in;       /* content bytes moved since the mount */
-    uint64_t measured_out, measured_in; /* the same, a second ago */
+    struct ftx_packed packed[2];        /* of them, what travelled compressed, by box */
+    uint64_t measured_out, measured_in; /* bytes_out, bytes_in a second ago */
     uint64_t rate_out, rate_in;         /* bytes per second */
 };
 
@@ -118,12 +124,17 @@ bool ftx_link_busy(struct ftx_store *store, const struct ftx_link *link);
 /* Takes the rates of all links; to be called once a second. False: nothing moves. */
 bool ftx_links_measure(struct ftx_store *store);
 
+/* Content of the link was sent (FTX_OUTBOX) or came (FTX_INBOX) compressed. */
+void ftx_link_count_packed(struct ftx_store *store, struct ftx_link *link, enum ftx_box box,
+                           uint64_t before, uint64_t after);
+
 /* What .ftx/status says of one link. */
 struct ftx_link_status {
     char name[65];
     char peer[64];
     const char *state; /* ftx_link_state_text */
     uint64_t bytes_out, bytes_in, rate_out, rate_in;
+    struct ftx_packed packed[2];             /* by box */
     uint64_t queue_ops;                      /* operations not acknowledged */
     uint64_t queue_files, queue_bytes;       /* files and bytes not delivered */
     uint64_t arriving_files, arriving_bytes; /* files not complete, bytes still missing of them */

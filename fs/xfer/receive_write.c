@@ -150,6 +150,20 @@ static int settle_pieces(struct ftx_inbound_record *r)
     return first_err;
 }
 
+/* For people: what came packed, and how many bytes that was. */
+static void count_packed(const struct ftx_inbound_record *r)
+{
+    uint64_t before = 0, after = 0;
+    for (size_t i = 0; i < r->n_pieces; i++) {
+        const struct ftx_content *content = &r->pieces[i].content;
+        bool packed = content->encoding != FTX_ENCODING_RAW && !r->pieces[i].err;
+        before += packed ? content->extent.length : 0;
+        after += packed ? content->data_size : 0;
+    }
+    if (before)
+        ftx_link_count_packed(r->transfer->store, r->transfer->link, FTX_INBOX, before, after);
+}
+
 /* The bytes are not needed any more. */
 static void free_whole(struct ftx_inbound_record *r)
 {
@@ -167,6 +181,7 @@ static void on_written(struct ftx_work *work)
     struct ftx_transfer *t = r->transfer;
     t->n_working--;
     r->working = false;
+    count_packed(r);
     int err = settle_pieces(r);
     if (!ftx_inbound_current(r)) {
         ftx_inbound_free(r);

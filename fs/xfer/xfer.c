@@ -9,6 +9,7 @@
 #include "fs/xfer/transfer.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
+#include "transport/peer/codecs.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -211,6 +212,12 @@ static int read_extent(void *ctx, struct ftx_source *source, uint8_t *out)
                           : ftx_outgoing_read(t->store, source, out);
 }
 
+static void packed(void *ctx, uint64_t before, uint64_t after)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_link_count_packed(t->store, t->link, FTX_OUTBOX, before, after);
+}
+
 /* The peer is freed: nothing of it calls any more. */
 static void gone(void *ctx)
 {
@@ -228,6 +235,7 @@ static const struct ftx_peer_host host = {
     .busy = busy,
     .end = end,
     .health = health,
+    .packed = packed,
     .gone = gone,
 };
 
@@ -481,6 +489,7 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
         free(xfer);
         return err;
     }
+    ftx_node_set_compress(xfer->node, config->compress);
     uv_timer_init(loop, &xfer->settle);
     uv_timer_init(loop, &xfer->gather);
     uv_timer_init(loop, &xfer->retry);
@@ -528,6 +537,7 @@ void ftx_xfer_free(struct ftx_xfer *xfer)
     }
     for (struct ftx_list *node; (node = ftx_list_pop(&xfer->saved));)
         free(ftx_list_of(node, struct save, node));
+    ftx_codecs_trim();
     pthread_mutex_destroy(&xfer->lock);
     free(xfer);
 }

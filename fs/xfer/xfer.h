@@ -10,6 +10,7 @@
 #include "fs/store/inbox.h"
 #include "fs/store/store.h"
 #include "transport/net/tcp.h"
+#include "transport/session/compress.h"
 
 #include <uv.h>
 
@@ -21,6 +22,7 @@ struct ftx_xfer_config {
     size_t n_dial;
     unsigned n_data; /* data connections that a link may add */
     enum ftx_links_policy links;
+    enum ftx_compress_mode compress;
 };
 
 /* Begins: links of the store are dialled and answered. The store's `wake` and

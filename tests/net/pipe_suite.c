@@ -240,12 +240,14 @@ static void stopped_reader_stops_the_writer(void **state)
     read_stop(reader);
     test_loop_settle(&bench->loop, &stream->n_done_bytes);
     assert_int_not_equal(stream->n_in_flight, 0);
+    assert_true(ftx_pipe_unsent(stream->side->pipe) > 0);
     assert_true(stream->n_done_bytes < reader->n_received + bench->kind->n_buffered_bytes);
 
     stream->n_left = 0;
     read_start(reader);
     test_loop_await(&bench->loop, reader->n_received == stream->offset);
     test_loop_await(&bench->loop, stream->n_in_flight == 0);
+    assert_int_equal(ftx_pipe_unsent(stream->side->pipe), 0);
     test_free(stream);
 }
 

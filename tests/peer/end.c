@@ -129,6 +129,14 @@ static void health(void *ctx, enum ftx_peer_health now, const char *address)
     assert_int_equal(address[0] != '\0', now == FTX_PEER_CONNECTED);
 }
 
+static void packed(void *ctx, uint64_t before, uint64_t after)
+{
+    struct end *end = ctx;
+    assert_true(after < before);
+    end->packed_before += before;
+    end->packed_after += after;
+}
+
 static void gone(void *ctx)
 {
     struct end *end = ctx;
@@ -147,6 +155,7 @@ static const struct ftx_peer_host host = {
     .busy = busy,
     .end = ended,
     .health = health,
+    .packed = packed,
     .gone = gone,
 };
 
@@ -186,6 +195,7 @@ void end_start(struct end *end, const struct proxy *way_out)
         dial.port = way_out->port;
     reset(end);
     assert_int_equal(ftx_node_new(&end->loop->uv, &listen, &dial, way_out ? 1 : 0, &end->node), 0);
+    ftx_node_set_compress(end->node, end->compress);
     end->way_in->target = ftx_node_port(end->node);
     assert_int_equal(ftx_peer_new(end->node, &end->disk, &host, end, &end->peer), 0);
 }
@@ -212,6 +222,7 @@ void end_free(struct end *end)
         free(end->out[i].bytes);
         free(end->in[i].bytes);
     }
+    ftx_codec_free(end->codec);
 }
 
 bool end_connected(const struct end *end)

@@ -373,6 +373,34 @@ static void a_small_answer_that_cannot_be_read_is_gone(void **state)
     link_close(&both);
 }
 
+static void content_travels_compressed(void **state)
+{
+    (void)state;
+    link_open(&both, CODE, CODE);
+    both.ends[S].compress = FTX_COMPRESS_ON; /* each end decides for what it sends */
+    link_start(&both, S);
+    link_start(&both, R);
+    for (int i = 0; i < 2; i++) {
+        end_send(&both.ends[i], BIG);
+        end_send(&both.ends[i], 100); /* too little to be compressed */
+        end_send(&both.ends[i], PIECE + 1);
+    }
+    await_delivered(S);
+    await_delivered(R);
+    const struct end *s = &both.ends[S], *r = &both.ends[R];
+    assert_int_equal(s->packed_before, BIG + PIECE);
+    assert_int_equal(s->packed_before, r->unpacked_before);
+    assert_int_equal(s->packed_after, r->unpacked_after);
+    assert_true(r->unpacked_after < r->unpacked_before / 2);
+    assert_int_equal(r->packed_before + s->unpacked_before, 0);
+
+    end_fetch(&both.ends[R], 1, 0, BIG); /* S answers */
+    test_loop_await(&both.loop, r->fetched_bytes == BIG);
+    assert_int_equal(s->packed_before, 2 * BIG + PIECE);
+    assert_int_equal(s->packed_after, r->unpacked_after);
+    link_close(&both);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +420,7 @@ int main(void)
         cmocka_unit_test(slow_receiver_bounds_memory),
         cmocka_unit_test(what_was_sent_is_fetched_back),
         cmocka_unit_test(a_small_answer_that_cannot_be_read_is_gone),
+        cmocka_unit_test(content_travels_compressed),
     };
     signal(SIGPIPE, SIG_IGN);
     if (sodium_init() < 0)

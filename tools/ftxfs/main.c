@@ -154,7 +154,8 @@ static int open_network(struct daemon *d, const struct ftx_options *o, char *mes
                                      .dial = o->dial,
                                      .n_dial = o->n_dial,
                                      .n_data = o->connections - 1,
-                                     .links = o->links};
+                                     .links = o->links,
+                                     .compress = o->compress};
     int err = uv_loop_init(&d->loop);
     if (!err) {
         d->loop_open = true;

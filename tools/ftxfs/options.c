@@ -132,6 +132,19 @@ static int set_connections(struct ftx_options *o, const char *value)
     return 0;
 }
 
+static int set_compress(struct ftx_options *o, const char *value)
+{
+    static const char *const names[] = {
+        [FTX_COMPRESS_OFF] = "off", [FTX_COMPRESS_AUTO] = "auto", [FTX_COMPRESS_ON] = "on"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            o->compress = (enum ftx_compress_mode)i;
+            return 0;
+        }
+    }
+    return bad("--compress: '%s' is none of auto, off, on", value);
+}
+
 static int set_links(struct ftx_options *o, const char *value)
 {
     static const char *const names[] = {
@@ -166,6 +179,8 @@ static const struct {
      set_keep},
     {"close", "sealed|delivered", "delivered: close(2) waits until the peer has the file (sealed)",
      set_close},
+    {"compress", "auto|off|on",
+     "auto: what shrinks, while the network is the bottleneck; on: always (auto)", set_compress},
     {"links", "none|safe|all",
      "symlinks taken from a peer: none, those that stay inside, or all (safe)", set_links},
 };
@@ -320,7 +335,8 @@ int ftx_options_parse(int argc, char **argv, struct ftx_options *out)
                                 .connections = 4,
                                 .read_timeout_s = 30,
                                 .spool.release_after_ms = FTX_RELEASE_AFTER_MS,
-                                .links = FTX_LINKS_SAFE};
+                                .links = FTX_LINKS_SAFE,
+                                .compress = FTX_COMPRESS_AUTO};
     opterr = 0;
     int err = 0, found;
     while (!err && (found = getopt_long(argc, argv, ":fdo:", options, NULL)) != -1)

@@ -6,6 +6,7 @@
 #include "fs/store/inbox.h"
 #include "fs/store/spool.h"
 #include "transport/net/tcp.h"
+#include "transport/session/compress.h"
 
 #include <stdbool.h>
 
@@ -25,6 +26,7 @@ struct ftx_options {
     struct ftx_spool_config spool;
     bool close_delivered;
     enum ftx_links_policy links;
+    enum ftx_compress_mode compress;
     bool foreground, debug, help, version;
 };
 

@@ -178,6 +178,16 @@ static void memory_close(struct ftx_pipe *pipe)
     end->peer = NULL;
 }
 
+static size_t memory_unsent(const struct ftx_pipe *pipe)
+{
+    const struct end *end = (const struct end *)pipe;
+    size_t size = 0;
+
+    for (struct ftx_list *node = end->writes.next; node != &end->writes; node = node->next)
+        size += ftx_list_of(node, struct ftx_pipe_write, impl.queued)->size;
+    return size - end->n_moved;
+}
+
 static uint32_t memory_rtt_us(const struct ftx_pipe *pipe)
 {
     (void)pipe;
@@ -189,6 +199,7 @@ static const struct ftx_pipe_ops memory_ops = {
     .read_stop = memory_read_stop,
     .write = memory_write,
     .close = memory_close,
+    .unsent = memory_unsent,
     .rtt_us = memory_rtt_us,
 };
 

@@ -50,6 +50,7 @@ struct ftx_pipe_ops {
     void (*read_stop)(struct ftx_pipe *pipe);
     void (*write)(struct ftx_pipe *pipe, struct ftx_pipe_write *write);
     void (*close)(struct ftx_pipe *pipe);
+    size_t (*unsent)(const struct ftx_pipe *pipe);
     uint32_t (*rtt_us)(const struct ftx_pipe *pipe);
 };
 
@@ -98,6 +99,12 @@ static inline void ftx_pipe_write(struct ftx_pipe *pipe, struct ftx_pipe_write *
 static inline void ftx_pipe_close(struct ftx_pipe *pipe)
 {
     pipe->ops->close(pipe);
+}
+
+/* Bytes of what was written that have not left this machine, or memory, for the first time. */
+static inline size_t ftx_pipe_unsent(const struct ftx_pipe *pipe)
+{
+    return pipe->ops->unsent(pipe);
 }
 
 /* The round-trip time of the way, without queues, microseconds; 0: not known. */

@@ -10,11 +10,13 @@
 #include "transport/net/tcp_pipe.h"
 
 #include <assert.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum {
@@ -103,6 +105,18 @@ static void tcp_close(struct ftx_pipe *pipe)
     uv_close((uv_handle_t *)&tcp->tcp, on_closed);
 }
 
+static size_t tcp_unsent(const struct ftx_pipe *pipe)
+{
+    const struct ftx_tcp_pipe *tcp = (const struct ftx_tcp_pipe *)pipe;
+    int in_kernel = 0;
+    uv_os_fd_t fd;
+
+    if (uv_fileno((const uv_handle_t *)&tcp->tcp, &fd) < 0 ||
+        ioctl(fd, SIOCOUTQNSD, &in_kernel) < 0 || in_kernel < 0)
+        in_kernel = 0;
+    return uv_stream_get_write_queue_size((const uv_stream_t *)&tcp->tcp) + (size_t)in_kernel;
+}
+
 static uint32_t tcp_rtt_us(const struct ftx_pipe *pipe)
 {
     const struct ftx_tcp_pipe *tcp = (const struct ftx_tcp_pipe *)pipe;
@@ -116,6 +130,7 @@ static const struct ftx_pipe_ops tcp_ops = {
     .read_stop = tcp_read_stop,
     .write = tcp_write,
     .close = tcp_close,
+    .unsent = tcp_unsent,
     .rtt_us = tcp_rtt_us,
 };
 

@@ -17,6 +17,7 @@
 #include "transport/net/pipe.h"
 #include "transport/net/work.h"
 #include "transport/peer/pace.h"
+#include "transport/session/compress.h"
 #include "transport/session/handshake.h"
 #include "transport/session/plan.h"
 
@@ -74,10 +75,11 @@ struct ftx_connection {
     /* -- the owner's -- */
     struct ftx_list node;
     enum ftx_connection_place place;
-    bool data;         /* dialled to become a data connection */
-    bool in_session;   /* its plans are the engine's */
-    unsigned index;    /* in the engine */
-    uint64_t awaits;   /* the save that it waits for, 0: none */
+    bool data;                    /* dialled to become a data connection */
+    bool in_session;              /* its plans are the engine's */
+    unsigned index;               /* in the engine */
+    uint64_t awaits;              /* the save that it waits for, 0: none */
+    struct ftx_compress compress; /* set up when it gets into a session */
     unsigned *pending; /* the node's count of unproven connections, while this is one of them */
     struct {
         const uint8_t *plain;
@@ -114,6 +116,7 @@ struct ftx_connection {
     /* connection_write.c */
     struct ftx_list outbound; /* records that are being built or written, in order */
     size_t outbound_bytes;
+    uint64_t given_bytes; /* to the pipe, ever */
     struct ftx_pace pace;
 };
 

@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "transport/base/err.h"
 #include "transport/peer/block.h"
+#include "transport/peer/codecs.h"
 #include "transport/peer/peer.h"
 
 enum { HERE_MAX = 8 << 10 };
@@ -68,12 +70,21 @@ static bool writes(const struct ftx_connection *c)
            ftx_list_of(c->outbound.next, struct outbound, node)->writing;
 }
 
+/* For compression: what has left, as something of this size is planned, given or taken. */
+static void look_at_pipe(struct ftx_connection *c, size_t size)
+{
+    if (c->compress.mode != FTX_COMPRESS_AUTO || size < HERE_MAX || !c->pipe)
+        return;
+    ftx_compress_look(&c->compress, c->given_bytes, ftx_pipe_unsent(c->pipe), uv_hrtime() / 1000);
+}
+
 static void on_written(struct ftx_pipe_write *write, int err)
 {
     struct outbound *out = ftx_list_of(write, struct outbound, write);
     struct ftx_connection *c = out->connection;
     size_t size = out->size;
     outbound_free(out);
+    look_at_pipe(c, size);
     ftx_pace_taken(&c->pace, size, !writes(c), uv_now(c->loop));
     if (c->phase == FTX_CONNECTION_CLOSED)
         ;
@@ -97,6 +108,8 @@ static void write_built(struct ftx_connection *c)
         if (out->writing)
             continue;
         out->writing = true;
+        look_at_pipe(c, out->size);
+        c->given_bytes += out->size;
         out->write =
             (struct ftx_pipe_write){.done = on_written, .bytes = out->block, .size = out->size};
         c->n_jobs++;
@@ -105,11 +118,22 @@ static void write_built(struct ftx_connection *c)
     }
 }
 
+static uint64_t thread_ns(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
 static void run_build(struct ftx_work *work)
 {
     struct outbound *out = ftx_list_of(work, struct outbound, work);
+    struct ftx_packer packer = {.cpu_ns = thread_ns};
+    if (ftx_plan_packs(out->plan))
+        packer.codec = ftx_codecs_take(); /* without memory nothing is packed */
     size_t size =
-        ftx_plan_build(out->plan, out->read, out->read_ctx, NULL, out->block + FTX_RECORD_HEAD);
+        ftx_plan_build(out->plan, out->read, out->read_ctx, &packer, out->block + FTX_RECORD_HEAD);
+    ftx_codecs_give(packer.codec);
     assert(FTX_RECORD_HEAD + size + FTX_TAG_SIZE <= out->size);
     out->err = ftx_record_seal(&out->key, out->block, size);
     out->size = FTX_RECORD_HEAD + size + FTX_TAG_SIZE;
@@ -121,8 +145,10 @@ static void finish_build(struct outbound *out)
     struct ftx_plan *plan = out->plan;
     bool sent = c->phase != FTX_CONNECTION_CLOSED && !out->err;
     out->plan = NULL;
-    out->built = !out->err;
+    if (!out->err)
+        out->built = true;
     ftx_record_key_close(&out->key);
+    ftx_compress_built(&c->compress, plan);
     c->events->built(c->owner, c, plan, sent);
     if (out->err)
         ftx_connection_fail(c, out->err);
@@ -161,6 +187,8 @@ void ftx_connection_send(struct ftx_connection *c, struct ftx_plan *plan, ftx_pl
     out->read_ctx = read_ctx;
     out->work = (struct ftx_work){.run = run_build, .done = on_built};
     ftx_record_key_take(&c->secret->send, &out->key);
+    look_at_pipe(c, plan->size);
+    ftx_compress_plan(&c->compress, plan);
     if (plan->reads || plan->size > HERE_MAX) {
         c->n_jobs++;
         ftx_work_queue(c->loop, &out->work);

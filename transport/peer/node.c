@@ -196,3 +196,8 @@ void ftx_node_set_data_connections(struct ftx_node *node, unsigned least, unsign
     node->most_data = most < FTX_DATA_CONNECTIONS_MAX ? most : FTX_DATA_CONNECTIONS_MAX;
     node->least_data = least < node->most_data ? least : node->most_data;
 }
+
+void ftx_node_set_compress(struct ftx_node *node, enum ftx_compress_mode mode)
+{
+    node->compress = mode;
+}

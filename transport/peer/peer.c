@@ -38,6 +38,8 @@ static void on_record(void *owner, struct ftx_connection *c, const uint8_t *plai
 static void on_built(void *owner, struct ftx_connection *c, struct ftx_plan *plan, bool sent)
 {
     struct ftx_peer *peer = owner;
+    if (sent && plan->packed_before && peer->host->packed)
+        peer->host->packed(peer->ctx, plan->packed_before, plan->packed_after);
     if (c->in_session)
         ftx_engine_built(&peer->session.engine, plan, sent);
     else

@@ -12,6 +12,7 @@
 
 #include "transport/crypto/identity.h"
 #include "transport/net/tcp.h"
+#include "transport/session/compress.h"
 #include "transport/session/engine.h"
 
 #include <stdbool.h>
@@ -67,6 +68,8 @@ struct ftx_peer_host {
     void (*end)(void *ctx, int reason);
     /* When it changes; `address` is that of CONNECTED, else "". */
     void (*health)(void *ctx, enum ftx_peer_health health, const char *address);
+    /* Content that was sent compressed: its bytes before and after. May be NULL. */
+    void (*packed)(void *ctx, uint64_t before, uint64_t after);
     /* After ftx_peer_remove or ftx_node_stop: the last call, `ctx` is not used any more. May be
      * NULL. */
     void (*gone)(void *ctx);
@@ -85,6 +88,8 @@ uint16_t ftx_node_port(const struct ftx_node *node);
  * `most` (FTX_DATA_CONNECTIONS_MAX at most; at first 0 and 0) while that adds throughput. Holds for
  * sessions that begin later. */
 void ftx_node_set_data_connections(struct ftx_node *node, unsigned least, unsigned most);
+/* How content is compressed (at first not at all). Holds for connections that come later. */
+void ftx_node_set_compress(struct ftx_node *node, enum ftx_compress_mode mode);
 /* Says GOODBYE on all sessions, closes everything, frees itself and its peers when all handles are
  * gone; `closed` then comes once, after each host's `end` (running sessions) and `gone`. */
 void ftx_node_stop(struct ftx_node *node, void (*closed)(void *ctx), void *ctx);

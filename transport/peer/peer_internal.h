@@ -24,6 +24,7 @@ struct ftx_node {
     struct ftx_address *dial;
     size_t n_dial;
     unsigned least_data, most_data;
+    enum ftx_compress_mode compress;
     struct ftx_list peers;
     struct ftx_list unclaimed; /* accepted, oldest first: no link has claimed them */
     struct ftx_gate gate;

@@ -82,9 +82,14 @@ static void add_connection(struct ftx_peer *peer, struct ftx_connection *c, unsi
     c->place = FTX_PLACE_SESSION;
     c->in_session = true;
     c->index = index;
+    ftx_compress_init(&c->compress, peer->node->compress);
+    if (index > 0)
+        ftx_compress_follow(&c->compress, &peer->session.connections[0]->compress);
     peer->session.connections[index] = c;
     peer->session.n_connections++;
     peer->session.n_left++;
+    for (unsigned i = 0; i < peer->session.n_connections; i++)
+        peer->session.connections[i]->compress.connections = peer->session.n_connections;
 }
 
 /* Both ends have said START. */
