@@ -76,38 +76,6 @@ void ftx_peer_fail(struct ftx_peer *peer, int err)
     cost_must(false, "what comes can be stored");
 }
 
-static void on_session(void *ctx, uint64_t session)
-{
-    (void)ctx, (void)session;
-}
-
-static const struct ftx_engine_app app = {
-    .session = on_session,
-    .start = ftx_send_start,
-    .op = ftx_send_op,
-    .held = ftx_send_held,
-    .extent = ftx_send_extent,
-    .size = ftx_send_size,
-    .seal = ftx_send_seal,
-    .received = ftx_send_received,
-    .durable = ftx_send_durable,
-    .failed = ftx_send_failed,
-    .ops_durable = ftx_send_ops_durable,
-    .delivered = ftx_send_delivered,
-    .unsealed = ftx_send_unsealed,
-    .missing = ftx_send_missing,
-    .refused = ftx_send_refused,
-    .wanted = ftx_send_wanted,
-    .have = ftx_receive_have,
-    .apply = ftx_receive_apply,
-    .arrived = ftx_receive_arrived,
-    .fetched = ftx_receive_fetched,
-    .resized = ftx_receive_resized,
-    .sealed = ftx_receive_sealed,
-    .serve = ftx_send_serve,
-    .record = ftx_receive_record,
-};
-
 /* -- records between the ends -- */
 
 /* What one end sends in a round. */
@@ -322,7 +290,8 @@ static void open_end(struct cost_end *end, const char *path, enum ftx_role role)
     t->store = end->store;
     t->link = end->link;
     t->engine = &end->engine;
-    cost_must(ftx_engine_init(&end->engine, &app, t, role, role == FTX_ROLE_S, 0, now_ms()) == 0,
+    cost_must(ftx_engine_init(&end->engine, &ftx_transfer_app, t, role, role == FTX_ROLE_S, 0,
+                              now_ms()) == 0,
               "an engine can be made");
     ftx_transfer_receive_begin(t);
 }

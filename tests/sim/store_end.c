@@ -353,32 +353,7 @@ int __wrap_ftx_engine_refuse(struct ftx_engine *engine, uint64_t stream, enum ft
     return __real_ftx_engine_refuse(engine, stream, reason);
 }
 
-static const struct ftx_engine_app app = {
-    .session = on_session,
-    .start = ftx_send_start,
-    .op = ftx_send_op,
-    .held = ftx_send_held,
-    .extent = ftx_send_extent,
-    .size = ftx_send_size,
-    .seal = ftx_send_seal,
-    .received = ftx_send_received,
-    .durable = ftx_send_durable,
-    .failed = ftx_send_failed,
-    .ops_durable = ftx_send_ops_durable,
-    .delivered = ftx_send_delivered,
-    .unsealed = ftx_send_unsealed,
-    .missing = ftx_send_missing,
-    .refused = ftx_send_refused,
-    .wanted = ftx_send_wanted,
-    .fetched = ftx_receive_fetched,
-    .have = ftx_receive_have,
-    .apply = ftx_receive_apply,
-    .arrived = ftx_receive_arrived,
-    .resized = ftx_receive_resized,
-    .sealed = ftx_receive_sealed,
-    .serve = ftx_send_serve,
-    .record = ftx_receive_record,
-};
+static struct ftx_engine_app app; /* a transfer's, but for its `session` */
 
 const struct ftx_engine_app sim_app; /* network.c starts with it; inbox_tell puts ours there */
 
@@ -394,6 +369,8 @@ int outbox_read(void *ctx, struct ftx_source *source, uint8_t *out)
 void inbox_tell(struct sim_end *end)
 {
     struct store_end *e = store_end_of(end);
+    app = ftx_transfer_app;
+    app.session = on_session;
     end->engine.app = &app;
     end->engine.ctx = &e->transfer;
     e->transfer.engine = &end->engine;
