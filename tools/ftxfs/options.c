@@ -132,30 +132,35 @@ static int set_connections(struct ftx_options *o, const char *value)
     return 0;
 }
 
+/* The index of the value in the list (up to NULL), -1: it is not there. */
+static int choose(const char *value, const char *const *names)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(value, names[i]) == 0)
+            return i;
+    return -1;
+}
+
 static int set_compress(struct ftx_options *o, const char *value)
 {
     static const char *const names[] = {
-        [FTX_COMPRESS_OFF] = "off", [FTX_COMPRESS_AUTO] = "auto", [FTX_COMPRESS_ON] = "on"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            o->compress = (enum ftx_compress_mode)i;
-            return 0;
-        }
-    }
-    return bad("--compress: '%s' is none of auto, off, on", value);
+        [FTX_COMPRESS_OFF] = "off", [FTX_COMPRESS_AUTO] = "auto", [FTX_COMPRESS_ON] = "on", NULL};
+    int chosen = choose(value, names);
+    if (chosen < 0)
+        return bad("--compress: '%s' is none of auto, off, on", value);
+    o->compress = (enum ftx_compress_mode)chosen;
+    return 0;
 }
 
 static int set_links(struct ftx_options *o, const char *value)
 {
     static const char *const names[] = {
-        [FTX_LINKS_NONE] = "none", [FTX_LINKS_SAFE] = "safe", [FTX_LINKS_ALL] = "all"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            o->links = (enum ftx_links_policy)i;
-            return 0;
-        }
-    }
-    return bad("--links: '%s' is none of none, safe, all", value);
+        [FTX_LINKS_NONE] = "none", [FTX_LINKS_SAFE] = "safe", [FTX_LINKS_ALL] = "all", NULL};
+    int chosen = choose(value, names);
+    if (chosen < 0)
+        return bad("--links: '%s' is none of none, safe, all", value);
+    o->links = (enum ftx_links_policy)chosen;
+    return 0;
 }
 
 static const struct {
