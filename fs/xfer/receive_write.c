@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The extents of a record are unpacked, checked and written, at a worker. Without room there they stay in memory, and
- * reading from the peer pauses until there is some. */
+/* The extents of a record are unpacked, checked and written, at a worker. Without room on the disk
+ * they stay in memory, and reading from the peer pauses until there is some. */
 #include "fs/xfer/inbound.h"
 
 #include "fs/store/objects.h"

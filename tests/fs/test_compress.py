@@ -12,7 +12,7 @@ import peer
 import trees
 from ftxp import SENDER
 from harness import BIN, CODE, MIB, progress, run, scaled, state, wait_state, wait_until, xattr
-from liar import paired
+from liar import paired, read, write
 
 ON, OFF = {"compress": "on"}, {"compress": "off"}
 
@@ -29,16 +29,6 @@ def text(size, seed=0):
 
 def link_of(node):
     return next(link for link in node.status()["links"] if link["name"] == CODE)
-
-
-def write(path, data):
-    with open(path, "wb") as file:
-        file.write(data)
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def write_tree(top):

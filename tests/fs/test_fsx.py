@@ -42,17 +42,21 @@ def equal_at_peer(pair, models, name):
                    f"{file} to hold what its model says")
 
 
-@pytest.mark.limit(SECONDS + 300)
-def test_random_operations_end_equal_on_both_sides(shared_pair, scratch):
-    sizes = (3 * MIB, 200_000, 5000)
-    at_work = [start(shared_pair.sent(f"fsx{index}"), os.path.join(scratch, str(index)), SEED + index, "--size", str(size))
+def run_and_compare(pair, scratch, seed, sizes):
+    """One fsx for each size, all at once; then both ends are as their models say."""
+    at_work = [start(pair.sent(f"fsx{index}"), os.path.join(scratch, str(index)), seed + index, "--size", str(size))
                for index, size in enumerate(sizes)]
     for process in at_work:
         process.wait()
     for process in at_work:
         finish(process)
     for index in range(len(sizes)):
-        equal_at_peer(shared_pair, os.path.join(scratch, str(index)), f"fsx{index}")
+        equal_at_peer(pair, os.path.join(scratch, str(index)), f"fsx{index}")
+
+
+@pytest.mark.limit(SECONDS + 300)
+def test_random_operations_end_equal_on_both_sides(shared_pair, scratch):
+    run_and_compare(shared_pair, scratch, SEED, (3 * MIB, 200_000, 5000))
 
 
 @pytest.mark.limit(SECONDS + 300)
@@ -75,15 +79,7 @@ def test_random_operations_over_a_cut_link(make_pair, scratch):
 def test_random_operations_with_little_room(make_pair, scratch):
     """The same while bytes are released under it, and come back."""
     pair = make_pair(debug=False, a_options={"spool_max": "16M", "release_after": 1})
-    sizes = (4 * MIB, 300_000)
-    at_work = [start(pair.sent(f"fsx{index}"), os.path.join(scratch, str(index)), SEED + 200 + index, "--size", str(size))
-               for index, size in enumerate(sizes)]
-    for process in at_work:
-        process.wait()
-    for process in at_work:
-        finish(process)
-    for index in range(len(sizes)):
-        equal_at_peer(pair, os.path.join(scratch, str(index)), f"fsx{index}")
+    run_and_compare(pair, scratch, SEED + 200, (4 * MIB, 300_000))
 
 
 def test_a_wrong_byte_is_found(scratch):
