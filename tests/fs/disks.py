@@ -76,8 +76,10 @@ class Ext4:
             os.close(handle)
 
     def restore_power(self):
-        """As the next boot finds it; nobody may use it any more."""
+        """As the next boot finds it; nobody may use it any more. A copy: the mount may live on in the namespace of another test."""
         run("umount", self.path)
+        run("cp", "--sparse=always", self.image, self.image + ".next")
+        os.rename(self.image + ".next", self.image)
         self._mount()
 
     def remove(self):
