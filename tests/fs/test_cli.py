@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The command: what it refuses and how it says so, the background start, the three ways to end it."""
+import contextlib
 import os
 import re
 import signal
@@ -10,12 +11,18 @@ import pytest
 
 import harness
 import trees
-from harness import BIN, MIB, SLOW, daemons_of, is_mounted, run, wait_until
+from harness import BIN, MIB, SLOW, daemons_of, is_mounted, process_state, run, wait_until
 
 
 def ftxfs(*arguments, timeout=20, **kwargs):
     return subprocess.run([BIN, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           timeout=timeout * SLOW, check=False, **kwargs)
+
+
+def children_of(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+    return []
 
 
 def assert_refused(done, status, *words):
@@ -173,6 +180,38 @@ def test_every_long_option_works_behind_o(make_node):
     run("fusermount3", "-u", node.mount)
     wait_until(lambda: subprocess.run(["pgrep", "-f", node.store], stdout=subprocess.DEVNULL, check=False).returncode,
                "the daemon to end", 5)
+
+
+def stopped_while_it_starts(node):
+    """The process that was started and its child, which is stopped before it was ready."""
+    while True:
+        parent = subprocess.Popen([BIN, *node.arguments()], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while not (children := children_of(parent.pid)) and parent.poll() is None:
+            pass
+        if children:
+            os.kill(children[0], signal.SIGSTOP)
+            wait_until(lambda: process_state(children[0]) == "T", "the child to stop")  # pylint: disable=cell-var-from-loop
+            if parent.poll() is None:
+                return parent, children[0]
+            os.kill(children[0], signal.SIGCONT)
+        parent.communicate()
+        run("fusermount3", "-u", node.mount)
+        wait_until(lambda: not daemons_of(node.store), "the daemon to end", 5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_what_ends_it_while_it_starts_leaves_nothing(make_node, number):
+    node = make_node()
+    parent, child = stopped_while_it_starts(node)
+    parent.send_signal(number)
+    if number == signal.SIGKILL:
+        parent.wait()
+    os.kill(child, signal.SIGCONT)
+    parent.communicate(timeout=10 * SLOW)
+    assert parent.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    wait_until(lambda: not daemons_of(node.store), "the daemon to end", 5)
+    assert not is_mounted(node.mount)
+    node.start()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

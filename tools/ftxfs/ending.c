@@ -5,7 +5,6 @@
 #include "transport/base/log.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,18 +17,18 @@ static struct {
     const char *path;
 } ending = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void end_signals(sigset_t *set)
+void ftx_ending_signals(sigset_t *out_set)
 {
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
+    sigemptyset(out_set);
+    sigaddset(out_set, SIGTERM);
+    sigaddset(out_set, SIGINT);
+    sigaddset(out_set, SIGHUP);
 }
 
 void ftx_ending_prepare(void)
 {
     sigset_t set;
-    end_signals(&set);
+    ftx_ending_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -46,7 +45,7 @@ static void *run(void *arg)
     sigset_t set;
     int number;
     (void)arg;
-    end_signals(&set);
+    ftx_ending_signals(&set);
     while (sigwait(&set, &number))
         ;
     end_serving();

@@ -9,7 +9,12 @@
 
 #include "fs/fuse/mount.h"
 
-/* Blocks the signals; before any thread is made. Main thread. */
+#include <signal.h>
+
+/* The signals. */
+void ftx_ending_signals(sigset_t *out_set);
+
+/* Blocks them; before any thread is made. Main thread. */
 void ftx_ending_prepare(void);
 
 /* Begins to wait for them; `path` (borrowed) is where `mount` is. -errno. Main thread, once. */

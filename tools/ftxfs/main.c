@@ -193,12 +193,15 @@ static int serve(struct daemon *d, const char *path, char *message)
         snprintf(message, MESSAGE_MAX, "no thread could be started: %s", strerror(err));
         return -err;
     }
-    ftx_background_ready();
-    ftx_mount_run(d->mount);
+    err = ftx_background_ready();
+    if (!err)
+        ftx_mount_run(d->mount);
     ftx_ending_begun();
     uv_async_send(&d->stop);
     pthread_join(d->thread, NULL);
-    return 0;
+    if (err)
+        snprintf(message, MESSAGE_MAX, "nobody waits for it to start: %s", ftx_err_text(err));
+    return err;
 }
 
 static int open_mount(struct daemon *d, const struct ftx_options *o, const char *path,
