@@ -15,6 +15,7 @@
 #include "fs/store/spool.h"
 #include "transport/base/err.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -39,6 +40,35 @@ static int fail(char *room, size_t size, int err, const char *what, const char *
     snprintf(room, size, "%s: %s%s%s", what, ftx_err_text(err), advice ? "; " : "",
              advice ? advice : "");
     return err;
+}
+
+/* Is there something in the folder that is not of a store? What mkfs makes does not count. */
+static bool holds_others(const char *path)
+{
+    static const char *const known[] = {".", "..", ".ftx", "lost+found", NULL};
+    DIR *folder = opendir(path);
+    bool found = false;
+    for (struct dirent *entry; folder && !found && (entry = readdir(folder));) {
+        int i = 0;
+        while (known[i] && strcmp(entry->d_name, known[i]) != 0)
+            i++;
+        found = !known[i];
+    }
+    if (folder)
+        closedir(folder);
+    return found;
+}
+
+/* A store is closed to other users; what is not ours alone, as / or a home, is not made one. */
+static int check_not_shared(const char *path, char *room, size_t size)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode) || !(st.st_mode & 0077) || !holds_others(path))
+        return 0;
+    snprintf(room, size,
+             "%s: other users have access to what is in it; name a folder of its own with --store",
+             path);
+    return -ENOTEMPTY;
 }
 
 /* Makes the folder if it is missing; it must be a folder, ours, and closed to others. */
@@ -257,7 +287,9 @@ int ftx_store_open(const char *path, char *message_room, size_t room, struct ftx
         return fail(message_room, room, -ENOMEM, path, NULL);
     store->events = (struct ftx_store_events){
         .wake = tell_nobody, .committed = tell_nobody, .arrived = tell_nobody};
-    int err = check_folder(path, message_room, room);
+    int err = check_not_shared(path, message_room, room);
+    if (!err)
+        err = check_folder(path, message_room, room);
     if (!err)
         err = take_lock(store, path, message_room, room);
     if (!err) {

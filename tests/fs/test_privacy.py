@@ -84,6 +84,15 @@ def test_store_that_others_may_enter_is_closed_to_them(make_node):
     assert os.stat(node.store).st_mode & 0o7777 == 0o700
 
 
+def test_folder_that_others_use_is_not_made_a_store(folder):
+    store, mount = os.path.join(folder, "shared"), os.path.join(folder, "mnt")
+    os.makedirs(os.path.join(store, "of-others"))
+    os.chmod(store, 0o755)
+    os.mkdir(mount)
+    assert store in start_refused(quietly, harness.BIN, store, mount)
+    assert os.listdir(store) == ["of-others"] and os.stat(store).st_mode & 0o7777 == 0o755
+
+
 # -- the mount -----------------------------------------------------------------------------------
 
 
