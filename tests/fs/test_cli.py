@@ -64,6 +64,15 @@ def test_usage_errors_exit_2(scratch, arguments):
     assert not is_mounted(mount)
 
 
+def test_empty_word_is_no_mount_point(scratch):
+    assert_refused(ftxfs("--store", os.path.join(scratch, "store"), "--listen", "none", "", cwd=scratch), 2, "no mount point")
+
+
+@pytest.mark.parametrize("words, option", [(["-fx"], "-x"), (["-x"], "-x"), (["--foreground=yes"], "--foreground=yes"), (["--s"], "--s")])
+def test_unknown_option_is_named(scratch, words, option):
+    assert_refused(ftxfs(*words, scratch), 2, option + ":")
+
+
 class TestBadMountPoint:
     def refused(self, scratch, mount, *words):
         done = ftxfs("--store", os.path.join(scratch, "store"), "--listen", "none", mount)

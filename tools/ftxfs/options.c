@@ -290,6 +290,8 @@ static int set_list(struct ftx_options *o, const char *list)
 /* What getopt_long finds: a letter, or one of these, or FIRST + index in the table. */
 enum { HELP = 256, VERSION, FIRST };
 
+static const char letters[] = ":fdo:";
+
 static int take_option(struct ftx_options *o, int found, char **argv)
 {
     switch (found) {
@@ -310,6 +312,8 @@ static int take_option(struct ftx_options *o, int found, char **argv)
     case ':':
         return bad("%s needs a value", argv[optind - 1]);
     case '?':
+        if (optopt > 0 && optopt < HELP && !strchr(letters, optopt))
+            return bad("-%c: no such option", optopt); /* among others in one word */
         return bad("%s: no such option", argv[optind - 1]);
     default:
         return table[found - FIRST].set(o, optarg);
@@ -344,11 +348,11 @@ int ftx_options_parse(int argc, char **argv, struct ftx_options *out)
                                 .compress = FTX_COMPRESS_AUTO};
     opterr = 0;
     int err = 0, found;
-    while (!err && (found = getopt_long(argc, argv, ":fdo:", options, NULL)) != -1)
+    while (!err && (found = getopt_long(argc, argv, letters, options, NULL)) != -1)
         err = take_option(out, found, argv);
     if (err || out->help || out->version)
         return err;
-    if (optind == argc)
+    if (optind == argc || !argv[argc - 1][0])
         return bad("no mount point given");
     if (optind + 2 < argc)
         return bad("'%s': one mount point is enough", argv[optind + 2]);
