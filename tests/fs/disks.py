@@ -112,18 +112,19 @@ FAULTS = r"""
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* The text of $FTX_FAULTS/NAME; it is what the path of a file must hold. */
+/* $FTX_FAULTS/NAME holds an error and what the path of a file must hold to be met by it: the error, or 0. */
 static int meant(const char *name, const char *path)
 {
-    char file[4096], where[256];
+    char file[4096], where[256] = "";
+    int error = 0;
     snprintf(file, sizeof file, "%s/%s", getenv("FTX_FAULTS"), name);
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    FILE *fault = fopen(file, "re");
+    if (!fault)
         return 0;
-    ssize_t n = read(fd, where, sizeof where - 1);
-    close(fd);
-    where[n > 0 ? n : 0] = '\0';
-    return strstr(path, where) != NULL;
+    if (fscanf(fault, "%d %255s", &error, where) < 1)
+        abort();
+    fclose(fault);
+    return strstr(path, where) ? error : 0;
 }
 
 static const char *path_of(int fd, char target[4096])
@@ -139,13 +140,15 @@ static const char *path_of(int fd, char target[4096])
 static int fails(const char *call, int fd)
 {
     char target[4096], once[4096];
-    path_of(fd, target);
-    errno = EIO;
-    if (meant(call, target))
-        return 1;
-    snprintf(once, sizeof once, "%s/%s-once", getenv("FTX_FAULTS"), call);
-    errno = EIO;
-    return meant(strrchr(once, '/') + 1, target) && unlink(once) == 0 && (errno = EIO);
+    int error = meant(call, path_of(fd, target));
+    if (!error) {
+        snprintf(once, sizeof once, "%s/%s-once", getenv("FTX_FAULTS"), call);
+        error = meant(strrchr(once, '/') + 1, target);
+        if (error && unlink(once) < 0)
+            error = 0;
+    }
+    errno = error;
+    return error;
 }
 
 #define REAL(name) ((__typeof__(name) *)dlsym(RTLD_NEXT, #name))
@@ -171,7 +174,7 @@ int syncfs(int fd) { return fails("sync", fd) ? -1 : REAL(syncfs)(fd); }
 
 
 class Faulty:
-    """A disk that answers EIO for some calls of a node (write, read, sync) on files whose path holds some text; `answer` on
+    """A disk that answers an error for some calls of a node (write, read, sync) on files whose path holds some text; `answer` on
     /dev/fuse does not fail but waits, for ever."""
 
     def __init__(self, node, scratch):
@@ -190,11 +193,11 @@ class Faulty:
             patch.setenv("FTX_FAULTS", self.folder)
             return self.node.start()
 
-    def begin(self, call, where):
+    def begin(self, call, where, error=errno.EIO):
         """From now on; with `sync-once` for one call."""
         draft = os.path.join(self.folder, "draft")
         with open(draft, "w", encoding="ascii") as file:
-            file.write(where)
+            file.write(f"{error} {where}")
         os.rename(draft, os.path.join(self.folder, call))
 
     def end(self, call):

@@ -181,6 +181,21 @@ def test_a_receiver_whose_disk_fails_goes_on_when_it_works_again(faulty, scratch
     assert not trees.differences(source, pair.got("tree"))
 
 
+def test_a_receiver_over_its_quota_waits_like_one_without_room(faulty):
+    pair = faulty("B")
+    data = trees.random_bytes(8 * MIB)
+    pair.disk.begin("write", "/objects", errno.EDQUOT)
+    with open(pair.sent("f"), "wb") as file:
+        file.write(data)
+    wait_until(lambda: b"no room on the disk" in log_of(pair.b), "the receiver to say that its disk is full")
+    pair.wait_connected()
+    assert state(pair.sent("f")) == "sending" and progress(pair.got("f"))[0] == 0
+    pair.disk.end("write")
+    pair.wait_complete("f")
+    with open(pair.got("f"), "rb") as file:
+        assert file.read() == data
+
+
 # -- the sender's disk fails -------------------------------------------------------------------
 
 def refused(number, function, *args):
@@ -199,14 +214,15 @@ def works_again(number, function, *args):
     return True
 
 
-def test_a_write_that_fails_is_told_and_the_file_goes_on(faulty):
+@pytest.mark.parametrize("error", [errno.EIO, errno.EDQUOT])
+def test_a_write_that_fails_is_told_and_the_file_goes_on(faulty, error):
     pair = faulty("A")
     data = trees.random_bytes(300_000)
     handle = os.open(pair.sent("f"), os.O_CREAT | os.O_RDWR, 0o644)
     os.write(handle, data[:100_000])
-    pair.disk.begin("write", "/objects")
-    refused(errno.EIO, os.write, handle, data[100_000:])
-    refused(errno.EIO, os.pwrite, handle, b"x" * 10, 500_000)
+    pair.disk.begin("write", "/objects", error)
+    refused(error, os.write, handle, data[100_000:])
+    refused(error, os.pwrite, handle, b"x" * 10, 500_000)
     assert os.fstat(handle).st_size == 100_000
     os.mkdir(pair.sent("folder"))  # needs no contents
     pair.disk.end("write")
