@@ -82,6 +82,7 @@ struct ftx_sending {
     int64_t touched_ms;          /* last write or flush, monotonic */
     bool has_open;
     bool patched;            /* overwritten or cut since the last close: hashes are missing */
+    bool updates;            /* the peer had the file when it was written to again */
     bool sealed;             /* the SEAL of the item's version was sent in this session */
     bool sent;               /* something of it left in this session */
     bool blocked;            /* a due segment waits for one in flight */
@@ -128,6 +129,7 @@ struct ftx_opened {
     uint32_t releases;  /* counts ranges that were released meanwhile */
     uint64_t room;      /* what the object takes, as counted in store->spool.used */
     bool measured;      /* `room` holds */
+    bool again;         /* the peer had refused it before it was opened for writing */
     uint8_t caching;    /* enum ftx_caching of all its handles */
     bool stale;         /* CACHED, and the kernel may still hold pages from before a DIRECT time */
 };

@@ -182,11 +182,12 @@ static int forget_tail(struct ftx_item *item, uint64_t size)
 /* The size in the index: a new version, of which the range behind the smaller end is known. */
 static int resize(struct ftx_log *log, struct ftx_item *item, uint64_t size)
 {
+    int err = ftx_outbox_revive(log, item);
     struct ftx_sending *sending = ftx_sending_get(item);
-    if (!sending)
-        return -ENOMEM;
+    if (err || !sending)
+        return err ? err : -ENOMEM;
     ftx_sending_close_tail(log, sending);
-    int err = size < item->size ? forget_tail(item, size) : ftx_released_spread(item);
+    err = size < item->size ? forget_tail(item, size) : ftx_released_spread(item);
     if (!err)
         err = ftx_sending_hole(log, item, item->size, size);
     if (err)
@@ -242,6 +243,8 @@ int ftx_outbox_open(struct ftx_store *store, uint64_t id, bool writer, bool trun
     int err = item ? ftx_opened_add(item, writer) : -ENOENT;
     if (!err && item->opened->n_handles == 1)
         ftx_fetch_retry(item);
+    if (!err && writer && item->opened->n_writers == 1)
+        item->opened->again = item->state == FTX_ITEM_REFUSED;
     pthread_mutex_unlock(&store->lock);
     if (!err && truncate) {
         err = ftx_outbox_truncate(store, id, 0);

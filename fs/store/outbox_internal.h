@@ -50,6 +50,15 @@ bool ftx_outbox_is_away(const struct ftx_item *item);
  */
 int ftx_outbox_settle_place(struct ftx_log *log, struct ftx_item *item, int64_t when_ns);
 
+/* A file that the peer refused can be offered to it as a new one, with all that it holds, if that
+ * is all here. -ENOMEM. */
+bool ftx_outbox_can_offer_again(const struct ftx_item *item);
+int ftx_outbox_offer_again(struct ftx_log *log, struct ftx_item *item);
+
+/* What is written to a file comes after an open: one that was refused before that is new to the
+ * peer. -ENOMEM. */
+int ftx_outbox_revive(struct ftx_log *log, struct ftx_item *item);
+
 /* A file that was withdrawn and offered again, whose last sending is gone, gets another one, with
  * all that it holds; notes nothing. `began`, `closed`: as in struct ftx_sending. */
 void ftx_sending_renew(struct ftx_log *log, struct ftx_item *item, uint64_t began, uint64_t closed);

@@ -2,8 +2,8 @@
 /*
  * What of an outbox stays here: names that desktops leave, with all below them. Such an item is
  * LOCAL: no operation tells of it and nothing of it is sent. A rename can change that. What becomes
- * LOCAL is dropped at the peer; what was LOCAL is made there as new, under a number of its own, so
- * that nothing that is still under way for an earlier one can be taken for it.
+ * LOCAL is dropped at the peer; what was LOCAL, or refused there, is made there as new, under a
+ * number of its own, so that nothing that is still under way for an earlier one can be taken for it.
  */
 #include "fs/store/outbox.h"
 
@@ -117,6 +117,29 @@ static int offer(struct ftx_log *log, struct ftx_item *item)
     return err;
 }
 
+/* What was under way of its content is void. */
+static void void_content(struct ftx_log *log, struct ftx_item *item)
+{
+    if (item->kind != FTX_FILE || !item->as.sending)
+        return;
+    item->as.sending->dropped = true;
+    ftx_sending_due(log, item->as.sending);
+    ftx_log_cut(log, item->id, 0, FTX_OFFSET_MAX);
+}
+
+bool ftx_outbox_can_offer_again(const struct ftx_item *item)
+{
+    return item->kind == FTX_FILE && ftx_outbox_travels(item) &&
+           !ftx_released_any(item, 0, item->size);
+}
+
+int ftx_outbox_offer_again(struct ftx_log *log, struct ftx_item *item)
+{
+    void_content(log, item);
+    item->error = 0;
+    return offer(log, item);
+}
+
 /* What is below the item is dropped at the peer, then itself. */
 static int withdraw(struct ftx_log *log, struct ftx_item *item, int64_t when_ns)
 {
@@ -129,11 +152,7 @@ static int withdraw(struct ftx_log *log, struct ftx_item *item, int64_t when_ns)
         err = ftx_outbox_log_drop(log, item, when_ns);
     if (err)
         return err;
-    if (item->kind == FTX_FILE && item->as.sending) {
-        item->as.sending->dropped = true;
-        ftx_sending_due(log, item->as.sending);
-        ftx_log_cut(log, item->id, 0, FTX_OFFSET_MAX);
-    }
+    void_content(log, item);
     ftx_item_clear_remote(&log->store->index, item);
     item->state = FTX_ITEM_LOCAL;
     item->error = 0;

@@ -16,8 +16,9 @@
 /* [offset, end) of a file that the peer is told of becomes a hole of what will be sealed. */
 static int send_hole(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end)
 {
-    if (!ftx_sending_get(item))
-        return -ENOMEM;
+    int err = ftx_outbox_revive(log, item);
+    if (err || !ftx_sending_get(item))
+        return err ? err : -ENOMEM;
     ftx_sending_reopen(log, item);
     item->as.sending->touched_ms = ftx_now_ms();
     return ftx_sending_hole(log, item, offset, end);

@@ -88,11 +88,22 @@ void ftx_sending_reopen(struct ftx_log *log, struct ftx_item *item)
     sending->sealed = false;
     if (item->state == FTX_ITEM_WRITING)
         return;
+    sending->updates |= item->state == FTX_ITEM_DELIVERED;
     item->version++;
     item->state = FTX_ITEM_WRITING;
     item->error = 0;
     ftx_log_item(log, item);
     sending->began = ftx_log_promise(log, item->link);
+}
+
+int ftx_outbox_revive(struct ftx_log *log, struct ftx_item *item)
+{
+    bool again = !item->opened || item->opened->n_writers == 0 || item->opened->again;
+    if (item->state != FTX_ITEM_REFUSED || !again || !ftx_outbox_can_offer_again(item))
+        return 0;
+    if (item->opened)
+        item->opened->again = false; /* what is refused from now on is refused */
+    return ftx_outbox_offer_again(log, item);
 }
 
 void ftx_outbox_stamp(struct ftx_log *log, struct ftx_item *item)
@@ -211,6 +222,8 @@ static int begin_change(struct ftx_store *store, uint64_t id, uint64_t offset, u
         err = ftx_outbox_fd(&log, item, out_fd);
     if (!err)
         err = ftx_released_quiet(&log, item, offset, end);
+    if (!err)
+        err = ftx_outbox_revive(&log, item);
     if (!err && ftx_outbox_travels(item) && !ftx_sending_get(item))
         err = -ENOMEM;
     if (!err && ftx_outbox_travels(item) &&

@@ -222,7 +222,7 @@ static const char *refusal_text(uint8_t reason)
     case FTX_REFUSED_SPACE:
         return "the peer's disk is full";
     case FTX_REFUSED_DELETED:
-        return "it was removed at the peer";
+        return "it was removed at the peer; write it again to send it again";
     case FTX_REFUSED_POLICY:
         return "the peer does not accept it";
     default:

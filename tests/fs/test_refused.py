@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""What the receiver does not take, or has removed, and how it comes nevertheless when it is written again."""
+import os
+
+import pytest
+
+import trees
+from harness import MIB, state, wait_state, wait_until, xattr
+
+
+def write(path, data, flags=os.O_TRUNC):
+    handle = os.open(path, os.O_CREAT | os.O_WRONLY | flags, 0o644)
+    try:
+        os.write(handle, data)
+    finally:
+        os.close(handle)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("rewritten", [b"and again tomorrow", b"a"], ids=["all of it", "a part of it"])
+def test_what_the_receiver_removed_comes_again_when_it_is_written_again(shared_pair, rewritten):
+    pair, name = shared_pair, f"daily{len(rewritten)}"
+    pair.send_file(name, b"copied every day")
+    wait_state(pair.sent(name), "delivered")
+    for _ in range(2):
+        os.unlink(pair.got(name))
+        write(pair.sent(name), rewritten, 0)
+        pair.wait_complete(name)
+        assert read(pair.got(name)) == read(pair.sent(name)) and read(pair.got(name)).startswith(rewritten)
+        wait_state(pair.sent(name), "delivered")
+        os.setxattr(pair.sent(name), "user.day", rewritten)  # the item is known under its new number
+        wait_until(lambda: "user.day" in os.listxattr(pair.got(name)), "the attribute")
+
+
+@pytest.fixture
+def refused(make_pair):
+    """A pair and a file that its receiver removed while it arrived, with its writer's handle; of a link that carries 4 MiB/s."""
+    pair = make_pair(through_proxy=True, debug=False)
+    pair.proxy.rate(up=4 * MIB)
+    handle = os.open(pair.sent("f"), os.O_CREAT | os.O_WRONLY, 0o644)
+    os.write(handle, trees.random_bytes(16 * MIB))
+    wait_state(pair.got("f"), "arriving")
+    os.unlink(pair.got("f"))
+    wait_state(pair.sent("f"), "refused")
+    pair.proxy.rate()
+    yield pair, handle
+
+
+def test_who_goes_on_writing_what_is_refused_does_not_bring_it_back(refused):
+    pair, handle = refused
+    for number in range(20):
+        os.pwrite(handle, trees.random_bytes(MIB), number * MIB)
+    os.close(handle)
+    wait_state(pair.sent("f"), "refused")
+    pair.send_file("next", b"x")
+    assert os.listdir(pair.got()) == ["next"] and state(pair.sent("f")) == "refused"
+    assert xattr(pair.sent("f"), "error") == "it was removed at the peer; write it again to send it again"
+
+
+def test_a_refused_file_is_offered_again_by_the_next_writer(refused):
+    pair, handle = refused
+    os.close(handle)
+    write(pair.sent("f"), b"changed", 0)
+    pair.wait_complete("f")
+    assert read(pair.got("f")) == read(pair.sent("f")) and os.stat(pair.got("f")).st_size == 16 * MIB
+    wait_state(pair.sent("f"), "delivered")
+
+
+def test_an_offer_made_while_the_peer_is_away_survives_a_kill(refused):
+    pair, handle = refused
+    os.close(handle)
+    pair.b.stop()
+    os.truncate(pair.sent("f"), 3 * MIB)
+    os.setxattr(pair.sent("f"), "user.kept", b"1")
+    pair.a.kill9()
+    pair.a.start()
+    pair.b.start()
+    pair.wait_complete("f")
+    assert read(pair.got("f")) == read(pair.sent("f")) and os.stat(pair.got("f")).st_size == 3 * MIB
+    assert os.getxattr(pair.got("f"), "user.kept") == b"1"
