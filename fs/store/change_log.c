@@ -349,12 +349,13 @@ void ftx_log_orphan(struct ftx_log *log, struct ftx_item *item)
     ftx_item_reap(log, item);
 }
 
-void ftx_trash_add(struct ftx_store *store, uint64_t object, bool spool)
+void ftx_trash_add(struct ftx_store *store, const struct ftx_item *item)
 {
     struct ftx_trash *trash = malloc(sizeof *trash);
     if (!trash)
         return; /* the next start removes it */
-    *trash = (struct ftx_trash){.object = object, .spool = spool};
+    *trash =
+        (struct ftx_trash){.object = item->object, .link = item->link->row.id, .box = item->box};
     ftx_list_init(&trash->node);
     ftx_list_append(&store->trash, &trash->node);
     pthread_cond_signal(&store->work);
@@ -370,7 +371,7 @@ void ftx_item_reap(struct ftx_log *log, struct ftx_item *item)
     if (item->kind == FTX_FILE && item->as.arriving && item->box == FTX_INBOX)
         return;
     if (item->object)
-        ftx_trash_add(store, item->object, item->box == FTX_OUTBOX);
+        ftx_trash_add(store, item);
     replace_xattrs(item, NULL);
     ftx_item_free(&store->index, item);
 }

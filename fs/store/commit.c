@@ -8,6 +8,7 @@
 
 #include "fs/store/change_log.h"
 #include "fs/store/inbox.h"
+#include "fs/store/inbox_room.h"
 #include "fs/store/link_job.h"
 #include "fs/store/release.h"
 #include "fs/store/spool.h"
@@ -183,33 +184,40 @@ static void put_back(struct ftx_store *store, struct round *round)
     pthread_mutex_unlock(&store->lock);
 }
 
-static uint64_t remove_object(struct ftx_store *store, const struct ftx_trash *trash)
+static void remove_object(struct ftx_store *store, struct ftx_trash *trash)
 {
-    bool counted = trash->spool && store->spool.max;
-    uint64_t room = counted ? ftx_object_room(&store->objects, trash->object) : 0;
+    bool counted =
+        trash->link && (trash->box == FTX_OUTBOX ? store->spool.max : store->inbox_max) > 0;
+    trash->room = counted ? ftx_object_room(&store->objects, trash->object) : 0;
     (void)ftx_object_remove(&store->objects, trash->object);
-    return room;
+}
+
+static void gained(struct ftx_store *store, const struct ftx_trash *trash)
+{
+    if (trash->box == FTX_OUTBOX)
+        ftx_spool_gained(store, trash->room);
+    else
+        ftx_inbox_gained(store, trash->link, trash->room);
 }
 
 /* Removes objects whose rows are gone (as committed), then forgets them. */
 static void empty_trash(struct ftx_store *store, struct round *round)
 {
     struct ftx_list *trash = &round->trash;
-    uint64_t room = 0;
     if (ftx_list_empty(trash))
         return;
     for (struct ftx_list *node = trash->next; node != trash; node = node->next)
-        room += remove_object(store, ftx_list_of(node, struct ftx_trash, node));
+        remove_object(store, ftx_list_of(node, struct ftx_trash, node));
     struct ftx_log log;
     if (!ftx_log_try(&log, store)) {
         put_back(store, round);
         return;
     }
-    ftx_spool_gained(store, room);
     log.arrived = true; /* writers may wait for room */
     for (struct ftx_list *node; (node = ftx_list_pop(trash));) {
         struct ftx_trash *gone = ftx_list_of(node, struct ftx_trash, node);
         ftx_log_trash_gone(&log, gone->object);
+        gained(store, gone);
         free(gone);
     }
     ftx_log_commit(&log);

@@ -35,6 +35,7 @@ int ftx_inbox_apply(struct ftx_store *store, struct ftx_link *link, uint64_t num
 /*
  * An extent is about to be written: *out_object is where; the item counts one write under way until
  * ftx_inbox_wrote. -EALREADY: nothing to do (old version). -ENOENT: no such file here (refuse it).
+ * -EDQUOT: there is no room for it in the link's inbox; it was dropped (refuse it).
  */
 int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *extent,
                     uint64_t *out_item, uint64_t *out_object);
@@ -57,6 +58,7 @@ int ftx_inbox_seal_comes(struct ftx_store *store, struct ftx_link *link,
 
 /* What ftx_inbox_seal found. */
 struct ftx_seal_check {
+    uint64_t claimed;             /* ftx_inbox_claim: for what is copied */
     uint64_t item;                /* to be passed to ftx_inbox_complete */
     uint64_t settled;             /* when this journal entry is committed, it may be completed */
     uint64_t object, base_object; /* base_object != 0: ranges to copy from there first */
@@ -68,7 +70,8 @@ struct ftx_seal_check {
  * Judges a SEAL, after the extents of its record are written. 0: everything is here; wait for
  * `settled`, copy `ranges` from the base's object if there are any (then ask again), then complete.
  * -ENODATA: `ranges` are missing. -EALREADY: nothing to do, it is complete or a later version has
- * begun. -ENOENT: no such file. -EBUSY: writes are under way. FTX_EPROTO.
+ * begun. -ENOENT: no such file. -EDQUOT: no room for the copy, it was dropped. -EBUSY: writes are
+ * under way. FTX_EPROTO.
  */
 int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
                    struct ftx_seal_check *out);
@@ -143,5 +146,7 @@ int ftx_arriving_cut(struct ftx_arriving *arriving, uint64_t offset, uint64_t le
 void ftx_arriving_end(struct ftx_item *item);
 /* Takes an item (a folder with all below it) out of the tree, with its shadows. */
 void ftx_inbox_drop(struct ftx_log *log, struct ftx_item *item);
+/* An unfinished file is not taken: it goes; what was complete before stays, its owner's alone. */
+void ftx_inbox_refuse(struct ftx_log *log, struct ftx_item *item);
 
 #endif

@@ -3,6 +3,7 @@
 #include "fs/store/inbox.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/inbox_room.h"
 #include "fs/store/news.h"
 #include "transport/base/err.h"
 
@@ -142,6 +143,12 @@ bool ftx_inbox_copying(struct ftx_store *store, uint64_t id)
     return copying;
 }
 
+/* What an extent takes on the disk, as if nothing of it were there; a hole takes nothing. */
+static uint64_t cost(const struct ftx_extent *extent)
+{
+    return extent->kind == FTX_EXTENT_DATA ? extent->length : 0;
+}
+
 int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *extent,
                     uint64_t *out_item, uint64_t *out_object)
 {
@@ -150,7 +157,10 @@ int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct
     if (err)
         return err;
     struct ftx_item *item = receiver_of(&log, link, extent->stream, extent->version, &err);
-    if (item) {
+    if (item && !ftx_inbox_claim(store, link, cost(extent))) {
+        ftx_inbox_refuse(&log, item);
+        err = -EDQUOT;
+    } else if (item) {
         err = 0;
         if (!item->object && extent->kind == FTX_EXTENT_DATA) {
             item->object = ftx_random_id();
@@ -184,13 +194,16 @@ static void write_ended(struct ftx_log *log, struct ftx_item *item)
 }
 
 /* The journal takes nothing: at least the count is right. */
-static void write_lost(struct ftx_store *store, uint64_t id)
+static void write_lost(struct ftx_store *store, uint64_t id, const struct ftx_extent *extent)
 {
     struct ftx_log log;
     ftx_log_lock(&log, store);
     struct ftx_item *item = ftx_inbox_file_of(store, id);
-    if (item && item->as.arriving)
+    if (item && item->as.arriving) {
+        ftx_inbox_measure(store, item);
+        ftx_inbox_unclaim(store, item->link, cost(extent));
         write_ended(&log, item);
+    }
     ftx_log_commit(&log);
 }
 
@@ -201,14 +214,17 @@ int ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_exten
     struct ftx_log log;
     int log_err = ftx_log_begin(&log, store);
     if (log_err) {
-        write_lost(store, id);
+        write_lost(store, id, extent);
         return err ? err : log_err;
     }
     struct ftx_item *item = ftx_inbox_file_of(store, id);
     struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
     bool gone = item && item->state == FTX_ITEM_FAILED;
-    if (arriving)
+    if (arriving) {
+        ftx_inbox_measure(store, item);
+        ftx_inbox_unclaim(store, item->link, cost(extent));
         write_ended(&log, item);
+    }
     if (arriving && !gone && !err) {
         struct ftx_segment segment = {.offset = extent->offset,
                                       .length = extent->length,
@@ -320,6 +336,17 @@ static int take_holes(struct ftx_log *log, struct ftx_item *item, const struct f
     return 0;
 }
 
+/* What the copy of the ranges takes at most: the base may have holes there. */
+static uint64_t copied_bytes(const struct ftx_store *store, const struct ftx_item *base,
+                             const struct ftx_seal_check *check)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < check->n; i++)
+        bytes += check->ranges[i].length;
+    uint64_t room = store->inbox_max ? ftx_object_room(&store->objects, base->object) : bytes;
+    return bytes < room ? bytes : room;
+}
+
 int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
                    struct ftx_seal_check *out)
 {
@@ -352,6 +379,12 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
             out->n = missing(arriving, seal->size, out->ranges, RANGES_MAX);
         }
         if (!err && out->n && update && base->object && !beyond(out->ranges, &out->n, base->size)) {
+            out->claimed = copied_bytes(store, base, out);
+            if (!ftx_inbox_claim(store, link, out->claimed)) {
+                ftx_inbox_refuse(&log, item);
+                ftx_log_commit(&log);
+                return -EDQUOT;
+            }
             if (!item->object) {
                 item->object = ftx_random_id();
                 ftx_log_item(&log, item);
@@ -395,6 +428,8 @@ int ftx_inbox_copied(struct ftx_store *store, const struct ftx_seal_check *check
         arriving->settled = store->appended;
     }
     if (arriving) {
+        ftx_inbox_measure(store, item);
+        ftx_inbox_unclaim(store, item->link, check->claimed);
         arriving->copying = false;
         write_ended(&log, item);
     }
@@ -433,7 +468,7 @@ static void drop_empty_object(struct ftx_log *log, struct ftx_item *item)
     if (segment || !item->object)
         return;
     ftx_log_trash(log, item->object);
-    ftx_trash_add(log->store, item->object, false);
+    ftx_trash_add(log->store, item);
     item->object = 0;
 }
 
@@ -459,6 +494,7 @@ int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
         item->state = FTX_ITEM_COMPLETE;
         item->size = seal->size;
         log.news = ftx_news_complete(store, item);
+        ftx_inbox_measure(store, item);
         drop_empty_object(&log, item);
         ftx_arriving_end(item);
         ftx_log_item(&log, item);

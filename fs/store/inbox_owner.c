@@ -42,6 +42,7 @@ int ftx_inbox_remove(struct ftx_store *store, uint64_t parent_id, const char *na
     else if (folder && ftx_folder_count(item))
         err = -ENOTEMPTY;
     if (!err) {
+        item->link->inbox_full = false;
         touch(&log, item->parent);
         ftx_inbox_drop(&log, item);
     }

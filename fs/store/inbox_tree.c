@@ -363,6 +363,17 @@ static int place(struct applying *a, struct ftx_item *item, struct ftx_item *par
     return 0;
 }
 
+void ftx_inbox_refuse(struct ftx_log *log, struct ftx_item *item)
+{
+    struct ftx_item *base = updated_base(item);
+    log->news |= ftx_news_gone(log->store, item);
+    ftx_inbox_drop(log, item);
+    if (base) {
+        ftx_item_clear_remote(&log->store->index, base);
+        ftx_log_item(log, base);
+    }
+}
+
 /* An item cannot go where its sender has it: what has come of it stays where it is, and is the
  * owner's alone. */
 static int leave(struct applying *a, struct ftx_item *item, enum ftx_refusal reason)

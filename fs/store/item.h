@@ -113,6 +113,7 @@ struct ftx_arriving {
     struct ftx_item *item;
     struct ftx_item *base; /* the complete version that this one will replace; NULL: none */
     int64_t progress_ms;   /* when bytes last came, monotonic */
+    uint64_t room;         /* what the object takes, as counted in link->inbox_used */
     uint32_t n_writing;    /* extents, or a copy, on their way to the disk */
     uint64_t settled;      /* journal entry of the last change of `have` */
     bool copying;          /* ranges of the base are being copied: no extent may be written */

@@ -60,9 +60,12 @@ struct ftx_link {
     uint64_t undurable_at;     /* store->durable_at when `undurable` was last looked at */
     uint32_t n_items[2];       /* of each box; its folder counts */
     uint64_t n_segments;       /* ranges that unfinished files of the inbox have */
-    struct ftx_list arriving;  /* ftx_arriving.node */
-    struct ftx_list wants;     /* struct ftx_want: ranges that readers wait for */
-    struct ftx_list fetches;   /* of fetch.c: released ranges that the peer is to be asked for */
+    uint64_t inbox_used;       /* what its inbox takes on the disk; counted if that has a limit */
+    uint64_t inbox_claimed;    /* what is being written beyond that */
+    bool inbox_full; /* something was refused for it, and the owner removed nothing since */
+    struct ftx_list arriving; /* ftx_arriving.node */
+    struct ftx_list wants;    /* struct ftx_want: ranges that readers wait for */
+    struct ftx_list fetches;  /* of fetch.c: released ranges that the peer is to be asked for */
     size_t n_fetches;
     uint64_t fetch_session; /* counts sessions: what was asked for in an earlier one is not asked */
     enum ftx_link_health health;

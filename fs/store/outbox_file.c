@@ -32,7 +32,9 @@ static int delivered(const struct ftx_item *item)
     case FTX_ITEM_CLOSED:
         return -EAGAIN;
     case FTX_ITEM_REFUSED:
-        return item->error == FTX_REFUSED_SPACE ? -ENOSPC : -EPERM;
+        return item->error == FTX_REFUSED_SPACE    ? -ENOSPC
+               : item->error == FTX_REFUSED_POLICY ? -EDQUOT
+                                                   : -EPERM;
     case FTX_ITEM_FAILED:
         return -EIO;
     default:

@@ -240,7 +240,7 @@ static void note_range(struct ftx_log *log, const struct ftx_item *item, uint64_
 static void note_whole(struct ftx_log *log, struct ftx_item *item)
 {
     ftx_log_trash(log, item->object);
-    ftx_trash_add(log->store, item->object, true);
+    ftx_trash_add(log->store, item);
     ftx_released_whole(item);
     note_range(log, item, 0, item->size);
     ftx_log_item(log, item);

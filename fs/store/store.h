@@ -42,7 +42,9 @@ enum {
 struct ftx_trash {
     struct ftx_list node;
     uint64_t object;
-    bool spool; /* its room is counted in ftx_spool.used */
+    uint64_t link; /* of which its room is counted, in the box's sum; 0: it is not */
+    uint64_t room; /* once it is removed */
+    uint8_t box;
 };
 
 /* A range of an object to give back. */
@@ -106,6 +108,7 @@ struct ftx_store {
     struct ftx_list jobs; /* link rows to write, for the database thread */
     struct ftx_list trash; /* struct ftx_trash: objects to remove */
     struct ftx_spool spool;
+    uint64_t inbox_max; /* what the inbox of a link may take; 0: no limit of its own */
     uint64_t written[FTX_SYNC_SINGLE_MAX]; /* objects written since the last commit that must be
                                               durable with it */
     size_t n_written;

@@ -224,7 +224,8 @@ static const char *refusal_text(uint8_t reason)
     case FTX_REFUSED_DELETED:
         return "it was removed at the peer; write it again to send it again";
     case FTX_REFUSED_POLICY:
-        return "the peer does not accept it";
+        return "there is no room for it in the peer's inbox (its limits: inbox_max, and how many "
+               "items it keeps); write it again when there is";
     default:
         return "the peer could not store it";
     }
@@ -238,6 +239,9 @@ static int error_text(const struct ftx_item *item, char *out, size_t size)
                    ? "both ends made the same folder: one makes outbox/CODE, the other inbox/CODE"
                : item->link->health == FTX_HEALTH_LOST
                    ? "the two ends no longer agree on what was sent: one of them lost its state"
+               : item->box == FTX_INBOX && item->link->inbox_full
+                   ? "files were refused: the inbox has all that it may take (inbox_max); remove "
+                     "something"
                    : NULL;
     else if (item->state == FTX_ITEM_REFUSED)
         text = refusal_text(item->error);

@@ -59,6 +59,9 @@ struct ftx_inbound_record {
 /* The session that the record came in still runs. */
 bool ftx_inbound_current(const struct ftx_inbound_record *record);
 void ftx_inbound_free(struct ftx_inbound_record *record);
+/* Refuses an item. A cut may take the REFUSED with it while what was refused counts as applied: it
+ * is told again in later sessions. */
+int ftx_inbound_refuse(struct ftx_transfer *transfer, uint64_t item, uint8_t reason);
 /* The journal's entry must be committed before the record is acknowledged. */
 void ftx_inbound_need(struct ftx_inbound_record *record, uint64_t entry);
 /* Room for one more element of `size` bytes; NULL without memory. */

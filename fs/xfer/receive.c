@@ -60,8 +60,7 @@ void *ftx_inbound_grow(void *array, size_t n, size_t *capacity, size_t size)
 
 enum { REFUSED_KEPT = 4096 };
 
-/* A cut may take the REFUSED with it while the operation counts as applied: it is told again. */
-static int refuse(struct ftx_transfer *t, uint64_t item, uint8_t reason)
+int ftx_inbound_refuse(struct ftx_transfer *t, uint64_t item, uint8_t reason)
 {
     if (!t->refused)
         t->refused = calloc(REFUSED_KEPT, sizeof *t->refused);
@@ -93,7 +92,7 @@ int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size
         return err;
     r->effect = true;
     ftx_inbound_need(r, entry);
-    return refused ? refuse(t, item, refused) : 0;
+    return refused ? ftx_inbound_refuse(t, item, refused) : 0;
 }
 
 /* One more piece in the record being taken in; NULL without memory. */
@@ -123,6 +122,8 @@ int ftx_receive_arrived(void *ctx, const struct ftx_content *content)
         return 0;
     if (err == -ENOENT)
         return ftx_engine_refuse(t->engine, extent->stream, FTX_REFUSED_DELETED);
+    if (err == -EDQUOT)
+        return ftx_inbound_refuse(t, extent->stream, FTX_REFUSED_POLICY);
     if (!err)
         t->record->n_pieces++;
     return err;

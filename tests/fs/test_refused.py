@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the receiver does not take, or has removed, and how it comes nevertheless when it is written again."""
+import errno
 import os
 
 import pytest
@@ -82,3 +83,69 @@ def test_an_offer_made_while_the_peer_is_away_survives_a_kill(refused):
     pair.wait_complete("f")
     assert read(pair.got("f")) == read(pair.sent("f")) and os.stat(pair.got("f")).st_size == 3 * MIB
     assert os.getxattr(pair.got("f"), "user.kept") == b"1"
+
+
+# -- a limit of what the inbox may take --------------------------------------------------------
+
+@pytest.fixture
+def limited(make_pair):
+    """A pair; the inbox of B may take 8 MiB for each link."""
+    return make_pair(debug=False, a_options={"close": "delivered"}, b_options={"inbox_max": "8M"})
+
+
+def send(pair, name, size, flags=os.O_TRUNC):
+    """Returns the errno of the close, 0: it is there."""
+    handle = os.open(pair.sent(name), os.O_CREAT | os.O_WRONLY | flags, 0o644)
+    os.write(handle, trees.random_bytes(size, size))
+    try:
+        os.close(handle)
+    except OSError as error:
+        return error.errno
+    assert read(pair.got(name)) == read(pair.sent(name))
+    return 0
+
+
+def test_what_does_not_fit_is_refused_and_nothing_else(limited):
+    pair = limited
+    assert send(pair, "large", 9 * MIB) == errno.EDQUOT
+    assert state(pair.sent("large")) == "refused"
+    assert "inbox_max" in xattr(pair.sent("large"), "error") and "inbox_max" in xattr(pair.got(), "error")
+    assert not os.path.exists(pair.got("large"))
+    assert send(pair, "small", MIB) == 0
+    write(pair.b.outbox(pair.code, "back"), b"x")
+    wait_state(pair.a.inbox(pair.code, "back"), "complete")
+    assert send(pair, "more", 6 * MIB) == 0  # what had come of the large one is gone
+    assert send(pair, "tiny", 1) == 0
+
+
+def test_there_is_room_again_when_something_was_removed(limited):
+    pair = limited
+    assert send(pair, "a", 5 * MIB) == 0
+    assert send(pair, "b", 4 * MIB) == errno.EDQUOT
+    os.unlink(pair.got("a"))
+    assert xattr(pair.got(), "error") is None
+    wait_until(lambda: send(pair, "b", 4 * MIB) == 0, "room")
+    pair.b.kill9()
+    pair.b.start()
+    pair.wait_connected()
+    assert send(pair, "c", 5 * MIB) == errno.EDQUOT and send(pair, "d", 3 * MIB) == 0
+
+
+def test_an_update_needs_room_beside_what_it_replaces(limited):
+    pair = limited
+    assert send(pair, "f", 3 * MIB) == 0 and send(pair, "f", 3 * MIB + 1) == 0
+    before = read(pair.got("f"))
+    assert send(pair, "g", 3 * MIB) == 0
+    assert send(pair, "f", 10, 0) == errno.EDQUOT
+    assert read(pair.got("f")) == before and state(pair.got("f")) == "complete"
+    os.unlink(pair.got("g"))
+    wait_until(lambda: send(pair, "f", 20, 0) == 0, "room")
+    assert os.listdir(pair.got()) == ["f"]
+
+
+def test_holes_cost_nothing(limited):
+    pair = limited
+    write(pair.sent("sparse"), b"x")
+    os.truncate(pair.sent("sparse"), 1 << 30)
+    pair.wait_complete("sparse")
+    assert send(pair, "data", 7 * MIB) == 0

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ftxfs: opens the store, listens, mounts, serves; everything ends in the reverse order. */
 #include "fs/fuse/mount.h"
+#include "fs/store/inbox_room.h"
 #include "fs/xfer/xfer.h"
 #include "tools/ftxfs/background.h"
 #include "tools/ftxfs/ending.h"
@@ -227,6 +228,7 @@ static int run(const struct ftx_options *o, const char *path, const char *store)
     if (ftx_store_open(store, message, sizeof message, &d.store))
         return fail(message);
     ftx_spool_configure(d.store, &o->spool);
+    ftx_inbox_limit(d.store, o->inbox_max);
     int err = open_network(&d, o, message);
     if (!err) {
         ftx_store_set_events(d.store, &events, &d);

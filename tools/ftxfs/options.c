@@ -87,7 +87,7 @@ static int set_release_after(struct ftx_options *o, const char *value)
 }
 
 /* A number with K, M, G or T behind it, of 1024 each. */
-static int set_spool_max(struct ftx_options *o, const char *value)
+static int set_size(const char *option, const char *value, uint64_t *out)
 {
     static const char units[] = "KMGT";
     const char *end;
@@ -101,9 +101,19 @@ static int set_spool_max(struct ftx_options *o, const char *value)
     if (unit)
         size <<= 10 * (unit - units + 1);
     if (!good || *end || size < FTX_SPOOL_MIN)
-        return bad("--spool_max: '%s' is not a size of at least 8M (as 512M, 20G)", value);
-    o->spool.max = size;
+        return bad("--%s: '%s' is not a size of at least 8M (as 512M, 20G)", option, value);
+    *out = size;
     return 0;
+}
+
+static int set_spool_max(struct ftx_options *o, const char *value)
+{
+    return set_size("spool_max", value, &o->spool.max);
+}
+
+static int set_inbox_max(struct ftx_options *o, const char *value)
+{
+    return set_size("inbox_max", value, &o->inbox_max);
 }
 
 static int set_keep(struct ftx_options *o, const char *value)
@@ -178,6 +188,8 @@ static const struct {
      "what waits for the peer gives up after this long without progress (30)", set_read_timeout},
     {"spool_max", "SIZE", "what the outbox may take on the disk, as 20G (all but 5 % of it)",
      set_spool_max},
+    {"inbox_max", "SIZE", "what the inbox of each link may take on the disk (no limit)",
+     set_inbox_max},
     {"release_after", "SECONDS", "delivered files nobody uses give their room back then (600)",
      set_release_after},
     {"keep", "needed|all", "all: nothing that was delivered gives its room back (needed)",

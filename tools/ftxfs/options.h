@@ -24,6 +24,7 @@ struct ftx_options {
     char *fuse_options; /* owned; comma list, or NULL */
     unsigned read_timeout_s;
     struct ftx_spool_config spool;
+    uint64_t inbox_max; /* bytes that the inbox of a link may take; 0: no limit */
     bool close_delivered;
     enum ftx_links_policy links;
     enum ftx_compress_mode compress;
