@@ -77,17 +77,17 @@ struct ftx_sending {
     uint64_t began, closed;      /* journal entries that began the version and closed it: extents,
                                     and the seal, leave when these are durable */
     uint64_t missing_end;        /* of what the peer said it lacks of the last SEAL */
-    uint32_t sealed_version;     /* a SEAL of this version left, in whatever session */
     uint64_t open_at;            /* offset of the OPEN segment, if has_open */
     int64_t touched_ms;          /* last write or flush, monotonic */
-    bool has_open;
-    bool patched;            /* overwritten or cut since the last close: hashes are missing */
-    bool updates;            /* the peer had the file when it was written to again */
-    bool sealed;             /* the SEAL of the item's version was sent in this session */
-    bool sent;               /* something of it left in this session */
-    bool blocked;            /* a due segment waits for one in flight */
-    bool dropped;            /* the item is gone: the loop frees this */
-    XXH3_state_t *tail_hash; /* of the OPEN segment */
+    XXH3_state_t *tail_hash;     /* of the OPEN segment */
+    uint32_t sealed_version;     /* a SEAL of this version left, in whatever session */
+    bool has_open : 1;
+    bool patched : 1; /* overwritten or cut since the last close: hashes are missing */
+    bool updates : 1; /* the peer had the file when it was written to again */
+    bool sealed : 1;  /* the SEAL of the item's version was sent in this session */
+    bool sent : 1;    /* something of it left in this session */
+    bool blocked : 1; /* a due segment waits for one in flight */
+    bool dropped : 1; /* the item is gone: the loop frees this */
 };
 
 /* State of a range in ftx_released.ranges. */
@@ -176,5 +176,6 @@ struct ftx_item {
 
 /* There may be a million: docs/performance.md has what each of them costs in all. */
 _Static_assert(sizeof(struct ftx_item) <= 176, "an item and its name no longer fit in 300 bytes");
+_Static_assert(sizeof(struct ftx_sending) <= 248, "more than a block of 256 for each that waits");
 
 #endif

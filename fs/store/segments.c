@@ -20,11 +20,22 @@ struct ftx_segment_chunk {
     struct ftx_segment items[];
 };
 
+struct ftx_segment_table {
+    size_t n; /* > 0 but inside a splice */
+    size_t capacity;
+    struct ftx_segment_chunk *chunks[];
+};
+
 /* Where a segment stands; past the last one: the last chunk and its count. */
 struct place {
     size_t chunk;
     size_t index;
 };
+
+static size_t n_chunks(const struct ftx_segments *set)
+{
+    return set->table ? set->table->n : 0;
+}
 
 void ftx_segments_init(struct ftx_segments *set)
 {
@@ -33,9 +44,9 @@ void ftx_segments_init(struct ftx_segments *set)
 
 void ftx_segments_close(struct ftx_segments *set)
 {
-    for (size_t i = 0; i < set->n_chunks; i++)
-        free(set->chunks[i]);
-    free(set->chunks);
+    for (size_t i = 0; i < n_chunks(set); i++)
+        free(set->table->chunks[i]);
+    free(set->table);
     ftx_segments_init(set);
 }
 
@@ -46,16 +57,16 @@ static uint64_t end_of(const struct ftx_segment *segment)
 
 static struct ftx_segment *segment_at(const struct ftx_segments *set, struct place place)
 {
-    if (place.chunk == set->n_chunks)
+    if (place.chunk == n_chunks(set))
         return NULL; /* the set is empty */
-    struct ftx_segment_chunk *chunk = set->chunks[place.chunk];
+    struct ftx_segment_chunk *chunk = set->table->chunks[place.chunk];
     return place.index < chunk->count ? &chunk->items[place.index] : NULL;
 }
 
 static struct place next_place(const struct ftx_segments *set, struct place place)
 {
     place.index++;
-    if (place.index == set->chunks[place.chunk]->count && place.chunk + 1 < set->n_chunks)
+    if (place.index == set->table->chunks[place.chunk]->count && place.chunk + 1 < n_chunks(set))
         place = (struct place){.chunk = place.chunk + 1};
     return place;
 }
@@ -63,19 +74,19 @@ static struct place next_place(const struct ftx_segments *set, struct place plac
 /* The place of the first segment that ends after `offset`. */
 static struct place find(const struct ftx_segments *set, uint64_t offset)
 {
-    if (set->n_chunks == 0)
+    if (n_chunks(set) == 0)
         return (struct place){0};
-    size_t low = 0, high = set->n_chunks - 1; /* the last chunk takes what lies past the end */
+    size_t low = 0, high = n_chunks(set) - 1; /* the last chunk takes what lies past the end */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct ftx_segment_chunk *chunk = set->chunks[middle];
+        const struct ftx_segment_chunk *chunk = set->table->chunks[middle];
         if (end_of(&chunk->items[chunk->count - 1]) > offset)
             high = middle;
         else
             low = middle + 1;
     }
     struct place place = {.chunk = low};
-    const struct ftx_segment_chunk *chunk = set->chunks[low];
+    const struct ftx_segment_chunk *chunk = set->table->chunks[low];
     for (low = 0, high = chunk->count; low < high;) {
         size_t middle = low + (high - low) / 2;
         if (end_of(&chunk->items[middle]) > offset)
@@ -89,12 +100,15 @@ static struct place find(const struct ftx_segments *set, uint64_t offset)
 
 static int grow(struct ftx_segments *set)
 {
-    size_t capacity = set->capacity ? 2 * set->capacity : 1;
-    void *chunks = realloc(set->chunks, capacity * sizeof *set->chunks);
-    if (!chunks)
+    size_t capacity = set->table ? 2 * set->table->capacity : 1;
+    struct ftx_segment_table *table =
+        realloc(set->table, sizeof *table + capacity * sizeof *table->chunks);
+    if (!table)
         return -ENOMEM;
-    set->chunks = chunks;
-    set->capacity = capacity;
+    if (!set->table)
+        table->n = 0;
+    table->capacity = capacity;
+    set->table = table;
     return 0;
 }
 
@@ -104,16 +118,17 @@ static int add_chunk(struct ftx_segments *set, size_t index, size_t capacity)
     struct ftx_segment_chunk *chunk = malloc(sizeof *chunk + capacity * sizeof *chunk->items);
     if (!chunk)
         return -ENOMEM;
-    if (set->n_chunks == set->capacity && grow(set) < 0) {
+    if ((!set->table || set->table->n == set->table->capacity) && grow(set) < 0) {
         free(chunk);
         return -ENOMEM;
     }
     chunk->count = 0;
     chunk->capacity = capacity;
-    memmove(set->chunks + index + 1, set->chunks + index,
-            (set->n_chunks - index) * sizeof *set->chunks);
-    set->chunks[index] = chunk;
-    set->n_chunks++;
+    struct ftx_segment_table *table = set->table;
+    memmove(table->chunks + index + 1, table->chunks + index,
+            (table->n - index) * sizeof *table->chunks);
+    table->chunks[index] = chunk;
+    table->n++;
     return 0;
 }
 
@@ -124,8 +139,8 @@ static int split_chunk(struct ftx_segments *set, struct place place)
     int rc = add_chunk(set, place.chunk + 1, CHUNK_MAX);
     if (rc < 0)
         return rc;
-    struct ftx_segment_chunk *from = set->chunks[place.chunk];
-    struct ftx_segment_chunk *to = set->chunks[place.chunk + 1];
+    struct ftx_segment_chunk *from = set->table->chunks[place.chunk];
+    struct ftx_segment_chunk *to = set->table->chunks[place.chunk + 1];
     size_t kept = place.index == from->count ? from->count - 1 : from->count / 2;
     to->count = from->count - kept;
     memcpy(to->items, from->items + kept, to->count * sizeof *to->items);
@@ -136,9 +151,9 @@ static int split_chunk(struct ftx_segments *set, struct place place)
 /* Makes room for `needed` <= CHUNK_MAX segments; small sets stay small. */
 static int reserve(struct ftx_segments *set, size_t index, size_t needed)
 {
-    if (index == set->n_chunks)
+    if (index == n_chunks(set))
         return add_chunk(set, index, needed);
-    struct ftx_segment_chunk *chunk = set->chunks[index];
+    struct ftx_segment_chunk *chunk = set->table->chunks[index];
     if (needed <= chunk->capacity)
         return 0;
     size_t capacity = 2 * chunk->capacity > needed ? 2 * chunk->capacity : needed;
@@ -148,21 +163,22 @@ static int reserve(struct ftx_segments *set, size_t index, size_t needed)
     if (!chunk)
         return -ENOMEM;
     chunk->capacity = capacity;
-    set->chunks[index] = chunk;
+    set->table->chunks[index] = chunk;
     return 0;
 }
 
 /* Frees the empty chunks from `index` on. */
 static void sweep(struct ftx_segments *set, size_t index)
 {
+    struct ftx_segment_table *table = set->table;
     size_t kept = index;
-    for (; index < set->n_chunks; index++) {
-        if (set->chunks[index]->count)
-            set->chunks[kept++] = set->chunks[index];
+    for (; index < table->n; index++) {
+        if (table->chunks[index]->count)
+            table->chunks[kept++] = table->chunks[index];
         else
-            free(set->chunks[index]);
+            free(table->chunks[index]);
     }
-    set->n_chunks = kept;
+    table->n = kept;
     if (kept == 0)
         ftx_segments_close(set);
 }
@@ -170,8 +186,8 @@ static void sweep(struct ftx_segments *set, size_t index)
 /* How many segments stay in the chunk of `from` behind those that a splice takes out. */
 static size_t tail_length(const struct ftx_segments *set, struct place from, struct place to)
 {
-    return from.chunk == to.chunk && to.chunk < set->n_chunks
-               ? set->chunks[to.chunk]->count - to.index
+    return from.chunk == to.chunk && to.chunk < n_chunks(set)
+               ? set->table->chunks[to.chunk]->count - to.index
                : 0;
 }
 
@@ -185,14 +201,14 @@ static int splice(struct ftx_segments *set, struct place from, struct place to,
     int rc = reserve(set, from.chunk, count);
     if (rc < 0)
         return rc;
-    struct ftx_segment_chunk *chunk = set->chunks[from.chunk];
+    struct ftx_segment_chunk *chunk = set->table->chunks[from.chunk];
     if (from.chunk == to.chunk) {
         memmove(chunk->items + from.index + n, chunk->items + to.index,
                 tail * sizeof *chunk->items);
     } else {
         for (size_t i = from.chunk + 1; i < to.chunk; i++)
-            set->chunks[i]->count = 0;
-        struct ftx_segment_chunk *last = set->chunks[to.chunk];
+            set->table->chunks[i]->count = 0;
+        struct ftx_segment_chunk *last = set->table->chunks[to.chunk];
         last->count -= to.index;
         memmove(last->items, last->items + to.index, last->count * sizeof *last->items);
     }

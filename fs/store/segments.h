@@ -28,11 +28,9 @@ struct ftx_segment {
 };
 
 struct ftx_segments {
-    struct ftx_segment_chunk **chunks;
-    size_t n_chunks;
-    size_t capacity;
-    size_t count;   /* segments in all */
-    uint64_t bytes; /* sum of their lengths */
+    struct ftx_segment_table *table; /* NULL: empty. There may be a million sets without any */
+    size_t count;                    /* segments in all */
+    uint64_t bytes;                  /* sum of their lengths */
 };
 
 void ftx_segments_init(struct ftx_segments *set);

@@ -126,7 +126,7 @@ static bool same_as_model(void)
         }
         i = end;
     }
-    return set.count == count && set.bytes == bytes && (count > 0) == (set.chunks != NULL);
+    return set.count == count && set.bytes == bytes && (count > 0) == (set.table != NULL);
 }
 
 static bool same_answers(uint64_t *seed)
@@ -214,7 +214,7 @@ static void empty_set_owns_no_memory(void **state)
     struct ftx_segment segment = {.length = 10, .kind = FTX_SEGMENT_DATA};
     assert_int_equal(ftx_segments_put(&set, &segment), 0);
     assert_int_equal(ftx_segments_cut(&set, 0, 10), 0);
-    assert_null(set.chunks);
+    assert_null(set.table);
 }
 
 static void reaches_the_end_of_the_largest_file(void **state)
@@ -271,7 +271,7 @@ static void takes_many_random_blocks(void **state)
         assert_int_equal(ftx_segments_cut(&set, (uint64_t)order[i] * 4096, 4096), 0);
     print_message("%d random blocks: put %.0f ns, cut %.0f ns each\n", N, (put - start) * 1e9 / N,
                   (now_s() - put) * 1e9 / N);
-    assert_null(set.chunks);
+    assert_null(set.table);
     free(order);
 }
 
