@@ -10,6 +10,7 @@
 #include "fs/store/inbox.h"
 #include "fs/store/inbox_room.h"
 #include "fs/store/link_job.h"
+#include "fs/store/outbox.h"
 #include "fs/store/release.h"
 #include "fs/store/spool.h"
 #include "transport/base/err.h"
@@ -159,6 +160,7 @@ static void sync_contents(struct ftx_store *store, struct round *round)
     if (round->has_batch)
         (void)ftx_journal_each(&round->batch, forget_contents, store);
     store->losses++;
+    ftx_outbox_doubt(store, 0);
     pthread_mutex_unlock(&store->lock);
 }
 

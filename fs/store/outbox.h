@@ -105,9 +105,18 @@ int ftx_outbox_interrupt(struct ftx_store *store, bool power_cut);
 /* At start, after that: what a kill left between staying here and being offered. -ENOMEM. */
 int ftx_outbox_settle_places(struct ftx_store *store);
 
+/* A sync of the outbox's contents in the background failed: outbox_doubt.c. Any thread. */
+void ftx_outbox_unsynced(struct ftx_store *store);
+
 /* -- private to fs/store, under the lock -- */
 
 struct ftx_log;
+
+/* What was written to the file (0: to any) since its last sync, and no hash speaks of, may be gone
+ * from the disk. The loop is to be woken. */
+void ftx_outbox_doubt(struct ftx_store *store, uint64_t id);
+/* Notes what was doubted. Loop. */
+void ftx_outbox_note_doubts(struct ftx_log *log);
 
 /* The item's sending, made if it has none. NULL: no memory. */
 struct ftx_sending *ftx_sending_get(struct ftx_item *item);

@@ -376,8 +376,14 @@ int ftx_outbox_fsync(struct ftx_store *store, uint64_t id)
     else if (item->object)
         err = ftx_outbox_fd(&log, item, &fd);
     ftx_log_commit(&log);
-    if (!err && fd >= 0 && fdatasync(fd) < 0) /* the caller has it open: the descriptor stays */
+    if (!err && fd >= 0 && fdatasync(fd) < 0) { /* the caller has it open: the descriptor stays */
         err = -errno;
+        ftx_log_lock(&log, store);
+        ftx_outbox_doubt(store,
+                         id); /* the kernel tells it once: the sync at the close may succeed */
+        log.wake = true;
+        ftx_log_commit(&log);
+    }
     return err ? err : ftx_store_sync(store);
 }
 
@@ -406,6 +412,7 @@ int64_t ftx_outbox_settle(struct ftx_store *store, int64_t now_ms)
     struct ftx_log log;
     if (!ftx_log_try(&log, store))
         return now_ms + SETTLE_MS;
+    ftx_outbox_note_doubts(&log);
     for (struct ftx_list *node = store->tails.next, *after; node != &store->tails; node = after) {
         after = node->next;
         struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, tail);

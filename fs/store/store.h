@@ -117,6 +117,7 @@ struct ftx_store {
     bool hurry;          /* somebody waits for it */
     uint64_t durable_at; /* entries up to this one survive a power cut */
     uint64_t losses;     /* counts syncs of contents that failed: what came last is missing again */
+    bool doubted;        /* ... and of the outbox's, which the loop is to note */
     bool flushing;       /* a change of many entries waits for the journal */
     bool stopping;
     int failed; /* what the database thread's last commit met; 0 when it goes well */

@@ -2,6 +2,7 @@
 /* One syncfs at a time, on a worker, some seconds after the first write that it is for. */
 #include "fs/xfer/sync.h"
 
+#include "fs/store/outbox.h"
 #include "fs/store/spool.h"
 #include "transport/base/err.h"
 #include "transport/base/list.h"
@@ -19,9 +20,11 @@ static void on_done(struct ftx_work *work)
 {
     struct ftx_sync *sync = ftx_list_of(work, struct ftx_sync, work);
     sync->working = false;
-    if (sync->err)
+    if (sync->err) {
         ftx_log(FTX_LOG_WARNING, "the outbox cannot be synced to the disk: %s",
                 ftx_err_text(sync->err));
+        ftx_outbox_unsynced(sync->store);
+    }
     ftx_sync_look(sync);
 }
 

@@ -263,6 +263,36 @@ def test_fsync_tells_what_the_disk_says(faulty):
     pair.wait_complete("f")
 
 
+@pytest.mark.parametrize("how", ["close", "fsync"])
+def test_overwritten_bytes_that_could_not_be_synced_fail_their_file(faulty, how):
+    """Of what is left of an overwritten range no hash speaks: after a failed sync nobody knows what the disk has."""
+    pair = faulty("A")
+    pair.b.stop()
+    handles = {name: os.open(pair.sent(name), os.O_CREAT | os.O_RDWR, 0o644) for name in ("patched", "whole")}
+    for handle in handles.values():
+        os.write(handle, trees.random_bytes(300_000))
+    os.pwrite(handles["patched"], b"x" * 100, 1000)
+    pair.disk.begin("sync", "/objects")
+    if how == "fsync":
+        for handle in handles.values():
+            refused(errno.EIO, os.fsync, handle)
+        pair.disk.end("sync")
+    for handle in handles.values():
+        os.close(handle)
+    if how == "close":
+        wait_until(lambda: b"cannot be synced" in log_of(pair.a), "the sync at the close")
+        pair.disk.end("sync")
+    with open(pair.sent("whole"), "rb") as file:
+        wait_until(lambda: works_again(errno.EIO, os.fsync, file.fileno()), "the disk to work")
+    pair.a.kill9()
+    pair.a.start()
+    pair.b.start()
+    pair.wait_complete("whole")
+    wait_state(pair.sent("patched"), "failed")
+    assert state(pair.got("patched")) == "arriving"
+    pair.send_file("patched", b"written again")
+
+
 # -- the store's own disk space ----------------------------------------------------------------
 
 def fill_disk(path):

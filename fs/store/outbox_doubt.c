@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The outbox's contents could not be synced: the disk may have lost any that no earlier sync put
+ * there. What has a hash is compared when it is sent. What was overwritten or cut has none until
+ * then, and would go out as whatever the disk gives back: it gets one that no bytes have, so its
+ * file turns failed.
+ *
+ * Marked at once, in memory, before a commit lets a seal leave; noted by the loop, which may wait
+ * for the journal.
+ */
+#include "fs/store/outbox.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/links.h"
+
+#include <string.h>
+
+static const uint8_t no_hash[sizeof((struct ftx_segment *)0)->hash];
+
+/* Was it written since the last sync that it waited for? */
+static bool is_unsynced(const struct ftx_store *store, const struct ftx_sending *sending)
+{
+    return sending->item->state == FTX_ITEM_WRITING ||
+           (sending->item->state == FTX_ITEM_CLOSED && sending->closed > store->durable_at);
+}
+
+static void doubt(struct ftx_sending *sending)
+{
+    for (struct ftx_segment *segment = ftx_segments_at(&sending->pending, 0); segment;
+         segment = ftx_segments_at(&sending->pending, segment->offset + segment->length)) {
+        if (segment->kind != FTX_SEGMENT_DATA || segment->hashed ||
+            segment->state == FTX_PENDING_OPEN) /* this one is being written */
+            continue;
+        memcpy(segment->hash, no_hash, sizeof segment->hash);
+        segment->hashed = true;
+        segment->state = FTX_PENDING_DUE; /* what was read of it may be what the disk lost */
+        segment->tag = 0;
+        sending->scan = 0;
+    }
+}
+
+void ftx_outbox_doubt(struct ftx_store *store, uint64_t id)
+{
+    for (struct ftx_list *l = store->links.next; l != &store->links; l = l->next) {
+        struct ftx_list *sendings = &ftx_list_of(l, struct ftx_link, node)->sendings;
+        for (struct ftx_list *node = sendings->next; node != sendings; node = node->next) {
+            struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
+            if ((id == 0 || sending->item->id == id) && is_unsynced(store, sending))
+                doubt(sending);
+        }
+    }
+    store->doubted = true;
+}
+
+static bool is_doubted(const struct ftx_segment *segment)
+{
+    return segment->kind == FTX_SEGMENT_DATA && segment->hashed &&
+           memcmp(segment->hash, no_hash, sizeof no_hash) == 0;
+}
+
+static void note(struct ftx_log *log, struct ftx_sending *sending)
+{
+    const struct ftx_segment *segment;
+    bool any = false;
+    for (uint64_t at = 0; (segment = ftx_segments_at(&sending->pending, at)) != NULL;) {
+        struct ftx_segment copy = *segment; /* the journal may give the lock away */
+        at = copy.offset + copy.length;
+        if (!is_doubted(&copy))
+            continue;
+        ftx_log_segment(log, sending->item->id, &copy);
+        any = true;
+    }
+    if (any)
+        ftx_sending_due(log, sending);
+}
+
+void ftx_outbox_note_doubts(struct ftx_log *log)
+{
+    struct ftx_store *store = log->store;
+    for (struct ftx_list *l = store->links.next; store->doubted && l != &store->links;
+         l = l->next) {
+        struct ftx_list *sendings = &ftx_list_of(l, struct ftx_link, node)->sendings;
+        for (struct ftx_list *node = sendings->next; node != sendings; node = node->next)
+            note(log, ftx_list_of(node, struct ftx_sending, all));
+    }
+    store->doubted = false;
+}
+
+void ftx_outbox_unsynced(struct ftx_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    ftx_outbox_doubt(store, 0);
+    pthread_mutex_unlock(&store->lock);
+    store->events.wake(store->events_ctx);
+}
