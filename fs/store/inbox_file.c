@@ -44,6 +44,8 @@ int ftx_arriving_cut(struct ftx_arriving *arriving, uint64_t offset, uint64_t le
 {
     struct ftx_link *link = arriving->item->link;
     size_t before = arriving->have.count;
+    if (arriving->whole_to > offset)
+        arriving->whole_to = offset;
     int err = ftx_segments_cut(&arriving->have, offset, length);
     link->n_segments += arriving->have.count - before;
     return err;
@@ -90,14 +92,22 @@ static struct ftx_item *begin_version(struct ftx_log *log, struct ftx_item *base
     return shadow;
 }
 
+/* The complete version that an unfinished one of the same file is to replace; NULL: there is none.
+ */
+static const struct ftx_item *updated(const struct ftx_item *item)
+{
+    const struct ftx_item *base = item->as.arriving->base;
+    return base && base->remote == item->remote ? base : NULL;
+}
+
 /* The last version that is complete here, 0: none. Content of any later one counts, in whatever
  * order it comes. */
 static uint32_t complete_version(const struct ftx_item *item)
 {
     if (!item->as.arriving)
         return item->version;
-    const struct ftx_item *base = item->as.arriving->base;
-    return base && base->remote == item->remote ? base->version : 0;
+    const struct ftx_item *base = updated(item);
+    return base ? base->version : 0;
 }
 
 /* The item that takes content of this version; NULL with *out_err. */
@@ -264,34 +274,17 @@ void ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link, const stru
     ftx_log_commit(&log);
 }
 
-/* The ranges below `size` that are not here. */
-static size_t missing(const struct ftx_arriving *arriving, uint64_t size, struct ftx_range *out,
-                      size_t capacity)
+/* The first ranges from `from` to `end` that are not here. */
+static void find_missing(const struct ftx_arriving *arriving, uint64_t from, uint64_t end,
+                         struct ftx_seal_check *out)
 {
-    size_t n = 0;
-    for (uint64_t at = 0; n < capacity; n++) {
-        struct ftx_range gap;
-        if (!ftx_segments_gap(&arriving->have, at, size, &gap.offset, &gap.length))
+    uint64_t at = from > arriving->whole_to ? from : arriving->whole_to;
+    for (out->n = 0; out->n < sizeof out->ranges / sizeof *out->ranges; out->n++) {
+        struct ftx_range *gap = &out->ranges[out->n];
+        if (!ftx_segments_gap(&arriving->have, at, end, &gap->offset, &gap->length))
             break;
-        out[n] = gap;
-        at = gap.offset + gap.length;
+        at = gap->offset + gap->length;
     }
-    return n;
-}
-
-/* Takes the ranges that the base cannot have; without any, *in_out stays as it is. */
-static bool beyond(struct ftx_range *ranges, size_t *in_out_n, uint64_t base_size)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < *in_out_n; i++) {
-        uint64_t end = ranges[i].offset + ranges[i].length;
-        uint64_t from = ranges[i].offset > base_size ? ranges[i].offset : base_size;
-        if (end > base_size)
-            ranges[n++] = (struct ftx_range){from, end - from};
-    }
-    if (n)
-        *in_out_n = n;
-    return n > 0;
 }
 
 int ftx_inbox_seal_comes(struct ftx_store *store, struct ftx_link *link,
@@ -317,23 +310,11 @@ int ftx_inbox_seal_comes(struct ftx_store *store, struct ftx_link *link,
     return err == -ENOENT || err == -EALREADY ? 0 : err; /* judged later */
 }
 
-enum { RANGES_MAX = sizeof((struct ftx_seal_check *)0)->ranges / sizeof(struct ftx_range) };
-
-/* The base has no object: its ranges are holes, and there is nothing to copy. */
-static int take_holes(struct ftx_log *log, struct ftx_item *item, const struct ftx_range *ranges,
-                      size_t n)
+/* How much of its front an update may leave to its base. */
+static uint64_t base_bytes(const struct ftx_item *item, uint64_t size)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct ftx_segment hole = {
-            .offset = ranges[i].offset, .length = ranges[i].length, .kind = FTX_SEGMENT_HOLE};
-        int err = ftx_arriving_put(item->as.arriving, &hole);
-        if (err)
-            return err;
-        ftx_log_segment(log, item->id, &hole);
-    }
-    ftx_log_flush(log);
-    item->as.arriving->settled = log->store->appended;
-    return 0;
+    const struct ftx_item *base = updated(item);
+    return !base ? 0 : base->size < size ? base->size : size;
 }
 
 /* What the copy of the ranges takes at most: the base may have holes there. */
@@ -345,6 +326,37 @@ static uint64_t copied_bytes(const struct ftx_store *store, const struct ftx_ite
         bytes += check->ranges[i].length;
     uint64_t room = store->inbox_max ? ftx_object_room(&store->objects, base->object) : bytes;
     return bytes < room ? bytes : room;
+}
+
+/* What is missing before `end` is as in the base: holes, if that has no object, else to be copied;
+ * it may be a million ranges. -EDQUOT: the link's inbox has no room for the copy. */
+static int take_from_base(struct ftx_log *log, struct ftx_item *item, uint64_t end,
+                          struct ftx_seal_check *out)
+{
+    struct ftx_arriving *arriving = item->as.arriving;
+    if (!arriving->base->object) {
+        if (arriving->whole_to < end)
+            arriving->whole_to = end;
+        return 0;
+    }
+    find_missing(arriving, 0, end, out);
+    if (!out->n)
+        return 0;
+    arriving->whole_to = out->ranges[0].offset;
+    out->claimed = copied_bytes(log->store, arriving->base, out);
+    if (!ftx_inbox_claim(log->store, item->link, out->claimed)) {
+        ftx_inbox_refuse(log, item);
+        return -EDQUOT;
+    }
+    if (!item->object) {
+        item->object = ftx_random_id();
+        ftx_log_item(log, item);
+    }
+    out->object = item->object;
+    out->base_object = arriving->base->object;
+    arriving->copying = true;
+    arriving->n_writing++;
+    return 0;
 }
 
 int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
@@ -360,8 +372,6 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
         err = -EBUSY;
     } else if (item) {
         struct ftx_arriving *arriving = item->as.arriving;
-        struct ftx_item *base = arriving->base;
-        bool update = base && base->remote == item->remote;
         err = 0;
         arriving->sealed = true;
         if (item->size != seal->size) {
@@ -370,32 +380,12 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
         }
         out->item = item->id;
         out->settled = arriving->settled;
-        out->object = item->object;
-        out->n = missing(arriving, seal->size, out->ranges, RANGES_MAX);
-        while (!err && out->n && update && !base->object &&
-               !beyond(out->ranges, &out->n, base->size)) {
-            err = take_holes(&log, item, out->ranges, out->n);
-            out->settled = arriving->settled;
-            out->n = missing(arriving, seal->size, out->ranges, RANGES_MAX);
-        }
-        if (!err && out->n && update && base->object && !beyond(out->ranges, &out->n, base->size)) {
-            out->claimed = copied_bytes(store, base, out);
-            if (!ftx_inbox_claim(store, link, out->claimed)) {
-                ftx_inbox_refuse(&log, item);
-                ftx_log_commit(&log);
-                return -EDQUOT;
-            }
-            if (!item->object) {
-                item->object = ftx_random_id();
-                ftx_log_item(&log, item);
-            }
-            out->object = item->object;
-            out->base_object = base->object;
-            arriving->copying = true;
-            arriving->n_writing++;
-        } else if (!err && out->n) {
+        uint64_t of_base = base_bytes(item, seal->size);
+        find_missing(arriving, of_base, seal->size, out);
+        if (out->n)
             err = -ENODATA;
-        }
+        else if (of_base)
+            err = take_from_base(&log, item, of_base, out);
         log.arrived = true;
     }
     ftx_log_commit(&log);
@@ -472,6 +462,12 @@ static void drop_empty_object(struct ftx_log *log, struct ftx_item *item)
     item->object = 0;
 }
 
+static bool is_whole(const struct ftx_arriving *arriving, uint64_t size)
+{
+    return size <= arriving->whole_to ||
+           ftx_segments_cover(&arriving->have, arriving->whole_to, size - arriving->whole_to);
+}
+
 int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
                        const struct ftx_plan_seal *seal, uint64_t id, uint64_t *out_entry)
 {
@@ -483,7 +479,7 @@ int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
     struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
     bool ok = arriving && item->link == link && item->version == seal->version &&
               item->state == FTX_ITEM_ARRIVING && arriving->sealed && arriving->n_writing == 0 &&
-              ftx_segments_cover(&arriving->have, 0, seal->size);
+              is_whole(arriving, seal->size);
     if (!ok)
         err = -EALREADY;
     else if (arriving->base)

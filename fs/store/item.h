@@ -116,6 +116,7 @@ struct ftx_arriving {
     uint64_t room;         /* what the object takes, as counted in link->inbox_used */
     uint32_t n_writing;    /* extents, or a copy, on their way to the disk */
     uint64_t settled;      /* journal entry of the last change of `have` */
+    uint64_t whole_to;     /* all before it is here, or a hole of the base, as a seal has found */
     bool copying;          /* ranges of the base are being copied: no extent may be written */
     bool sealed;           /* the final size is known: it grows no more in this version */
     struct ftx_news *made; /* news of its making that nobody took yet; NULL: none */

@@ -510,6 +510,33 @@ static void what_the_base_cannot_have_is_missing(void **state)
     assert_int_equal(ftx_inbox_held(t->store, check.item, &at, &held, 1), 0);
 }
 
+/* An update of a sparse file may leave a million of them. */
+static void holes_of_the_base_are_left_without_noting_them(void **state)
+{
+    struct box_test *t = *state;
+    struct ftx_extent hole = {.stream = 1, .version = 1, .length = 1000, .kind = FTX_EXTENT_HOLE};
+    uint64_t id, object, entry;
+    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
+    assert_int_equal(ftx_inbox_begin(t->store, t->link, &hole, &id, &object), 0);
+    assert_int_equal(ftx_inbox_wrote(t->store, id, &hole, 0, &entry), 0);
+    complete(t, 1, 1, 1000);
+    assert_int_equal(find(t, 1)->object, 0);
+    for (uint64_t offset = 0; offset < 1000; offset += 5)
+        extent(t, 1, 2, offset, "x");
+    struct ftx_plan_seal seal = seal_of(1, 2, 1000);
+    struct ftx_seal_check check;
+    uint64_t appended = t->store->appended;
+    assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), 0);
+    assert_true(check.n == 0 && t->store->appended == appended);
+    struct ftx_item *item = ftx_item_find(&t->store->index, check.item);
+    assert_int_equal(ftx_arriving_cut(item->as.arriving, 500, 1),
+                     0); /* lost on its way to the disk */
+    assert_int_equal(ftx_inbox_complete(t->store, t->link, &seal, check.item, &entry), -EALREADY);
+    extent(t, 1, 2, 500, "x");
+    complete(t, 1, 2, 1000);
+    assert_int_equal(find(t, 1)->state, FTX_ITEM_COMPLETE);
+}
+
 static void a_file_renamed_over_another_takes_it_along(void **state)
 {
     struct box_test *t = *state;
@@ -580,6 +607,7 @@ int main(void)
         with_store(what_a_peer_makes_us_remember_is_bounded),
         with_store(a_seal_after_the_drop_begins_nothing),
         with_store(what_the_base_cannot_have_is_missing),
+        with_store(holes_of_the_base_are_left_without_noting_them),
         with_store(a_file_renamed_over_another_takes_it_along),
         with_store(moves_do_not_make_it_deeper_than_allowed),
         with_store(the_owner_may_turn_the_tree_around),
