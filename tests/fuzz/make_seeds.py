@@ -180,6 +180,10 @@ def main():
                  "[fe80::1%eth0]:15820", "none", ":", "a:b:c", "x" * 300 + ":1"]
     for number, text in enumerate(addresses):
         seed("address", f"{number:02}", text.encode())
+    ranges = ["0.0.0.0/0", "192.0.2.0/24", "192.0.2.1", "192.0.2.1/24", "192.0.2.128/25", "::/0", "2001:db8::/32", "fe80::/10",
+              "::ffff:192.0.2.0/120", "::1/128", "1.2.3.4/33", "/8", "fe80::1%eth0", "1" * 300]
+    for number, text in enumerate(ranges):
+        seed("cidr", f"{number:02}", text.encode())
     for label, data in message_seeds():
         seed("messages", label, data)
     for label, steps in engine_seeds():

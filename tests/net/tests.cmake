@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # transport/net: one suite on every kind of pipe, then what only TCP has.
 ftx_test(net address ftx_net)
+ftx_test(net cidr ftx_net)
 ftx_test(net work ftx_net)
 target_sources(test_work PRIVATE net/loop.c)
 ftx_test(net pipes ftx_net)
