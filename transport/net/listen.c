@@ -33,7 +33,8 @@ struct listening {
 };
 
 struct ftx_listener {
-    ftx_accepted_fn accepted;
+    ftx_accepted_fn accepted; /* or */
+    ftx_taken_fn taken;
     void *owner;
     uint16_t port;
     bool logged; /* an accept error: the first is told, a flood of them is not */
@@ -106,9 +107,11 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     err = uv_fileno((uv_handle_t *)poll, &socket_fd);
     assert(err == 0);
     fd = accept4(socket_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    err = fd < 0 ? -errno : make_pipe(poll->loop, fd, &tcp);
+    err = fd < 0 ? -errno : listener->taken ? 0 : make_pipe(poll->loop, fd, &tcp);
     if (err < 0)
         on_failed(listener, err);
+    else if (listener->taken)
+        listener->taken(listener->owner, fd);
     else
         listener->accepted(listener->owner, &tcp->pipe);
 }
@@ -194,8 +197,9 @@ static int open_sockets(struct ftx_listener *listener, const struct addrinfo *ad
     return listener->n_sockets > 0 ? 0 : absent;
 }
 
-int ftx_tcp_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_accepted_fn accepted,
-                   void *owner, struct ftx_listener **out_listener)
+/* Whatever it does with who calls, `as` says. */
+static int start(uv_loop_t *loop, const struct ftx_address *address, const struct ftx_listener *as,
+                 struct ftx_listener **out_listener)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_NUMERICSERV | AI_PASSIVE};
@@ -224,8 +228,9 @@ int ftx_tcp_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_accep
         goto fail_listener;
     uv_freeaddrinfo(resolve.addrinfo);
 
-    listener->accepted = accepted;
-    listener->owner = owner;
+    listener->accepted = as->accepted;
+    listener->taken = as->taken;
+    listener->owner = as->owner;
     listener->n_handles = 1;
     listener->pause.data = listener;
     uv_timer_init(loop, &listener->pause);
@@ -248,6 +253,22 @@ fail_listener:
 fail_addresses:
     uv_freeaddrinfo(resolve.addrinfo);
     return err;
+}
+
+int ftx_tcp_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_accepted_fn accepted,
+                   void *owner, struct ftx_listener **out_listener)
+{
+    const struct ftx_listener as = {.accepted = accepted, .owner = owner};
+
+    return start(loop, address, &as, out_listener);
+}
+
+int ftx_socket_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_taken_fn taken,
+                      void *owner, struct ftx_listener **out_listener)
+{
+    const struct ftx_listener as = {.taken = taken, .owner = owner};
+
+    return start(loop, address, &as, out_listener);
 }
 
 uint16_t ftx_listener_port(const struct ftx_listener *listener)

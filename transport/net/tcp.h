@@ -48,6 +48,12 @@ struct ftx_listener;
 typedef void (*ftx_accepted_fn)(void *owner, struct ftx_pipe *pipe);
 int ftx_tcp_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_accepted_fn accepted,
                    void *owner, struct ftx_listener **out_listener);
+
+/* The same for who wants the sockets themselves: non-blocking, close-on-exec, the callee's. */
+typedef void (*ftx_taken_fn)(void *owner, int fd);
+int ftx_socket_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_taken_fn taken,
+                      void *owner, struct ftx_listener **out_listener);
+
 uint16_t ftx_listener_port(const struct ftx_listener *listener);
 void ftx_listener_stop(struct ftx_listener *listener);
 
