@@ -30,7 +30,7 @@ COMPONENTS = {
     r"uv\.h": ["transport/net", "transport/peer", "fs/xfer", "tools", "tests"],
     r"sqlite3\.h": ["fs/store", "tests"],
     r"(fuse|fuse3/).*": ["fs/fuse", "tools", "tests"],
-    r"openssl/.*": ["transport/crypto", "tests"],
+    r"openssl/.*": ["transport/crypto", "transport/net/tls.c", "transport/net/websocket_dial.c", "tests"],
     r"zstd.*\.h": ["transport/session", "tests"],
     r"(sys/socket|netinet/.*|arpa/inet|netdb|poll|sys/epoll|pthread|time|sys/time)\.h":
         ["transport/base", "transport/net", "transport/peer", "fs", "tools", "tests"],
