@@ -16,6 +16,7 @@ LAYERS = {
     "transport/crypto": ["transport/wire", "transport/base"],
     "transport/session": ["transport/crypto", "transport/wire", "transport/base"],
     "transport/net": ["transport/base"],
+    "transport/relay": ["transport/base"],
     "transport/peer": ["transport/session", "transport/net", "transport/crypto", "transport/wire", "transport/base"],
     "fs/store": ["transport/session/scheduler.h", "transport/session/plan.h", "transport/crypto/identity.h",
                  "transport/wire", "transport/base"],
@@ -31,8 +32,10 @@ COMPONENTS = {
     r"sqlite3\.h": ["fs/store", "tests"],
     r"(fuse|fuse3/).*": ["fs/fuse", "tools", "tests"],
     r"openssl/.*": ["transport/crypto", "transport/net/tls.c", "transport/net/websocket_dial.c", "tests"],
+    r"libwebsockets\.h": ["tools/ftx-relay"],
     r"zstd.*\.h": ["transport/session", "tests"],
-    r"(sys/socket|netinet/.*|arpa/inet|netdb|poll|sys/epoll|pthread|time|sys/time)\.h":
+    r"arpa/inet\.h": ["transport/relay", "transport/base", "transport/net", "transport/peer", "fs", "tools", "tests"],  # addresses as text
+    r"(sys/socket|netinet/.*|netdb|poll|sys/epoll|pthread|time|sys/time)\.h":
         ["transport/base", "transport/net", "transport/peer", "fs", "tools", "tests"],
 }
 MAX_LINES = 600

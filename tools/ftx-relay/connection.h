@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* One client of the relay: server.c makes it, connection.c runs it. Only for these two. */
+#ifndef FTX_RELAY_CONNECTION_H
+#define FTX_RELAY_CONNECTION_H
+
+#include "tools/ftx-relay/queue.h"
+#include "tools/ftx-relay/server.h"
+
+#include <libwebsockets.h>
+
+struct ftx_relay {
+    const struct ftx_relay_options *options;
+    struct ftx_rooms *rooms;
+    struct ftx_list connections;
+    struct ftx_listener *listener;
+    struct lws_context *lws;
+    struct lws_vhost *vhost;
+    uv_timer_t tick;
+    struct ftx_connection *opening; /* inside ftx_connection_open */
+    uint64_t drained_at_ms;         /* when draining */
+};
+
+struct ftx_connection {
+    struct ftx_relay *relay;
+    struct lws *wsi;
+    struct ftx_list link;
+    struct ftx_seat seat;
+    struct ftx_source source;
+    bool from_proxy;
+    bool established; /* it speaks WebSocket */
+    bool waiting_due; /* words that are to be said */
+    bool paired_due;
+    bool told;    /* that it is paired */
+    bool stopped; /* not read from: its partner's queue is full */
+    bool closing; /* once its queue is empty */
+    enum lws_close_status close_status;
+    uint64_t confirmed_at_ms; /* that it lives */
+    struct ftx_queue out;
+};
+
+/* Takes the socket. */
+void ftx_connection_open(struct ftx_relay *relay, int fd);
+
+/* Ends it: with a Close frame where that can be. Its place is free at once. */
+void ftx_connection_close(struct ftx_connection *connection, enum lws_close_status status);
+
+int ftx_connection_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                            size_t len);
+
+#endif
