@@ -66,6 +66,14 @@ int socket_refusing(const char *host, uint16_t *out_port)
     return fd;
 }
 
+int socket_listening(const char *host, uint16_t *out_port)
+{
+    int fd = socket_refusing(host, out_port);
+
+    assert_int_equal(listen(fd, 1), 0);
+    return fd;
+}
+
 void socket_silent(int out_fds[2], uint16_t *out_port)
 {
     out_fds[0] = socket_refusing("127.0.0.1", out_port);

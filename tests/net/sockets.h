@@ -15,6 +15,9 @@ int socket_call(const char *host, uint16_t port);
 /* Binds a free port and does not listen: who calls is refused. */
 int socket_refusing(const char *host, uint16_t *out_port);
 
+/* Binds a free port and listens. */
+int socket_listening(const char *host, uint16_t *out_port);
+
 /* Listens on 127.0.0.1 with a full backlog: who calls gets no answer. Close both descriptors. */
 void socket_silent(int out_fds[2], uint16_t *out_port);
 

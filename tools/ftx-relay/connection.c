@@ -20,6 +20,7 @@
 #include "tools/ftx-relay/reply.h"
 
 enum {
+    CLOSE_S = 5,           /* for a client to answer a Close */
     FLUSH_S = 60,          /* for what is left to a client whose partner is gone */
     CONFIRM_MS = 5 * 1000, /* often enough below the ping interval */
 };
@@ -142,6 +143,8 @@ void ftx_connection_close(struct ftx_connection *it, enum lws_close_status statu
         lws_set_timeout(it->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
         return;
     }
+    if (it->stopped)
+        lws_rx_flow_control(it->wsi, 1); /* what comes is dropped, until its own end comes */
     lws_set_timeout(it->wsi, PENDING_TIMEOUT_USER_OK, FLUSH_S);
     lws_callback_on_writable(it->wsi);
 }
@@ -269,34 +272,43 @@ static void confirm(struct ftx_connection *it)
     lws_validity_confirmed(it->wsi);
 }
 
-static int refuse_frame(struct ftx_connection *it, enum ftx_refusal why)
+static void refuse_frame(struct ftx_connection *it, enum ftx_refusal why)
 {
     (void)ftx_rooms_refuse(it->relay->rooms, why);
-    leave(it);
-    lws_close_reason(it->wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION, NULL, 0);
-    return -1;
+    ftx_queue_clear(&it->out);
+    ftx_connection_close(it, LWS_CLOSE_STATUS_POLICY_VIOLATION);
 }
 
-static int on_receive(struct ftx_connection *it, const void *bytes, size_t size)
+static enum ftx_refusal pass_on(struct ftx_connection *it, const void *bytes, size_t size)
 {
     struct ftx_connection *partner;
 
-    confirm(it);
-    if (it->closing)
-        return 0; /* there is nobody to give it to */
     if (it->seat.state != FTX_SEAT_PAIRED || !it->told || !lws_frame_is_binary(it->wsi))
-        return refuse_frame(it, FTX_REFUSED_FRAME);
+        return FTX_REFUSED_FRAME;
     if (!ftx_rooms_move(it->relay->rooms, &it->seat, size))
-        return refuse_frame(it, FTX_REFUSED_QUOTA);
+        return FTX_REFUSED_QUOTA;
     partner = connection_of(it->seat.partner);
     if (!ftx_queue_put(&partner->out, bytes, size))
-        return refuse_frame(it, FTX_REFUSED_MEMORY);
+        return FTX_REFUSED_MEMORY;
     if (partner->established)
         lws_callback_on_writable(partner->wsi);
     if (partner->out.n_bytes > FTX_QUEUE_MAX - FTX_QUEUE_PIECE && !it->stopped) {
         it->stopped = true;
         lws_rx_flow_control(it->wsi, 0);
     }
+    return FTX_ADMITTED;
+}
+
+static int on_receive(struct ftx_connection *it, const void *bytes, size_t size)
+{
+    enum ftx_refusal why;
+
+    confirm(it);
+    if (it->closing)
+        return 0;
+    why = pass_on(it, bytes, size);
+    if (why != FTX_ADMITTED)
+        refuse_frame(it, why);
     return 0;
 }
 
@@ -333,6 +345,21 @@ static int send_piece(struct ftx_connection *it)
     return failed ? -1 : 0;
 }
 
+/*
+ * A Close of our own: on libuv the one of libwebsockets (4.1.6) never leaves, for service.c closes
+ * twice to see whether it can. Then its end is awaited: closing first could lose what is under way.
+ */
+static int send_close(struct ftx_connection *it)
+{
+    unsigned char buffer[LWS_PRE + 4] = {[LWS_PRE] = 0x88, 2, 0, 0};
+
+    buffer[LWS_PRE + 2] = (unsigned char)(it->close_status >> 8);
+    buffer[LWS_PRE + 3] = (unsigned char)it->close_status;
+    it->close_sent = true;
+    lws_set_timeout(it->wsi, PENDING_TIMEOUT_USER_OK, CLOSE_S);
+    return lws_write(it->wsi, buffer + LWS_PRE, 4, LWS_WRITE_RAW) < 0 ? -1 : 0;
+}
+
 static int on_writable(struct ftx_connection *it)
 {
     int err = 0;
@@ -347,11 +374,10 @@ static int on_writable(struct ftx_connection *it)
         err = say(it, "paired");
     } else if (it->out.first) {
         err = send_piece(it);
-    } else if (it->closing) {
-        lws_close_reason(it->wsi, it->close_status, NULL, 0);
-        return -1;
+    } else if (it->closing && !it->close_sent) {
+        err = send_close(it);
     }
-    if (it->waiting_due || it->paired_due || it->out.first || it->closing)
+    if (it->waiting_due || it->paired_due || it->out.first || (it->closing && !it->close_sent))
         lws_callback_on_writable(it->wsi);
     return err;
 }

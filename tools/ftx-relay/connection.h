@@ -32,7 +32,8 @@ struct ftx_connection {
     bool paired_due;
     bool told;    /* that it is paired */
     bool stopped; /* not read from: its partner's queue is full */
-    bool closing; /* once its queue is empty */
+    bool closing; /* a Close goes out once its queue is empty */
+    bool close_sent;
     enum lws_close_status close_status;
     uint64_t confirmed_at_ms; /* that it lives */
     struct ftx_queue out;

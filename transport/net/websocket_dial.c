@@ -327,7 +327,8 @@ static int check_target(const struct ftx_websocket_target *target)
 {
     size_t n_room = strspn(target->room, "abcdefghijklmnopqrstuvwxyz0123456789-");
 
-    if (target->room[n_room] || n_room < 1 || n_room > 64 || !strchr("sr", target->role))
+    if (target->room[n_room] || n_room < 1 || n_room > 64 ||
+        (target->role != 's' && target->role != 'r'))
         return -EINVAL;
     for (const char *it = target->token; it && *it; it++)
         if (*it <= ' ' || *it > '~')

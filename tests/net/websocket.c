@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Dialling through a real relay, and to what is none: waiting, cancelling, every refusal, whom TLS
+ * trusts, proxies. What a pipe does once it stands is the conformance suite's.
+ */
+#include "tests/net/loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/net/relay.h"
+#include "tests/net/sockets.h"
+#include "transport/base/err.h"
+#include "transport/net/websocket.h"
+
+struct end {
+    struct ftx_websocket *dial;
+    size_t n_waiting, n_dialled;
+    bool cancels_when_waiting;
+    int err;
+    struct ftx_pipe *pipe;
+};
+
+static struct test_loop loop;
+static struct test_relay relay;
+
+static void on_waiting(void *owner)
+{
+    struct end *end = owner;
+
+    assert_int_equal(end->n_dialled, 0);
+    end->n_waiting++;
+    if (end->cancels_when_waiting)
+        ftx_websocket_cancel(end->dial);
+}
+
+static void on_dialled(void *owner, int err, struct ftx_pipe *pipe)
+{
+    struct end *end = owner;
+
+    assert_int_equal(err == 0, pipe != NULL);
+    end->n_dialled++;
+    end->err = err;
+    end->pipe = pipe;
+}
+
+static const struct ftx_websocket_events told = {on_waiting, on_dialled};
+
+static void dial(struct end *end, const char *url, const char *room, char role, const char *token)
+{
+    const struct ftx_websocket_target target = {
+        .url = url, .room = room, .role = role, .token = token, .ca_file = test_relay_cert()};
+
+    memset(end, 0, sizeof(*end));
+    assert_int_equal(ftx_websocket_dial(&loop.uv, &target, &told, end, &end->dial), 0);
+    assert_int_equal(end->n_dialled, 0);
+}
+
+static const char *url_of(const char *scheme, const char *host, uint16_t port)
+{
+    static char url[64];
+
+    (void)snprintf(url, sizeof(url), "%s://%s:%u", scheme, host, port);
+    return url;
+}
+
+static const char *relay_url(void)
+{
+    return url_of("ws", "127.0.0.1", relay.port);
+}
+
+static int dial_fails(const char *url, const char *room, char role, const char *token)
+{
+    struct end end;
+
+    dial(&end, url, room, role, token);
+    test_loop_await(&loop, end.n_dialled == 1);
+    assert_int_equal(end.n_waiting, 0);
+    return end.err;
+}
+
+static void close_pair(struct end *one, struct end *other)
+{
+    ftx_pipe_close(one->pipe);
+    ftx_pipe_close(other->pipe);
+}
+
+static void waits_for_the_other_end(void **state)
+{
+    struct end s, r;
+
+    (void)state;
+    dial(&s, relay_url(), "7", 's', NULL);
+    test_loop_await(&loop, s.n_waiting == 1);
+    assert_int_equal(s.n_dialled, 0);
+    dial(&r, relay_url(), "7", 'r', NULL);
+    test_loop_await(&loop, s.n_dialled == 1 && r.n_dialled == 1);
+    assert_int_equal(s.err, 0);
+    assert_int_equal(r.err, 0);
+    assert_int_equal(r.n_waiting, 0);
+    assert_string_equal(s.pipe->address, relay_url() + strlen("ws://"));
+    close_pair(&s, &r);
+}
+
+static void cancels_at_every_step(void **state)
+{
+    struct end end;
+
+    (void)state;
+    for (size_t n_turns = 0; n_turns < 12; n_turns++) {
+        dial(&end, url_of("wss", "127.0.0.1", relay.port), "8", 's', NULL);
+        for (size_t i = 0; i < n_turns && !end.n_waiting; i++)
+            test_loop_turn(&loop, "a turn");
+        ftx_websocket_cancel(end.dial);
+        assert_int_equal(end.n_dialled, 0);
+        test_loop_await(&loop, end.n_dialled == 1);
+        assert_int_equal(end.err, UV_ECANCELED);
+    }
+}
+
+static void cancels_inside_waiting(void **state)
+{
+    struct end end;
+
+    (void)state;
+    dial(&end, relay_url(), "9", 's', NULL);
+    end.cancels_when_waiting = true;
+    test_loop_await(&loop, end.n_dialled == 1);
+    assert_int_equal(end.err, UV_ECANCELED);
+}
+
+static void a_second_s_is_refused(void **state)
+{
+    struct end s;
+
+    (void)state;
+    dial(&s, relay_url(), "10", 's', NULL);
+    test_loop_await(&loop, s.n_waiting == 1);
+    assert_int_equal(dial_fails(relay_url(), "10", 's', NULL), UV_EBUSY);
+    ftx_websocket_cancel(s.dial);
+    test_loop_await(&loop, s.n_dialled == 1);
+}
+
+static void wants_its_token(void **state)
+{
+    static const char tokens[] = FTX_SCRATCH "/relay-tokens";
+    const char *const options[] = {"--token", tokens, NULL};
+    struct test_relay guarded;
+    char url[64];
+    struct end s, r;
+    FILE *file = fopen(tokens, "w");
+
+    (void)state;
+    assert_non_null(file);
+    assert_true(fputs("right\nalso-right\n", file) > 0 && fclose(file) == 0);
+    test_relay_open(&guarded, options);
+    (void)snprintf(url, sizeof(url), "ws://127.0.0.1:%u", guarded.port);
+    assert_int_equal(dial_fails(url, "7", 's', NULL), UV_EACCES);
+    assert_int_equal(dial_fails(url, "7", 's', "wrong"), UV_EACCES);
+    dial(&s, url, "7", 's', "right");
+    dial(&r, url, "7", 'r', "also-right");
+    test_loop_await(&loop, s.n_dialled == 1 && r.n_dialled == 1);
+    close_pair(&s, &r);
+    test_relay_close(&guarded);
+}
+
+static void too_many_joins_are_told_to_come_again(void **state)
+{
+    const char *const options[] = {"--joins", "1", NULL};
+    struct test_relay strict;
+    char url[64];
+    struct end s;
+
+    (void)state;
+    test_relay_open(&strict, options);
+    (void)snprintf(url, sizeof(url), "ws://127.0.0.1:%u", strict.port);
+    dial(&s, url, "7", 's', NULL);
+    test_loop_await(&loop, s.n_waiting == 1);
+    assert_int_equal(dial_fails(url, "7", 'r', NULL), UV_EAGAIN);
+    ftx_websocket_cancel(s.dial);
+    test_loop_await(&loop, s.n_dialled == 1);
+    test_relay_close(&strict);
+}
+
+static void a_relay_that_drains_lets_go_who_waits(void **state)
+{
+    const char *const options[] = {NULL};
+    struct test_relay other;
+    char url[64];
+    struct end s;
+
+    (void)state;
+    test_relay_open(&other, options);
+    (void)snprintf(url, sizeof(url), "ws://127.0.0.1:%u", other.port);
+    dial(&s, url, "7", 's', NULL);
+    test_loop_await(&loop, s.n_waiting == 1);
+    assert_int_equal(kill(other.pid, SIGTERM), 0);
+    test_loop_await(&loop, s.n_dialled == 1);
+    assert_int_equal(s.err, UV_EAGAIN);
+    assert_int_equal(waitpid(other.pid, NULL, 0), other.pid);
+}
+
+static void a_killed_relay_ends_the_dial(void **state)
+{
+    const char *const options[] = {NULL};
+    struct test_relay other;
+    char url[64];
+    struct end s;
+
+    (void)state;
+    test_relay_open(&other, options);
+    (void)snprintf(url, sizeof(url), "ws://127.0.0.1:%u", other.port);
+    dial(&s, url, "7", 's', NULL);
+    test_loop_await(&loop, s.n_waiting == 1);
+    assert_int_equal(kill(other.pid, SIGKILL), 0);
+    test_loop_await(&loop, s.n_dialled == 1);
+    assert_true(s.err == UV_EOF || s.err == UV_ECONNRESET);
+    assert_int_equal(waitpid(other.pid, NULL, 0), other.pid);
+    assert_int_equal(dial_fails(url, "7", 's', NULL), UV_ECONNREFUSED);
+}
+
+static void trusts_only_its_authorities(void **state)
+{
+    struct ftx_websocket_target target = {.room = "7", .role = 's'};
+    struct end end;
+
+    (void)state;
+    target.url = url_of("wss", "127.0.0.1", relay.port);
+    memset(&end, 0, sizeof(end));
+    assert_int_equal(ftx_websocket_dial(&loop.uv, &target, &told, &end, &end.dial), 0);
+    test_loop_await(&loop, end.n_dialled == 1);
+    assert_int_equal(end.err, FTX_EAUTH);
+}
+
+static void a_certificate_must_name_the_host(void **state)
+{
+    (void)state;
+    assert_int_equal(dial_fails(url_of("wss", "localhost", relay.port), "7", 's', NULL), FTX_EAUTH);
+}
+
+static void tls_to_what_has_none_fails(void **state)
+{
+    const char *const options[] = {NULL};
+    struct test_relay plain;
+    int err;
+
+    (void)state;
+    test_relay_open(&plain, options);
+    err = dial_fails(url_of("wss", "127.0.0.1", plain.port), "7", 's', NULL);
+    assert_true(err == FTX_EPROTO || err == UV_EOF || err == UV_ECONNRESET);
+    test_relay_close(&plain);
+}
+
+static void refuses_bad_targets(void **state)
+{
+    struct ftx_websocket_target target = {.url = "ws://127.0.0.1:1", .room = "7", .role = 's'};
+    struct ftx_websocket *out;
+    struct end end;
+
+    (void)state;
+#define REFUSES(field, value, want)                                                                \
+    do {                                                                                           \
+        struct ftx_websocket_target bad = target;                                                  \
+        bad.field = value;                                                                         \
+        assert_int_equal(ftx_websocket_dial(&loop.uv, &bad, &told, &end, &out), want);             \
+    } while (0)
+    REFUSES(url, "http://127.0.0.1", -EINVAL);
+    REFUSES(room, "", -EINVAL);
+    REFUSES(room, "A", -EINVAL);
+    REFUSES(room, "a/b", -EINVAL);
+    REFUSES(role, 'x', -EINVAL);
+    REFUSES(role, '\0', -EINVAL);
+    REFUSES(token, "two words", -EINVAL);
+    REFUSES(token, "x\r\nX: y", -EINVAL);
+    target.url = "wss://127.0.0.1:1";
+    REFUSES(ca_file, "/nowhere.pem", -ENOENT);
+#undef REFUSES
+    assert_int_equal(ftx_websocket_check_url("wss://relay.example"), 0);
+    assert_int_equal(ftx_websocket_check_url("relay.example"), -EINVAL);
+}
+
+/* A server in a thread of its own that answers its one caller with this, and then ends. */
+struct liar {
+    int fd;
+    uint16_t port;
+    uv_thread_t thread;
+    const char *answer;
+};
+
+static void lie(void *argument)
+{
+    struct liar *liar = argument;
+    char request[4096];
+    int fd = accept(liar->fd, NULL, NULL);
+
+    if (fd >= 0 && read(fd, request, sizeof(request)) > 0 &&
+        write(fd, liar->answer, strlen(liar->answer)) > 0)
+        (void)read(fd, request, sizeof(request)); /* until the client has left */
+    close(fd);
+}
+
+static int dial_liar(const char *answer)
+{
+    struct liar liar = {.answer = answer};
+    int err;
+
+    liar.fd = socket_listening("127.0.0.1", &liar.port);
+    assert_int_equal(uv_thread_create(&liar.thread, lie, &liar), 0);
+    err = dial_fails(url_of("ws", "127.0.0.1", liar.port), "7", 's', NULL);
+    uv_thread_join(&liar.thread);
+    close(liar.fd);
+    return err;
+}
+
+static void knows_a_relay_from_what_is_none(void **state)
+{
+    (void)state;
+    assert_int_equal(dial_liar("HTTP/1.1 200 OK\r\n\r\nhello"), FTX_EPROTO);
+    assert_int_equal(dial_liar("SSH-2.0-OpenSSH_9.2\r\n\r\n"), FTX_EPROTO);
+    assert_int_equal(dial_liar("HTTP/1.1 503 Service Unavailable\r\n\r\n"), UV_EAGAIN);
+    assert_int_equal(dial_liar("HTTP/1.1 101 ok\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                               "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
+                     FTX_EPROTO);
+}
+
+/* tinyproxy, or a liar that says it is one. */
+
+static pid_t start_tinyproxy(uint16_t *out_port)
+{
+    static const char path[] = FTX_SCRATCH "/tinyproxy.conf";
+    int probe = socket_refusing("127.0.0.1", out_port);
+    FILE *file = fopen(path, "w");
+    pid_t pid;
+
+    assert_non_null(file);
+    (void)fprintf(file, "Listen 127.0.0.1\nPort %u\nTimeout 60\nLogLevel Critical\n", *out_port);
+    assert_int_equal(fclose(file), 0);
+    close(probe);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)execlp("tinyproxy", "tinyproxy", "-d", "-c", path, NULL);
+        _exit(127);
+    }
+    for (int fd = -1; fd < 0; usleep(1000))
+        if ((fd = socket_call("127.0.0.1", *out_port)) >= 0)
+            close(fd);
+    return pid;
+}
+
+static void set_proxy(const char *variable, uint16_t port)
+{
+    char value[64];
+
+    (void)snprintf(value, sizeof(value), "http://127.0.0.1:%u", port);
+    assert_int_equal(setenv(variable, value, 1), 0);
+}
+
+static void goes_through_a_proxy(void **state)
+{
+    static const struct {
+        const char *scheme, *variable;
+    } ways[] = {{"ws", "http_proxy"}, {"wss", "https_proxy"}};
+    uint16_t port;
+    pid_t pid = start_tinyproxy(&port);
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const char *url = url_of(ways[i].scheme, "127.0.0.1", relay.port);
+        struct end s, r;
+
+        set_proxy(ways[i].variable, port);
+        dial(&s, url, "11", 's', NULL);
+        unsetenv(ways[i].variable);
+        dial(&r, url, "11", 'r', NULL);
+        test_loop_await(&loop, s.n_dialled == 1 && r.n_dialled == 1);
+        assert_int_equal(s.err, 0);
+        assert_int_equal(r.err, 0);
+        close_pair(&s, &r);
+    }
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static int dial_by_liar(const char *answer)
+{
+    struct liar liar = {.answer = answer};
+    int err;
+
+    liar.fd = socket_listening("127.0.0.1", &liar.port);
+    assert_int_equal(uv_thread_create(&liar.thread, lie, &liar), 0);
+    set_proxy("http_proxy", liar.port);
+    err = dial_fails("ws://relay.invalid", "7", 's', NULL);
+    unsetenv("http_proxy");
+    uv_thread_join(&liar.thread);
+    close(liar.fd);
+    return err;
+}
+
+static void a_proxy_that_refuses_is_told(void **state)
+{
+    (void)state;
+    assert_int_equal(dial_by_liar("HTTP/1.1 407 Who are you?\r\n\r\n"), UV_EACCES);
+    assert_int_equal(dial_by_liar("HTTP/1.0 502 No\r\n\r\n"), UV_ECONNREFUSED);
+    assert_int_equal(dial_by_liar("HTTP/1.0 200 ok\r\n\r\nmore"), FTX_EPROTO);
+    assert_int_equal(dial_by_liar("what\r\n\r\n"), FTX_EPROTO);
+}
+
+static void no_proxy_goes_straight(void **state)
+{
+    struct end end;
+    uint16_t port;
+    int fd = socket_refusing("127.0.0.1", &port);
+
+    (void)state;
+    set_proxy("http_proxy", port);
+    assert_int_equal(dial_fails(relay_url(), "12", 's', NULL), UV_ECONNREFUSED);
+    assert_int_equal(setenv("no_proxy", "localhost,127.0.0.1", 1), 0);
+    dial(&end, relay_url(), "12", 's', NULL);
+    test_loop_await(&loop, end.n_waiting == 1);
+    ftx_websocket_cancel(end.dial);
+    test_loop_await(&loop, end.n_dialled == 1);
+    unsetenv("http_proxy");
+    unsetenv("no_proxy");
+    close(fd);
+}
+
+static int open_loop(void **state)
+{
+    (void)state;
+    test_loop_open(&loop);
+    return 0;
+}
+
+static int close_loop(void **state)
+{
+    (void)state;
+    test_loop_close(&loop);
+    return 0;
+}
+
+static int open_relay(void **state)
+{
+    const char *const options[] = {"--joins", "1000",           "--cert", test_relay_cert(),
+                                   "--key",   test_relay_key(), NULL};
+
+    (void)state;
+    unsetenv("http_proxy");
+    unsetenv("https_proxy");
+    unsetenv("no_proxy");
+    test_relay_open(&relay, options);
+    return 0;
+}
+
+static int close_relay(void **state)
+{
+    (void)state;
+    test_relay_close(&relay);
+    return 0;
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_loop, close_loop)
+    const struct CMUnitTest tests[] = {
+        CASE(waits_for_the_other_end),
+        CASE(cancels_at_every_step),
+        CASE(cancels_inside_waiting),
+        CASE(a_second_s_is_refused),
+        CASE(wants_its_token),
+        CASE(too_many_joins_are_told_to_come_again),
+        CASE(a_relay_that_drains_lets_go_who_waits),
+        CASE(a_killed_relay_ends_the_dial),
+        CASE(trusts_only_its_authorities),
+        CASE(a_certificate_must_name_the_host),
+        CASE(tls_to_what_has_none_fails),
+        CASE(refuses_bad_targets),
+        CASE(knows_a_relay_from_what_is_none),
+        CASE(goes_through_a_proxy),
+        CASE(a_proxy_that_refuses_is_told),
+        CASE(no_proxy_goes_straight),
+    };
+#undef CASE
+
+    return cmocka_run_group_tests_name("websocket", tests, open_relay, close_relay);
+}
