@@ -175,6 +175,32 @@ def engine_seeds():
         (10, struct.pack("<QQ", 5, 5)))
 
 
+def relay_seeds():
+    for number, text in enumerate(["/v1/room/7\nrole=s", "/v1/room/a-b-9\nrole=r", "/v1/room/\nrole=s", "/v1/room/A\nrole=s", "/v1/room/7\nrole=sr",
+                                   "/health\n", "/v1/room/" + "x" * 65 + "\nrole=s", "one\ntwo\n# three\n\n", "two words\n", "t" * 256, "t" * 257,
+                                   "Bearer token", "Bearer", "192.0.2.1", "evil, 192.0.2.1 ", "2001:db8::1", "::ffff:192.0.2.1", "1.2.3", ","]):
+        yield f"{number:02}", text.encode()
+
+
+def http_seeds():
+    upgrade = ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+               "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+    for number, text in enumerate([upgrade, upgrade[:-2], upgrade + "\x82\x01x", "HTTP/1.0 200 ok\r\n\r\n", "HTTP/1.1 407\r\n\r\n", "HTTP/2 200\r\n\r\n",
+                                   "\r\n\r\n", "HTTP/1.1 101 x\r\nUpgrade:\r\n:\r\nSec-WebSocket-Accept:" + "a" * 40 + "\r\n\r\n",
+                                   "ws://relay.example:15821", "wss://relay.example/a/b/", "ws://[::1]", "ws://::1", "wss://a:0", "ws://me@a", "ws://a?b",
+                                   "http://me:secret@proxy:3128/", "proxy", "http://[::1]:1", "localhost,.example,*", ", ,"]):
+        yield f"{number:02}", text.encode("latin-1")
+
+
+def frame_seeds():
+    yield "words", b"\x81\x07waiting\x89\x00\x81\x06paired"
+    yield "binary", b"\x82\x7e\x01\x00" + bytes(256) + b"\x02\x01x\x80\x01y" + b"\x88\x02\x03\xe8"
+    yield "long", b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + bytes(65536)
+    for number, head in enumerate([b"\x82\x81", b"\xc2\x01", b"\x83\x01", b"\x09\x01", b"\x89\x7e\x00\x7e", b"\x82\x7e\x00\x7d",
+                                   b"\x82\x7f\x80" + bytes(7), b"\x82\x7f\x7f" + b"\xff" * 7, b"\x82"]):
+        yield f"bad-{number}", head
+
+
 def main():
     addresses = ["name", "name:1", "1.2.3.4:1", "[::1]:1", "::1", ":1", "", "[", "[::1", "[::1]", "a:65535", "a:65536", "a:-1",
                  "[fe80::1%eth0]:15820", "none", ":", "a:b:c", "x" * 300 + ":1"]
@@ -191,6 +217,9 @@ def main():
             seed("engine", f"{label}-{role}", bytes([mode]) + steps)
     for label, data in codec_seeds():
         seed("codec", label, data)
+    for folder, seeds in (("relay", relay_seeds), ("http", http_seeds), ("frame", frame_seeds)):
+        for label, data in seeds():
+            seed(folder, label, data)
     for label, data in op_seeds():
         seed("ops", label, data)
     for label, data in op_runs():

@@ -4,12 +4,15 @@ set(fuzz_libraries_address ftx_net)
 set(fuzz_libraries_change ftx_store)
 set(fuzz_libraries_cidr ftx_net)
 set(fuzz_libraries_codec ftx_session)
+set(fuzz_libraries_frame ftx_net)
 set(fuzz_libraries_handshake ftx_session)
+set(fuzz_libraries_http ftx_net)
 set(fuzz_libraries_journal ftx_store)
 set(fuzz_libraries_messages ftx_session)
 set(fuzz_libraries_names ftx_store)
 set(fuzz_libraries_ops ftx_store ftx_session)
 set(fuzz_libraries_record ftx_session)
+set(fuzz_libraries_relay ftx_relay)
 set(fuzz_mutations_handshake 20000) # each costs group operations
 set(fuzz_mutations_journal 2000)   # each opens files
 
