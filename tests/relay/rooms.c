@@ -287,8 +287,8 @@ static void deadlines_pass_in_order(void **state)
     assert_ptr_equal(ftx_rooms_overdue(table.rooms, table.now_ms + 10000, &why), &table.seats[1]);
     assert_int_equal(why, FTX_REFUSED_LATE);
     ftx_rooms_leave(table.rooms, &table.seats[1]);
-    assert_null(ftx_rooms_overdue(table.rooms, table.now_ms + 899999, &why));
-    assert_ptr_equal(ftx_rooms_overdue(table.rooms, table.now_ms + 900000, &why), &table.seats[0]);
+    assert_null(ftx_rooms_overdue(table.rooms, table.now_ms + 299999, &why));
+    assert_ptr_equal(ftx_rooms_overdue(table.rooms, table.now_ms + 300000, &why), &table.seats[0]);
     assert_int_equal(why, FTX_REFUSED_EXPIRED);
     ftx_rooms_leave(table.rooms, &table.seats[0]);
     assert_null(ftx_rooms_overdue(table.rooms, UINT64_MAX, &why));

@@ -139,6 +139,7 @@ void ftx_connection_close(struct ftx_connection *it, enum lws_close_status statu
     it->close_status = status;
     if (it->seat.state != FTX_SEAT_ALONE)
         leave(it);
+    lws_cancel_service(it->relay->lws); /* which else sees timeouts set from outside only later */
     if (!it->established) {
         lws_set_timeout(it->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
         return;

@@ -196,7 +196,7 @@ static const struct {
     {"joins", "N", "a minute, of a source and of a room (30)", set_joins},
     {"handshake_time", "SECONDS", "until a connection has asked for its room (10)",
      set_handshake_time},
-    {"wait", "SECONDS", "that a room waits for its second (900)", set_wait},
+    {"wait", "SECONDS", "that a room waits for its second (300)", set_wait},
     {"room_bytes", "N", "that one pair may move (any number)", set_room_bytes},
     {"drain", "SECONDS", "that pairs have to end after SIGTERM (30)", set_drain},
 };

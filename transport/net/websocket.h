@@ -28,7 +28,8 @@ struct ftx_websocket_events {
      * Exactly once: the other end is there, with a pipe that the callee owns; or an error and NULL:
      *   UV_EACCES       the relay wants a token, or another one, or nobody from here
      *   UV_EBUSY        this role of the room is taken
-     *   UV_EAGAIN       too many joins or rooms; the relay drains, or let go of who waited too long
+     *   UV_EAGAIN       too many joins or rooms, or the relay drains; once `waiting` was told: it let
+     *                   go of us, dial again at once, for the other end may be sent to another relay
      *   FTX_EAUTH       its certificate is not for this host, or from nobody we trust
      *   FTX_EPROTO      it is no relay, or not an honest one
      *   UV_ECANCELED and what the network says

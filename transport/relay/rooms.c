@@ -47,7 +47,7 @@ const struct ftx_rooms_limits ftx_rooms_default_limits = {
     .n_pairs = 8192,
     .joins_per_minute = 30,
     .handshake_ms = 10 * 1000,
-    .wait_ms = 15 * MINUTE_MS,
+    .wait_ms = 5 * MINUTE_MS,
 };
 
 const char *ftx_refusal_name(enum ftx_refusal refusal)
