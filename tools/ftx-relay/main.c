@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <uv.h>
 
 #include "tools/ftx-relay/server.h"
@@ -56,7 +57,8 @@ int main(int argc, char **argv)
     struct ftx_relay_options options;
     int status;
 
-    (void)prctl(PR_SET_DUMPABLE, 0); /* tokens */
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* no tokens in core files */
+    (void)prctl(PR_SET_DUMPABLE, 0);
     (void)signal(SIGPIPE, SIG_IGN);
     ftx_log_open("ftx-relay", false, FTX_LOG_INFO);
     if (ftx_relay_options_parse(argc, argv, &options) < 0)

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""Three relays behind HAProxy, with the configuration that docs/relay.md gives: a pair whose relay dies meets again on another."""
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+from clients import (Client, Closed, Refused, assert_passes, running, wait_until)
+
+DOC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/relay.md")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def configuration(port, relays):
+    """The document's, but for its size, where it listens and where its servers are."""
+    with open(DOC, encoding="utf-8") as doc:
+        text = re.search(r"```haproxy\n(.*?)```", doc.read(), re.S).group(1)
+    text = text.replace("maxconn 40000", "maxconn 400")
+    text, n_binds = re.subn(r"bind :443 .*", f"bind 127.0.0.1:{port}", text)
+    for number, relay in enumerate(relays, 1):
+        text, n_servers = re.subn(rf"server relay-{number} \S+", f"server relay-{number} 127.0.0.1:{relay.port}", text)
+        assert n_servers == 1
+    assert n_binds == 1
+    return text
+
+
+@contextlib.contextmanager
+def fleet(tmp_path):
+    """Three relays and the port of the balancer before them."""
+    with contextlib.ExitStack() as stack:
+        relays = [stack.enter_context(running("--proxies", "127.0.0.1/32", "--allow", "127.0.0.1/32", "--joins", "1000")) for _ in range(3)]
+        port = free_port()
+        path = tmp_path / "haproxy.cfg"
+        path.write_text(configuration(port, relays))
+        balancer = subprocess.Popen(["haproxy", "-db", "-f", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            def answers():
+                with contextlib.suppress(OSError, Closed):
+                    client = Client(port)
+                    client.send(b"GET /health HTTP/1.1\r\nHost: relay\r\n\r\n")
+                    return client.read(12) == b"HTTP/1.1 200"
+            wait_until(answers, "the balancer to find its relays")
+            yield relays, port
+        finally:
+            balancer.kill()
+            balancer.wait()
+
+
+def meet(port, room):
+    """A pair through the balancer, each end from a client of its own; None if it could not come together now."""
+    ends = []
+    try:
+        for role in "sr":
+            ends.append(Client(port).upgrade(room, role))
+        assert ends[0].word() == "waiting"
+        for end in ends:
+            assert end.word() == "paired"
+        return ends
+    except (Closed, Refused, OSError, AssertionError):
+        for end in ends:
+            end.close()
+        return None
+
+
+def rooms_of(relays):
+    return [relay.metric("pairs") for relay in relays]
+
+
+def test_both_ends_of_a_room_come_to_one_relay_and_rooms_spread(tmp_path):
+    with fleet(tmp_path) as (relays, port):
+        pairs = [meet(port, f"room-{number}") for number in range(30)]
+        assert all(pairs)
+        spread = rooms_of(relays)
+        assert sum(spread) == 30 and min(spread) > 0, spread
+        for s, r in pairs:
+            assert_passes(s, r)
+
+
+def test_pair_whose_relay_is_killed_meets_on_another(tmp_path):
+    with fleet(tmp_path) as (relays, port):
+        s, r = meet(port, "7-guitar")
+        assert_passes(s, r)
+        lost = next(relay for relay in relays if relay.metric("pairs") == 1)
+        lost.signal(signal.SIGKILL)
+        lost.close = lambda: None
+        assert s.end() is None and r.end() is None
+        s, r = wait_until(lambda: meet(port, "7-guitar"), "the pair to meet again")
+        assert_passes(s, r)
+        assert sum(relay.metric("pairs") for relay in relays if relay is not lost) == 1
+
+
+def test_rooms_of_a_relay_that_drains_go_elsewhere(tmp_path):
+    with fleet(tmp_path) as (relays, port):
+        first, second = meet(port, "7-guitar")
+        drained = next(relay for relay in relays if relay.metric("pairs") == 1)
+        drained.signal(signal.SIGTERM)
+        drained.close = lambda: None
+        first.close()
+        second.close()
+        pair = wait_until(lambda: meet(port, "7-guitar"), "the room to be elsewhere")
+        assert_passes(*pair)
+        assert drained.wait() == 0
+
+
+def test_metrics_stay_inside(tmp_path):
+    with fleet(tmp_path) as (_, port):
+        client = Client(port)
+        client.send(b"GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n")
+        assert client.read(12) == b"HTTP/1.1 403"
+
+
+def test_nobody_comes_around_the_balancer(tmp_path):
+    with fleet(tmp_path) as (relays, _):
+        with pytest.raises(Closed):
+            Client(relays[0].port, source="127.0.0.2").upgrade("7", "s")
