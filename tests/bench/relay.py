@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""What a relay costs on this machine: relay.py [--pairs N] [--mib N] [--rounds N]; memory of idle pairs, bytes a second against socat on the loopback."""
+"""What a relay costs on this machine: memory and CPU of idle pairs, of joins, and bytes a second against socat on the loopback (relay.py --help)."""
 import argparse
 import base64
 import contextlib
 import os
 import resource
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -34,9 +36,11 @@ def relay(*options):
         child.wait()
 
 
-def join(port, room, role):
+def join(port, room, role, tls=None):
     """A WebSocket in the room; what the relay says next is its words."""
     peer = socket.create_connection(("127.0.0.1", port))
+    if tls:
+        peer = tls.wrap_socket(peer)
     peer.sendall(f"GET /v1/room/{room}?role={role} HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n\r\n".encode())
     head = b""
@@ -56,8 +60,8 @@ def expect(peer, words):
         got += peer.recv(1)
 
 
-def pair(port, room):
-    ends = [join(port, room, "s"), join(port, room, "r")]
+def pair(port, room, tls=None):
+    ends = [join(port, room, role, tls) for role in "sr"]
     for end in ends:
         expect(end, b"\x81\x06paired")
     return ends
@@ -74,16 +78,21 @@ def cpu_s(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def idle_pairs(n_pairs):
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    with relay("--pairs", str(n_pairs), "--joins", "60000", "--handshakes", "256") as (pid, port):
-        empty = resident_mib(pid)
-        held = [end for number in range(n_pairs) for end in pair(port, f"idle-{number}")]
-        full = resident_mib(pid)
-        before, started = cpu_s(pid), time.monotonic()
-        time.sleep(5)  # what they cost while nothing happens
-        share = (cpu_s(pid) - before) / (time.monotonic() - started)
-        print(f"{n_pairs} idle pairs: {full:.1f} MiB resident ({empty:.1f} empty, {(full - empty) * 1024 / n_pairs:.1f} KiB a pair), {share:.2%} of a core")
+def idle_pairs(n_pairs, idle_s, folder=None):
+    """In TLS if there is a folder for its certificate."""
+    options, tls = ("--pairs", str(n_pairs), "--joins", "60000", "--handshakes", "256"), None
+    if folder:
+        cert, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=relay",
+                        "-keyout", key, "-out", cert], check=True, stderr=subprocess.DEVNULL)
+        options, tls = (*options, "--cert", cert, "--key", key), ssl._create_unverified_context()
+    with relay(*options) as (pid, port):
+        empty, before = resident_mib(pid), cpu_s(pid)
+        held = [end for number in range(n_pairs) for end in pair(port, f"idle-{number}", tls)]
+        full, joined = resident_mib(pid), cpu_s(pid)
+        time.sleep(idle_s)  # what they cost while nothing but pings happens
+        print(f"{n_pairs} idle pairs, {'wss' if tls else 'ws'}: {full:.1f} MiB resident ({empty:.1f} empty, {(full - empty) * 1024 / n_pairs:.1f} KiB a pair); "
+              f"{(joined - before) / n_pairs * 1e6:.0f} us of CPU to join a pair; {(cpu_s(pid) - joined) / idle_s / n_pairs * 1e6:.1f} us a second to keep one", flush=True)
         for end in held:
             end.close()
 
@@ -139,8 +148,12 @@ def main():
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--idle", type=int, default=60, help="seconds")
     options = parser.parse_args()
-    idle_pairs(options.pairs)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    idle_pairs(options.pairs, options.idle)
+    with tempfile.TemporaryDirectory() as folder:
+        idle_pairs(options.pairs, options.idle, folder)
     ways = {"socat": through_socat, "ftx-relay": through_relay}
     rates, costs = {name: [] for name in ways}, {name: [] for name in ways}
     for _ in range(options.rounds):  # alternating, so that what else the machine does hits both

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,6 +106,50 @@ static void waits_for_the_other_end(void **state)
     assert_int_equal(r.n_waiting, 0);
     assert_string_equal(s.pipe->address, relay_url() + strlen("ws://"));
     close_pair(&s, &r);
+}
+
+/* A client that joins and then says nothing more: the relay gives it up by a Close. */
+static int join_silently(uint16_t port)
+{
+    static const char request[] = "GET /v1/room/silent?role=s HTTP/1.1\r\nHost: relay\r\n"
+                                  "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                                  "Sec-WebSocket-Version: 13\r\n"
+                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    int fd = socket_call("127.0.0.1", port);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, request, strlen(request)), strlen(request));
+    return fd;
+}
+
+static bool was_given_up(int fd)
+{
+    char bytes[256];
+    ssize_t size = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+    return size > 0 && memchr(bytes, 0x88, (size_t)size);
+}
+
+static void answers_pings_while_it_waits(void **state)
+{
+    const char *const options[] = {"--ping", "1", NULL};
+    struct test_relay impatient;
+    char url[64];
+    struct end s, r;
+    int silent;
+
+    (void)state;
+    test_relay_open(&impatient, options);
+    (void)snprintf(url, sizeof(url), "ws://127.0.0.1:%u", impatient.port);
+    silent = join_silently(impatient.port);
+    dial(&s, url, "7", 's', NULL);
+    test_loop_await(&loop, was_given_up(silent));
+    assert_int_equal(s.n_dialled, 0);
+    dial(&r, url, "7", 'r', NULL);
+    test_loop_await(&loop, s.n_dialled == 1 && r.n_dialled == 1);
+    close_pair(&s, &r);
+    close(silent);
+    test_relay_close(&impatient);
 }
 
 static void cancels_at_every_step(void **state)
@@ -469,6 +514,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_loop, close_loop)
     const struct CMUnitTest tests[] = {
         CASE(waits_for_the_other_end),
+        CASE(answers_pings_while_it_waits),
         CASE(cancels_at_every_step),
         CASE(cancels_inside_waiting),
         CASE(a_second_s_is_refused),

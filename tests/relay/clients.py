@@ -122,6 +122,7 @@ class Client:
         self.socket.bind((source, 0))
         self.socket.connect((host, port))
         self.got = b""
+        self.n_pings = 0
 
     def close(self):
         self.socket.close()
@@ -160,7 +161,7 @@ class Client:
         return self
 
     def frame(self):
-        """Kind and payload of the next; pings are skipped."""
+        """Kind and payload of the next; pings are answered."""
         while True:
             first, second = self.read(2)
             size = second & 127
@@ -171,6 +172,8 @@ class Client:
                 raise Closed(int.from_bytes(payload[:2], "big") if payload else None)
             if first & 15 != 9:
                 return first & 15, payload
+            self.n_pings += 1
+            self.send(frame(10, payload))
 
     def word(self):
         kind, payload = self.frame()

@@ -201,6 +201,22 @@ def wait_writable(writer):
     return bool(select.select([], [writer], [], 1.0)[1])
 
 
+def test_who_waits_shows_that_it_lives():
+    with running("--ping", "1") as relay:
+        silent, alive = join(relay, "silent", "s"), join(relay, "alive", "s")
+        assert (silent.word(), alive.word()) == ("waiting", "waiting")
+        answering = threading.Thread(target=alive.end)
+        answering.start()
+        wait_until(lambda: relay.metric("waiting") == 1, "the silent one to be sent away")
+        assert silent.end() == 1001
+        wait_until(lambda: alive.n_pings > 2, "pings")
+        assert relay.metric("waiting") == 1
+        second = join(relay, "alive", "r")
+        assert second.word() == "paired"
+        second.close()
+        answering.join()
+
+
 def test_quota_of_a_room():
     with running("--room_bytes", "1000") as relay:
         s, r = pair(relay, "7")

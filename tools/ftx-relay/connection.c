@@ -20,9 +20,8 @@
 #include "tools/ftx-relay/reply.h"
 
 enum {
-    CLOSE_S = 5,           /* for a client to answer a Close */
-    FLUSH_S = 60,          /* for what is left to a client whose partner is gone */
-    CONFIRM_MS = 5 * 1000, /* often enough below the ping interval */
+    CLOSE_S = 5,  /* for a client to answer a Close */
+    FLUSH_S = 60, /* for what is left to a client whose partner is gone */
 };
 
 static uint64_t now_ms(const struct ftx_connection *it)
@@ -54,12 +53,16 @@ static void read_source(const struct sockaddr_storage *address, struct ftx_sourc
     *out = source;
 }
 
+/* Pairs ping each other; the kernel finds those whose both ends vanished. */
 static void tune(int fd)
 {
-    static const int on = 1;
+    static const int on = 1, idle_s = 60, between_s = 15, n_probes = 4;
 
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &between_s, sizeof(between_s));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &n_probes, sizeof(n_probes));
 }
 
 static struct ftx_connection *admit(struct ftx_relay *relay, int fd)
@@ -240,6 +243,18 @@ static int on_upgrade(struct ftx_connection *it)
 
 /* WebSocket. */
 
+void ftx_connection_ping(struct ftx_connection *it)
+{
+    if (it->seat.state != FTX_SEAT_WAITING || !it->established)
+        return;
+    if (it->pinged) {
+        ftx_connection_close(it, LWS_CLOSE_STATUS_GOINGAWAY);
+        return;
+    }
+    it->pinged = it->ping_due = true;
+    lws_callback_on_writable(it->wsi);
+}
+
 static void note_paired(struct ftx_connection *it)
 {
     it->waiting_due = false;
@@ -262,15 +277,6 @@ static int on_established(struct ftx_connection *it)
     }
     lws_callback_on_writable(it->wsi);
     return 0;
-}
-
-/* Traffic says what a pong would: a client that reads slowly answers pings late. */
-static void confirm(struct ftx_connection *it)
-{
-    if (now_ms(it) - it->confirmed_at_ms < CONFIRM_MS)
-        return;
-    it->confirmed_at_ms = now_ms(it);
-    lws_validity_confirmed(it->wsi);
 }
 
 static void refuse_frame(struct ftx_connection *it, enum ftx_refusal why)
@@ -304,7 +310,6 @@ static int on_receive(struct ftx_connection *it, const void *bytes, size_t size)
 {
     enum ftx_refusal why;
 
-    confirm(it);
     if (it->closing)
         return 0;
     why = pass_on(it, bytes, size);
@@ -333,6 +338,13 @@ static int say(struct ftx_connection *it, const char *word)
 
     memcpy(buffer + LWS_PRE, word, size);
     return lws_write(it->wsi, buffer + LWS_PRE, size, LWS_WRITE_TEXT) < 0 ? -1 : 0;
+}
+
+static int send_ping(struct ftx_connection *it)
+{
+    unsigned char buffer[LWS_PRE + 1] = {0}; /* we are not told of a PONG without payload */
+
+    return lws_write(it->wsi, buffer + LWS_PRE, 1, LWS_WRITE_PING) < 0 ? -1 : 0;
 }
 
 static int send_piece(struct ftx_connection *it)
@@ -365,10 +377,12 @@ static int on_writable(struct ftx_connection *it)
 {
     int err = 0;
 
-    confirm(it);
     if (it->waiting_due) {
         it->waiting_due = false;
         err = say(it, "waiting");
+    } else if (it->ping_due) {
+        it->ping_due = false;
+        err = send_ping(it);
     } else if (it->paired_due) {
         it->paired_due = false;
         it->told = true;
@@ -378,7 +392,8 @@ static int on_writable(struct ftx_connection *it)
     } else if (it->closing && !it->close_sent) {
         err = send_close(it);
     }
-    if (it->waiting_due || it->paired_due || it->out.first || (it->closing && !it->close_sent))
+    if (it->waiting_due || it->ping_due || it->paired_due || it->out.first ||
+        (it->closing && !it->close_sent))
         lws_callback_on_writable(it->wsi);
     return err;
 }
@@ -400,6 +415,9 @@ int ftx_connection_callback(struct lws *wsi, enum lws_callback_reasons reason, v
         return strcasecmp(in, "websocket") == 0 ? on_upgrade(it) : -1;
     case LWS_CALLBACK_ESTABLISHED:
         return on_established(it);
+    case LWS_CALLBACK_RECEIVE_PONG:
+        it->pinged = false;
+        return 0;
     case LWS_CALLBACK_RECEIVE:
         return on_receive(it, in, len);
     case LWS_CALLBACK_SERVER_WRITEABLE:

@@ -15,7 +15,7 @@ struct ftx_relay {
     struct ftx_listener *listener;
     struct lws_context *lws;
     struct lws_vhost *vhost;
-    uv_timer_t tick;
+    uv_timer_t tick, ping;
     struct ftx_connection *opening; /* inside ftx_connection_open */
     uint64_t drained_at_ms;         /* when draining */
 };
@@ -30,12 +30,13 @@ struct ftx_connection {
     bool established; /* it speaks WebSocket */
     bool waiting_due; /* words that are to be said */
     bool paired_due;
+    bool ping_due;
+    bool pinged;  /* and has not answered */
     bool told;    /* that it is paired */
     bool stopped; /* not read from: its partner's queue is full */
     bool closing; /* a Close goes out once its queue is empty */
     bool close_sent;
     enum lws_close_status close_status;
-    uint64_t confirmed_at_ms; /* that it lives */
     struct ftx_queue out;
 };
 
@@ -44,6 +45,9 @@ void ftx_connection_open(struct ftx_relay *relay, int fd);
 
 /* Ends it: with a Close frame where that can be. Its place is free at once. */
 void ftx_connection_close(struct ftx_connection *connection, enum lws_close_status status);
+
+/* Asks one that waits for a sign of life; who owes the one before is ended. */
+void ftx_connection_ping(struct ftx_connection *connection);
 
 int ftx_connection_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                             size_t len);

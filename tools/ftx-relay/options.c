@@ -12,7 +12,11 @@
 #include "transport/base/err.h"
 #include "transport/base/log.h"
 
-enum { TOKEN_FILE_MAX = 1 << 20 };
+enum {
+    TOKEN_FILE_MAX = 1 << 20,
+    DAY_S = 24 * 3600,
+    PING_MAX_S = 30, /* clients give a relay up that is silent for 90 s */
+};
 
 static int bad(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -146,10 +150,10 @@ static int set_joins(struct ftx_relay_options *o, const char *value)
     return err;
 }
 
-static int set_seconds(const char *name, const char *value, uint32_t *out_ms)
+static int set_seconds(const char *name, const char *value, uint64_t most, uint32_t *out_ms)
 {
     size_t seconds = 0;
-    int err = set_count(name, value, 24 * 3600, &seconds);
+    int err = set_count(name, value, most, &seconds);
 
     *out_ms = (uint32_t)seconds * 1000;
     return err;
@@ -157,17 +161,22 @@ static int set_seconds(const char *name, const char *value, uint32_t *out_ms)
 
 static int set_wait(struct ftx_relay_options *o, const char *value)
 {
-    return set_seconds("wait", value, &o->limits.wait_ms);
+    return set_seconds("wait", value, DAY_S, &o->limits.wait_ms);
 }
 
 static int set_handshake_time(struct ftx_relay_options *o, const char *value)
 {
-    return set_seconds("handshake_time", value, &o->limits.handshake_ms);
+    return set_seconds("handshake_time", value, DAY_S, &o->limits.handshake_ms);
+}
+
+static int set_ping(struct ftx_relay_options *o, const char *value)
+{
+    return set_seconds("ping", value, PING_MAX_S, &o->ping_ms);
 }
 
 static int set_drain(struct ftx_relay_options *o, const char *value)
 {
-    return set_seconds("drain", value, &o->drain_ms);
+    return set_seconds("drain", value, DAY_S, &o->drain_ms);
 }
 
 static int set_room_bytes(struct ftx_relay_options *o, const char *value)
@@ -197,6 +206,7 @@ static const struct {
     {"handshake_time", "SECONDS", "until a connection has asked for its room (10)",
      set_handshake_time},
     {"wait", "SECONDS", "that a room waits for its second (300)", set_wait},
+    {"ping", "SECONDS", "between signs of life of who waits, 1 to 30 (30)", set_ping},
     {"room_bytes", "N", "that one pair may move (any number)", set_room_bytes},
     {"drain", "SECONDS", "that pairs have to end after SIGTERM (30)", set_drain},
 };
@@ -231,6 +241,7 @@ int ftx_relay_options_parse(int argc, char **argv, struct ftx_relay_options *out
         options[2 + i] = (struct option){table[i].name, required_argument, NULL, FIRST + i};
     *out = (struct ftx_relay_options){.listen = {.host = "0.0.0.0", .port = FTX_RELAY_PORT},
                                       .limits = ftx_rooms_default_limits,
+                                      .ping_ms = 30 * 1000,
                                       .drain_ms = 30 * 1000};
     opterr = 0;
     while (err == 0 && (found = getopt_long(argc, argv, ":", options, NULL)) != -1) {

@@ -22,6 +22,7 @@ struct ftx_relay_options {
     struct ftx_cidrs allow;   /* none: everybody */
     struct ftx_cidrs proxies; /* whose X-Forwarded-For counts */
     struct ftx_rooms_limits limits;
+    uint32_t ping_ms; /* between signs of life of who waits */
     uint32_t drain_ms;
     bool help, version;
 };

@@ -60,6 +60,14 @@ static void on_tick(uv_timer_t *timer)
         uv_stop(timer->loop);
 }
 
+static void on_ping(uv_timer_t *timer)
+{
+    struct ftx_relay *relay = timer->data;
+
+    for (struct ftx_list *it = relay->connections.next; it != &relay->connections; it = it->next)
+        ftx_connection_ping(ftx_list_of(it, struct ftx_connection, link));
+}
+
 void ftx_relay_drain(struct ftx_relay *relay)
 {
     struct ftx_seat *seat;
@@ -107,8 +115,9 @@ static const struct lws_protocols protocols[] = {
     {.name = NULL},
 };
 
-/* A client that waits shows every 30 s that it lives. */
-static const lws_retry_bo_t liveness = {.secs_since_valid_ping = 30, .secs_since_valid_hangup = 90};
+/* Without it, each connection has a timer for pings, in a sorted list: joins take the longer, the
+ * more there are. We ping only who waits. */
+static const lws_retry_bo_t no_liveness = {.secs_since_valid_hangup = 0};
 
 static int start_lws(struct ftx_relay *relay, uv_loop_t *loop)
 {
@@ -124,7 +133,7 @@ static int start_lws(struct ftx_relay *relay, uv_loop_t *loop)
         .max_http_header_pool2 = (unsigned)(2 * options->limits.n_handshakes),
         .timeout_secs = options->limits.handshake_ms / 1000 + 1,
         .keepalive_timeout = 1,
-        .retry_and_idle_policy = &liveness,
+        .retry_and_idle_policy = &no_liveness,
         .user = relay,
         .server_string = "ftx-relay",
         .alpn = "http/1.1",
@@ -170,6 +179,8 @@ int ftx_relay_start(uv_loop_t *loop, const struct ftx_relay_options *options,
     ftx_list_init(&relay->connections);
     relay->tick.data = relay;
     uv_timer_init(loop, &relay->tick);
+    relay->ping.data = relay;
+    uv_timer_init(loop, &relay->ping);
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed) ||
         !(relay->rooms = ftx_rooms_new(&options->limits, seed)))
         goto fail;
@@ -181,6 +192,7 @@ int ftx_relay_start(uv_loop_t *loop, const struct ftx_relay_options *options,
     if (err < 0)
         goto fail;
     uv_timer_start(&relay->tick, on_tick, TICK_MS, TICK_MS);
+    uv_timer_start(&relay->ping, on_ping, options->ping_ms, options->ping_ms);
     *out_relay = relay;
     return 0;
 
@@ -199,6 +211,7 @@ void ftx_relay_free(struct ftx_relay *relay)
     uv_loop_t *loop = relay->tick.loop;
 
     uv_close((uv_handle_t *)&relay->tick, NULL);
+    uv_close((uv_handle_t *)&relay->ping, NULL);
     if (relay->listener)
         ftx_listener_stop(relay->listener);
     close_lws(relay, loop);
