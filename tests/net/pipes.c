@@ -106,8 +106,8 @@ static void open_wss(struct test_loop *loop, struct ftx_pipe *out_ends[2])
     open_websocket(loop, "wss", out_ends);
 }
 
-static const struct pipe_kind ws = {"websocket", 64 * MIB, 128 * MIB, open_ws};
-static const struct pipe_kind wss = {"websocket in TLS", 64 * MIB, 128 * MIB, open_wss};
+static const struct pipe_kind ws = {"websocket", 16 * MIB, 128 * MIB, open_ws};
+static const struct pipe_kind wss = {"websocket in TLS", 16 * MIB, 128 * MIB, open_wss};
 
 static int run_websockets(void)
 {

@@ -282,6 +282,22 @@ static void trusts_only_its_authorities(void **state)
     assert_int_equal(end.err, FTX_EAUTH);
 }
 
+static void trusts_the_systems_authorities_when_none_are_named(void **state)
+{
+    struct ftx_websocket_target target = {.room = "7", .role = 's'};
+    struct end end;
+
+    (void)state;
+    target.url = url_of("wss", "127.0.0.1", relay.port);
+    memset(&end, 0, sizeof(end));
+    assert_int_equal(setenv("SSL_CERT_FILE", test_relay_cert(), 1), 0); /* OpenSSL's own word */
+    assert_int_equal(ftx_websocket_dial(&loop.uv, &target, &told, &end, &end.dial), 0);
+    unsetenv("SSL_CERT_FILE");
+    test_loop_await(&loop, end.n_waiting == 1);
+    ftx_websocket_cancel(end.dial);
+    test_loop_await(&loop, end.n_dialled == 1);
+}
+
 static void a_certificate_must_name_the_host(void **state)
 {
     (void)state;
@@ -523,6 +539,7 @@ int main(void)
         CASE(a_relay_that_drains_lets_go_who_waits),
         CASE(a_killed_relay_ends_the_dial),
         CASE(trusts_only_its_authorities),
+        CASE(trusts_the_systems_authorities_when_none_are_named),
         CASE(a_certificate_must_name_the_host),
         CASE(tls_to_what_has_none_fails),
         CASE(refuses_bad_targets),

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -335,6 +336,26 @@ static void drain_refuses_joins_and_keeps_pairs(void **state)
     assert_true(ftx_rooms_move(table.rooms, &table.seats[0], 1));
 }
 
+static bool no_memory;
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return no_memory ? NULL : __real_calloc(n, size);
+}
+
+static void without_memory_nobody_is_let_in_and_nothing_is_left(void **state)
+{
+    (void)state;
+    no_memory = true;
+    assert_null(ftx_rooms_new(&table.limits, 1));
+    assert_int_equal(join(0, "7", 's'), FTX_REFUSED_MEMORY);
+    no_memory = false;
+    assert_int_equal(table.seats[0].state, FTX_SEAT_HANDSHAKE);
+    assert_int_equal(join(0, "7", 's'), FTX_ADMITTED);
+}
+
 static void every_refusal_has_a_word(void **state)
 {
     (void)state;
@@ -365,6 +386,7 @@ int main(void)
         CASE(a_pair_has_no_deadline),
         CASE(a_room_has_its_quota),
         CASE(drain_refuses_joins_and_keeps_pairs),
+        CASE(without_memory_nobody_is_let_in_and_nothing_is_left),
         CASE(every_refusal_has_a_word),
     };
 #undef CASE

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The room table and what is parsed as units; the server itself from outside (pytest).
 ftx_test(relay rooms ftx_relay)
+target_link_options(test_rooms PRIVATE -Wl,--wrap=calloc)
 ftx_test(relay request ftx_relay)
 foreach(name server abuse fleet)
   add_test(NAME relay/${name} COMMAND /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -rs --durations=5

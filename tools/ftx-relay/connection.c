@@ -398,6 +398,13 @@ static int on_writable(struct ftx_connection *it)
     return err;
 }
 
+/* It is called for before it is told whose it is. */
+static void note_wsi(struct ftx_relay *relay, struct lws *wsi)
+{
+    if (relay->opening)
+        relay->opening->wsi = wsi;
+}
+
 int ftx_connection_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                             size_t len)
 {
@@ -405,7 +412,7 @@ int ftx_connection_callback(struct lws *wsi, enum lws_callback_reasons reason, v
 
     (void)user;
     if (reason == LWS_CALLBACK_WSI_CREATE)
-        ((struct ftx_relay *)lws_context_user(lws_get_context(wsi)))->opening->wsi = wsi;
+        note_wsi(lws_context_user(lws_get_context(wsi)), wsi);
     if (!it)
         return 0;
     switch (reason) {

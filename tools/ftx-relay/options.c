@@ -48,7 +48,7 @@ static int set_listen(struct ftx_relay_options *o, const char *value)
 
     if (ftx_address_parse(value, &address) < 0 || !address.host[0])
         return bad("--listen: '%s' is not HOST:PORT", value);
-    if (address.port == FTX_DEFAULT_PORT && !strstr(value, ":15820"))
+    if (address.port == FTX_DEFAULT_PORT && !strstr(value, ":15820")) /* no port was given */
         address.port = FTX_RELAY_PORT;
     o->listen = address;
     return 0;

@@ -194,7 +194,7 @@ static void leave_waiting(struct ftx_rooms *rooms, struct ftx_seat *seat)
     rooms->counts.n_waiting--;
 }
 
-static void wait(struct ftx_rooms *rooms, struct ftx_seat *seat, uint64_t now_ms)
+static void let_wait(struct ftx_rooms *rooms, struct ftx_seat *seat, uint64_t now_ms)
 {
     seat->state = FTX_SEAT_WAITING;
     seat->since_ms = now_ms;
@@ -247,7 +247,7 @@ enum ftx_refusal ftx_rooms_join(struct ftx_rooms *rooms, struct ftx_seat *seat, 
     if (waiter)
         pair(rooms, seat, waiter);
     else
-        wait(rooms, seat, now_ms);
+        let_wait(rooms, seat, now_ms);
     return FTX_ADMITTED;
 }
 
