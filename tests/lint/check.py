@@ -58,7 +58,7 @@ def sources():
                             and not (inside == "." and name.startswith("build")))
         for name in sorted(names):
             path = os.path.normpath(os.path.join(inside, name))
-            if not name.endswith(".png") and not os.path.islink(os.path.join(TOP, path)):
+            if name != ".git" and not name.endswith(".png") and not os.path.islink(os.path.join(TOP, path)):
                 yield path
 
 
