@@ -75,6 +75,23 @@ static void writes_and_masks_as_rfc_6455_5_7_does(void **state)
     assert_memory_equal(out, "\x82\xff\x00\x00\x00\x00\x00\x01\x00\x00", 10);
 }
 
+static void masks_every_size_at_every_offset(void **state)
+{
+    static const uint8_t mask[4] = {1, 2, 4, 8};
+    uint8_t from[48], to[48];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(from); i++)
+        from[i] = (uint8_t)(i * 37);
+    for (size_t offset = 0; offset < 8; offset++)
+        for (size_t size = 0; size <= sizeof(from); size++) {
+            memset(to, 0xee, sizeof(to));
+            ftx_frame_mask(to, from, size, mask, offset);
+            for (size_t i = 0; i < sizeof(to); i++)
+                assert_int_equal(to[i], i < size ? from[i] ^ mask[(offset + i) % 4] : 0xee);
+        }
+}
+
 static int read_answer(const char *text, struct ftx_http_answer *out)
 {
     return ftx_http_read((const uint8_t *)text, strlen(text), out);
@@ -198,6 +215,7 @@ int main(void)
         cmocka_unit_test(reads_each_length_once_it_is_there),
         cmocka_unit_test(refuses_what_a_server_may_not_send),
         cmocka_unit_test(writes_and_masks_as_rfc_6455_5_7_does),
+        cmocka_unit_test(masks_every_size_at_every_offset),
         cmocka_unit_test(reads_an_upgrade),
         cmocka_unit_test(reads_other_answers),
         cmocka_unit_test(a_head_has_a_limit),

@@ -8,6 +8,8 @@
  */
 #include "transport/net/frame.h"
 
+#include <string.h>
+
 #include "transport/base/err.h"
 
 enum { FIN = 0x80, RESERVED = 0x70, KIND = 0x0f, MASK = 0x80, LENGTH = 0x7f };
@@ -70,9 +72,19 @@ size_t ftx_frame_write(uint8_t out[FTX_FRAME_HEAD_MAX], enum ftx_frame_kind kind
 void ftx_frame_mask(uint8_t *to, const uint8_t *from, size_t size, const uint8_t mask[4],
                     size_t offset)
 {
-    const uint8_t turned[4] = {mask[offset % 4], mask[(offset + 1) % 4], mask[(offset + 2) % 4],
-                               mask[(offset + 3) % 4]};
+    uint8_t turned[8]; /* as it stands for the byte at `offset` and those behind it */
+    size_t at = 0;
 
-    for (size_t i = 0; i < size; i++)
-        to[i] = from[i] ^ turned[i % 4]; /* compilers make vectors of this */
+    for (size_t i = 0; i < sizeof(turned); i++)
+        turned[i] = mask[(offset + i) % 4];
+    for (; size - at >= sizeof(turned); at += sizeof(turned)) {
+        uint64_t word, masks;
+
+        memcpy(&word, from + at, sizeof(word));
+        memcpy(&masks, turned, sizeof(masks));
+        word ^= masks;
+        memcpy(to + at, &word, sizeof(word));
+    }
+    for (; at < size; at++)
+        to[at] = from[at] ^ turned[at % 4];
 }
