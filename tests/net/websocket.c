@@ -6,6 +6,7 @@
 #include "tests/net/loop.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,32 @@ static void waits_for_the_other_end(void **state)
     assert_string_equal(s.pipe->address, relay_url() + strlen("ws://"));
     close_pair(&s, &r);
 }
+
+struct reader {
+    size_t n_received;
+    int err;
+    uint8_t bytes[16];
+};
+
+static void on_alloc(void *owner, uint8_t **out_bytes, size_t *out_size)
+{
+    struct reader *reader = owner;
+
+    *out_bytes = reader->bytes;
+    *out_size = sizeof(reader->bytes);
+}
+
+static void on_received(void *owner, size_t size)
+{
+    ((struct reader *)owner)->n_received += size;
+}
+
+static void on_ended(void *owner, int err)
+{
+    ((struct reader *)owner)->err = err;
+}
+
+static const struct ftx_pipe_events reader_events = {on_alloc, on_received, on_ended};
 
 /* A client that joins and then says nothing more: the relay gives it up by a Close. */
 static int join_silently(uint16_t port)
@@ -345,23 +372,56 @@ static void refuses_bad_targets(void **state)
     assert_int_equal(ftx_websocket_check_url("relay.example"), -EINVAL);
 }
 
-/* A server in a thread of its own that answers its one caller with this, and then ends. */
+/* A server in a thread of its own that answers its one caller with this, and then ends: or, if that
+ * is NULL, like a relay up to its words, and with these. */
 struct liar {
     int fd;
     uint16_t port;
     uv_thread_t thread;
     const char *answer;
+    const char *words;
+    size_t n_words;
 };
+
+/* What RFC 6455 wants for the key in this request. */
+static void upgrade(int fd, const char *request)
+{
+    static const char name[] = "Sec-WebSocket-Key: ";
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    char joined[24 + sizeof(guid)] = "", accept_key[32], answer[256];
+    const char *key = strstr(request, name);
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n_digest = 0;
+    int size;
+
+    if (!key)
+        return;
+    memcpy(joined, key + strlen(name), 24);
+    strcat(joined, guid);
+    (void)EVP_Digest(joined, strlen(joined), digest, &n_digest, EVP_sha1(), NULL);
+    (void)EVP_EncodeBlock((unsigned char *)accept_key, digest, (int)n_digest);
+    size = snprintf(answer, sizeof(answer),
+                    "HTTP/1.1 101 ok\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    "Sec-WebSocket-Accept: %s\r\n\r\n",
+                    accept_key);
+    (void)!write(fd, answer, (size_t)size);
+}
 
 static void lie(void *argument)
 {
     struct liar *liar = argument;
-    char request[4096];
+    char request[4096] = "";
     int fd = accept(liar->fd, NULL, NULL);
 
-    if (fd >= 0 && read(fd, request, sizeof(request)) > 0 &&
-        write(fd, liar->answer, strlen(liar->answer)) > 0)
-        (void)read(fd, request, sizeof(request)); /* until the client has left */
+    if (read(fd, request, sizeof(request) - 1) > 0) {
+        if (liar->answer)
+            (void)!write(fd, liar->answer, strlen(liar->answer));
+        else
+            upgrade(fd, request);
+        (void)!write(fd, liar->words, liar->n_words);
+        (void)shutdown(fd, SHUT_WR);
+        (void)!read(fd, request, sizeof(request)); /* until the client has left */
+    }
     close(fd);
 }
 
@@ -387,6 +447,76 @@ static void knows_a_relay_from_what_is_none(void **state)
     assert_int_equal(dial_liar("HTTP/1.1 101 ok\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                                "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
                      FTX_EPROTO);
+}
+
+/* How a dial ends at a relay that says this, or else the pipe that came of it. */
+static int hear(const char *words, size_t n_words)
+{
+    struct liar liar = {.words = words, .n_words = n_words};
+    struct end end;
+    int err;
+
+    liar.fd = socket_listening("127.0.0.1", &liar.port);
+    assert_int_equal(uv_thread_create(&liar.thread, lie, &liar), 0);
+    dial(&end, url_of("ws", "127.0.0.1", liar.port), "7", 's', NULL);
+    test_loop_await(&loop, end.n_dialled == 1);
+    err = end.err;
+    if (end.pipe) {
+        struct reader reader = {.err = 0};
+
+        ftx_pipe_own(end.pipe, &reader_events, &reader);
+        ftx_pipe_read_start(end.pipe);
+        test_loop_await(&loop, reader.err < 0);
+        assert_int_equal(reader.n_received, 3);
+        err = reader.err;
+        ftx_pipe_close(end.pipe);
+    }
+    uv_thread_join(&liar.thread);
+    close(liar.fd);
+    return err;
+}
+
+#define HEAR(words) hear(words, sizeof(words) - 1)
+#define WAITING     "\x81\x07waiting"
+#define PAIRED      "\x81\x06paired"
+
+static void knows_an_honest_relay_from_others(void **state)
+{
+    (void)state;
+    assert_int_equal(HEAR(""), UV_EOF);
+    assert_int_equal(HEAR(WAITING), UV_EOF);
+    assert_int_equal(HEAR(WAITING "\x88\x02\x03\xe9"), UV_EAGAIN);
+    assert_int_equal(HEAR(WAITING WAITING), FTX_EPROTO);
+    assert_int_equal(HEAR("\x81\x05hello"), FTX_EPROTO);
+    assert_int_equal(HEAR("\x01\x06paired"), FTX_EPROTO);
+    assert_int_equal(HEAR("\x81\x7e\x00\x7e"), FTX_EPROTO);
+    assert_int_equal(HEAR("\x81\x86"
+                          "abcdpaired"),
+                     FTX_EPROTO);
+    assert_int_equal(HEAR(WAITING "\x82\x01x"), FTX_EPROTO);
+}
+
+/* Each begins with three bytes that arrive. */
+#define ABC                                                                                        \
+    PAIRED "\x89\x01?\x02\x01"                                                                     \
+           "a\x80\x02"                                                                             \
+           "bc"
+
+static void an_open_pipe_ends_with_what_is_no_stream(void **state)
+{
+    (void)state;
+    assert_int_equal(HEAR(ABC), UV_EOF);
+    assert_int_equal(HEAR(ABC "\x88\x00"), UV_EOF);
+    assert_int_equal(HEAR(ABC "\x88\x02\x03\xe8\x82\x01x"), UV_EOF);
+    assert_int_equal(HEAR(ABC "\x81\x01x"), FTX_EPROTO);
+    assert_int_equal(HEAR(ABC "\x80\x01x"), FTX_EPROTO);
+    assert_int_equal(HEAR(ABC "\x02\x00\x82\x01x"), FTX_EPROTO);
+    assert_int_equal(HEAR(ABC "\x82\x81"
+                              "abcdx"),
+                     FTX_EPROTO);
+    assert_int_equal(HEAR(ABC "\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00"), FTX_EPROTO);
+    assert_int_equal(HEAR(ABC "\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff"), UV_EOF);
+    assert_int_equal(HEAR(ABC "\x82\x7e\x01"), UV_EOF); /* cut in a head */
 }
 
 /* tinyproxy, or a liar that says it is one. */
@@ -544,6 +674,8 @@ int main(void)
         CASE(tls_to_what_has_none_fails),
         CASE(refuses_bad_targets),
         CASE(knows_a_relay_from_what_is_none),
+        CASE(knows_an_honest_relay_from_others),
+        CASE(an_open_pipe_ends_with_what_is_no_stream),
         CASE(goes_through_a_proxy),
         CASE(a_proxy_that_refuses_is_told),
         CASE(no_proxy_goes_straight),
