@@ -6,11 +6,13 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 
 import pytest
-from clients import (Client, Closed, Refused, assert_passes, running, wait_until)
+from clients import (Client, Closed, Refused, assert_passes, frame, running, wait_until)
 
 DOC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/relay.md")
+PIECE = 64 << 10
 
 
 def free_port():
@@ -83,16 +85,36 @@ def test_both_ends_of_a_room_come_to_one_relay_and_rooms_spread(tmp_path):
             assert_passes(s, r)
 
 
-def test_pair_whose_relay_is_killed_meets_on_another(tmp_path):
+def stream(sender, data, offset):
+    """All from `offset`, or as much as the connection lives for."""
+    with contextlib.suppress(OSError):
+        for at in range(offset, len(data), PIECE):
+            sender.send(frame(2, data[at:at + PIECE]))
+
+
+def test_pair_whose_relay_is_killed_in_mid_transfer_goes_on_at_another(tmp_path):
+    data, got, lost = os.urandom(16 << 20), bytearray(), None
     with fleet(tmp_path) as (relays, port):
         s, r = meet(port, "7-guitar")
-        assert_passes(s, r)
-        lost = next(relay for relay in relays if relay.metric("pairs") == 1)
-        lost.signal(signal.SIGKILL)
-        lost.close = lambda: None
-        assert s.end() is None and r.end() is None
-        s, r = wait_until(lambda: meet(port, "7-guitar"), "the pair to meet again")
-        assert_passes(s, r)
+        while True:
+            sending = threading.Thread(target=stream, args=(s, data, len(got)))
+            sending.start()
+            try:
+                while len(got) < len(data):
+                    got += r.frame()[1]
+                    if lost is None and len(got) > len(data) // 4:
+                        lost = next(relay for relay in relays if relay.metric("pairs") == 1)
+                        lost.signal(signal.SIGKILL)
+                        lost.close = lambda: None
+                break
+            except Closed:
+                with contextlib.suppress(OSError):  # it knows already
+                    s.socket.shutdown(socket.SHUT_RDWR)
+                sending.join()
+                assert lost is not None and len(got) < len(data)
+                s, r = wait_until(lambda: meet(port, "7-guitar"), "the pair to meet again")
+        sending.join()
+        assert bytes(got) == data
         assert sum(relay.metric("pairs") for relay in relays if relay is not lost) == 1
 
 
