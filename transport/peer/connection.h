@@ -17,6 +17,7 @@
 #include "transport/net/pipe.h"
 #include "transport/net/work.h"
 #include "transport/peer/pace.h"
+#include "transport/peer/ways.h"
 #include "transport/session/compress.h"
 #include "transport/session/handshake.h"
 #include "transport/session/plan.h"
@@ -27,6 +28,7 @@
 #include <uv.h>
 
 struct ftx_connection;
+struct ftx_try;
 
 /* After ftx_connection_close and ftx_connection_finish only `built` and, last, `gone` come. */
 struct ftx_connection_events {
@@ -76,6 +78,9 @@ struct ftx_connection {
     struct ftx_list node;
     enum ftx_connection_place place;
     bool data;                    /* dialled to become a data connection */
+    bool guessed;                 /* PAIR: a guess is spent on it */
+    struct ftx_try *try;          /* dialled and in handshake: what it belongs to */
+    struct ftx_way way;           /* it came over; accepted: without an address to dial */
     bool in_session;              /* its plans are the engine's */
     unsigned index;               /* in the engine */
     uint64_t awaits;              /* the save that it waits for, 0: none */

@@ -88,8 +88,7 @@ void ftx_peer_drop(struct ftx_peer *peer, struct ftx_connection *c)
 {
     c->place = FTX_PLACE_OUT;
     c->awaits = 0;
-    if (peer->attempt == c)
-        peer->attempt = NULL;
+    ftx_peer_try_over(c);
     if (peer->candidate == c)
         peer->candidate = NULL;
     ftx_connection_close(c);
@@ -191,6 +190,7 @@ int ftx_peer_new(struct ftx_node *node, const struct ftx_peer_identity *identity
     peer->host = host;
     peer->ctx = ctx;
     ftx_list_init(&peer->connections);
+    ftx_list_init(&peer->tries);
     uv_idle_init(node->loop, &peer->turn);
     uv_timer_init(node->loop, &peer->retry);
     uv_timer_init(node->loop, &peer->tick);
@@ -200,6 +200,8 @@ int ftx_peer_new(struct ftx_node *node, const struct ftx_peer_identity *identity
     peer->n_handles = 3;
     ftx_list_append(&node->peers, &peer->in_node);
     node->n_peers++;
+    for (size_t i = 0; i < node->n_dial; i++)
+        ftx_peer_found(peer, FTX_WAY_CONFIGURED, &node->dial[i]);
     ftx_peer_dial_at_once(peer);
     *out_peer = peer;
     return 0;
@@ -233,6 +235,7 @@ void ftx_peer_remove(struct ftx_peer *peer)
     peer->removed = true;
     ftx_list_remove(&peer->in_node);
     ftx_peer_dial_cancel(peer);
+    ftx_peer_dial_cancel_data(peer);
     if (peer->session.state == FTX_SESSION_RUNNING) {
         ftx_engine_goodbye(&peer->session.engine, FTX_BYE_LEAVING);
         ftx_peer_session_end(peer, 0);

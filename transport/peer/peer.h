@@ -13,6 +13,7 @@
 #include "transport/crypto/identity.h"
 #include "transport/net/tcp.h"
 #include "transport/session/compress.h"
+#include "transport/peer/ways.h"
 #include "transport/session/engine.h"
 
 #include <stdbool.h>
@@ -100,6 +101,13 @@ int ftx_peer_new(struct ftx_node *node, const struct ftx_peer_identity *identity
 /* The link is gone: GOODBYE, then no callback but `end` (if a session runs), `gone`; frees itself.
  * Not from inside a callback of the engine. */
 void ftx_peer_remove(struct ftx_peer *peer);
+
+/*
+ * The peer may be at this address: FTX_WAY_LAN and FTX_WAY_REMEMBERED come from outside the link.
+ * Known ones are heard of again; a new one is dialled soon if it is better than what there is.
+ */
+void ftx_peer_found(struct ftx_peer *peer, enum ftx_way_kind kind,
+                    const struct ftx_address *address);
 
 void ftx_peer_saved(struct ftx_peer *peer, uint64_t token, int err);
 void ftx_peer_ready(struct ftx_peer *peer, uint64_t op_seen);

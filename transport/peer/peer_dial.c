@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When a link dials. A round tries each address in turn, then the link rests: 1 2 4 8 16 32 60 s,
- * but never above 4 s while it has work, and up to a fifth more or less, so that two ends that
- * refused each other do not meet again in step. Nothing is dialled while a handshake is under way,
- * whoever began it.
+ * When a link dials, and where. A round is a race: the ways are begun one after the other, 250 ms
+ * apart or as soon as one failed, and the first that is proven ends it. Then the link rests: 1 2 4
+ * 8 16 32 60 s, but never above 4 s while it has work, and up to a fifth more or less, so that two
+ * ends that refused each other do not meet again in step. No round begins while a handshake is
+ * under way, whoever began it. A way that does not answer is left connecting, while the others are
+ * tried again.
  *
- *   rest --timer, kick--> round: connect -> attempt (handshake) -> fails: next address .. last: rest
+ *   rest --timer, kick--> round: way, way .. -> try: connect -> handshake -> proven
+ *     ^                                            |            |
+ *     +---------- none is left in handshake -------+--- fails --+
  */
+#include <errno.h>
 #include <sodium.h>
+#include <stdlib.h>
 
 #include "transport/base/err.h"
 #include "transport/base/log.h"
 #include "transport/peer/peer_internal.h"
 
-enum { KICK_MS = 1000 /* a kick ends a rest of this age */ };
+enum {
+    KICK_MS = 1000, /* a kick ends a rest of this age */
+    APART_MS = 250, /* RFC 8305 8: Connection Attempt Delay */
+    TRIES_MAX = 8,  /* of a link, at once */
+};
 
 static const unsigned rest_s[] = {1, 2, 4, 8, 16, 32, 60};
 enum { N_RESTS = sizeof rest_s / sizeof *rest_s, N_BUSY_RESTS = 3 };
@@ -28,13 +38,21 @@ static bool choose_mode(const struct ftx_peer *peer, struct ftx_handshake_link *
            ftx_peer_link(peer, FTX_MODE_PAIR, out_link);
 }
 
-static bool may_dial(const struct ftx_peer *peer)
+/* May a way be tried now, for a session? */
+static bool may_try(const struct ftx_peer *peer)
 {
     struct ftx_handshake_link link;
-    return !peer->removed && peer->node->n_dial > 0 && !peer->dial && !peer->candidate &&
-           peer->session.state == FTX_SESSION_NONE && !ftx_peer_in_handshake(peer) &&
-           choose_mode(peer, &link);
+    return !peer->removed && !peer->candidate && peer->session.state == FTX_SESSION_NONE &&
+           choose_mode(peer, &link) && !ftx_peer_other_mode(peer, link.mode);
 }
+
+static bool may_begin_round(const struct ftx_peer *peer)
+{
+    return may_try(peer) && ftx_ways_any(&peer->ways, FTX_PATH_NONE) &&
+           !ftx_peer_in_handshake(peer);
+}
+
+/* -- one way -- */
 
 static void log_failure(struct ftx_peer *peer, const struct ftx_address *address, int err)
 {
@@ -43,74 +61,201 @@ static void log_failure(struct ftx_peer *peer, const struct ftx_address *address
     peer->dial_err = err;
 }
 
+static int try_connected(struct ftx_try *try, struct ftx_pipe *pipe)
+{
+    struct ftx_peer *peer = try->peer;
+    struct ftx_handshake_link link;
+    struct ftx_connection *c;
+    bool may = try->data ? ftx_peer_link(peer, FTX_MODE_RESUME, &link)
+                         : may_try(peer) && choose_mode(peer, &link);
+    if (!may) {
+        ftx_pipe_close(pipe);
+        return UV_ECANCELED;
+    }
+    int err = ftx_connection_new(peer->node->loop, pipe, &ftx_peer_events, peer, &link, &c);
+    if (err)
+        return err;
+    c->data = try->data;
+    c->way = try->way;
+    c->try = try;
+    ftx_list_append(&peer->connections, &c->node);
+    return 0;
+}
+
 static void on_dialled(void *owner, int err, struct ftx_pipe *pipe)
 {
-    struct ftx_peer *peer = owner;
+    struct ftx_try *try = owner;
+    struct ftx_peer *peer = try->peer;
+    bool data = try->data;
     peer->n_dials--;
     if (err == UV_ECANCELED) {
+        free(try);
         ftx_peer_maybe_free(peer);
         return;
     }
-    bool data = peer->dial_data;
-    struct ftx_handshake_link link;
-    struct ftx_connection *c;
-    peer->dial = NULL;
-    if (err) {
-        log_failure(peer, &peer->node->dial[peer->address], err);
-        ftx_peer_dial_failed(peer, data);
+    try->dial = NULL;
+    if (!err)
+        err = try_connected(try, pipe);
+    if (!err)
         return;
-    }
-    if (data ? !ftx_peer_link(peer, FTX_MODE_RESUME, &link) : !choose_mode(peer, &link)) {
-        ftx_pipe_close(pipe);
-        return;
-    }
-    err = ftx_connection_new(peer->node->loop, pipe, &ftx_peer_events, peer, &link, &c);
-    if (err) {
-        log_failure(peer, &peer->node->dial[peer->address], err);
-        ftx_peer_dial_failed(peer, data);
-        return;
-    }
-    c->data = data;
-    ftx_list_append(&peer->connections, &c->node);
-    peer->attempt = c;
+    log_failure(peer, &try->way.address, err);
+    ftx_list_remove(&try->node);
+    free(try);
+    ftx_peer_dial_failed(peer, data);
 }
 
-static int dial_address(struct ftx_peer *peer, bool data)
+static int begin_try(struct ftx_peer *peer, const struct ftx_way *way, bool data)
 {
-    int err = ftx_tcp_dial(peer->node->loop, &peer->node->dial[peer->address], on_dialled, peer,
-                           &peer->dial);
+    struct ftx_try *try = calloc(1, sizeof *try);
+    int err = try ? 0 : -ENOMEM;
+    if (!err) {
+        *try = (struct ftx_try){.peer = peer, .way = *way, .data = data};
+        err = ftx_tcp_dial(peer->node->loop, &way->address, on_dialled, try, &try->dial);
+    }
     if (err) {
-        log_failure(peer, &peer->node->dial[peer->address], err);
+        log_failure(peer, &way->address, err);
+        free(try);
         return err;
     }
-    peer->dial_data = data;
+    ftx_list_append(&peer->tries, &try->node);
     peer->n_dials++;
     return 0;
+}
+
+static struct ftx_try *try_at(struct ftx_list *node)
+{
+    return ftx_list_of(node, struct ftx_try, node);
+}
+
+void ftx_peer_try_over(struct ftx_connection *c)
+{
+    if (!c->try)
+        return;
+    ftx_list_remove(&c->try->node);
+    free(c->try);
+    c->try = NULL;
+}
+
+static void cancel(struct ftx_try *try)
+{
+    struct ftx_dial *dial = try->dial;
+    ftx_list_remove(&try->node); /* on_dialled frees it */
+    ftx_dial_cancel(dial);
+}
+
+void ftx_peer_dial_cancel(struct ftx_peer *peer)
+{
+    uv_timer_stop(&peer->retry);
+    ftx_peer_dial_cancel_round(peer);
+}
+
+void ftx_peer_dial_cancel_round(struct ftx_peer *peer)
+{
+    if (peer->racing)
+        uv_timer_stop(&peer->retry);
+    peer->racing = false;
+    for (struct ftx_list *it = peer->tries.next, *next; it != &peer->tries; it = next) {
+        next = it->next;
+        if (try_at(it)->dial && !try_at(it)->data)
+            cancel(try_at(it));
+    }
+}
+
+static struct ftx_try *data_try(const struct ftx_peer *peer)
+{
+    for (struct ftx_list *it = peer->tries.next; it != &peer->tries; it = it->next)
+        if (try_at(it)->data)
+            return try_at(it);
+    return NULL;
+}
+
+void ftx_peer_dial_cancel_data(struct ftx_peer *peer)
+{
+    struct ftx_try *try = data_try(peer);
+    if (try && try->dial) {
+        cancel(try);
+        return;
+    }
+    for (struct ftx_list *it = peer->connections.next; it != &peer->connections; it = it->next) {
+        struct ftx_connection *c = ftx_list_of(it, struct ftx_connection, node);
+        if (try && c->try == try) {
+            ftx_peer_drop(peer, c);
+            return;
+        }
+    }
+}
+
+void ftx_peer_dial_data(struct ftx_peer *peer)
+{
+    const struct ftx_peer_session *session = &peer->session;
+    if (peer->removed || peer->identity->role != FTX_ROLE_S || session->no_more_data ||
+        session->n_connections > peer->node->most_data || data_try(peer))
+        return;
+    const struct ftx_way *way = &session->connections[0]->way;
+    if (!way->address.port)
+        way = ftx_ways_best(&peer->ways);
+    if (!way || begin_try(peer, way, true))
+        ftx_peer_dial_failed(peer, true);
+}
+
+/* -- rounds and rests -- */
+
+static bool is_tried(const struct ftx_peer *peer, const struct ftx_address *address)
+{
+    for (const struct ftx_list *it = peer->tries.next; it != &peer->tries; it = it->next)
+        if (ftx_address_equal(&try_at((struct ftx_list *)it)->way.address, address))
+            return true;
+    return false;
+}
+
+static unsigned n_tries(const struct ftx_peer *peer)
+{
+    unsigned n = 0;
+    for (const struct ftx_list *it = peer->tries.next; it != &peer->tries; it = it->next)
+        n++;
+    return n;
+}
+
+static void on_retry(uv_timer_t *retry);
+
+/* Begins the next way; the timer begins the one after it, or the end of a try. */
+static void race(struct ftx_peer *peer)
+{
+    uv_timer_stop(&peer->retry);
+    while (peer->racing && n_tries(peer) < TRIES_MAX) {
+        const struct ftx_way *way =
+            may_try(peer) ? ftx_ways_next(&peer->ways, FTX_PATH_NONE) : NULL;
+        peer->racing = way;
+        if (way && !is_tried(peer, &way->address) && !begin_try(peer, way, false)) {
+            uv_timer_start(&peer->retry, on_retry, APART_MS, 0);
+            return;
+        }
+    }
+    ftx_peer_rest(peer);
+}
+
+void ftx_peer_dial_failed(struct ftx_peer *peer, bool data)
+{
+    if (data)
+        peer->session.no_more_data = true;
+    else if (peer->racing)
+        race(peer);
+    else
+        ftx_peer_rest(peer);
 }
 
 static void on_retry(uv_timer_t *retry)
 {
     struct ftx_peer *peer = retry->data;
-    if (!may_dial(peer))
-        return; /* the end of what is under way makes it rest again */
-    peer->tried = 0;
-    if (dial_address(peer, false))
-        ftx_peer_dial_failed(peer, false);
-}
-
-void ftx_peer_dial_failed(struct ftx_peer *peer, bool data)
-{
-    if (data) {
-        peer->session.no_more_data = true;
-        return;
+    if (!peer->racing) {
+        if (!may_begin_round(peer))
+            return; /* the end of what is under way makes it rest again */
+        ftx_ways_age(&peer->ways, uv_now(peer->node->loop));
+        ftx_ways_round(&peer->ways);
+        peer->racing = true;
+        peer->round++;
     }
-    while (++peer->tried < peer->node->n_dial && may_dial(peer)) {
-        peer->address = (peer->address + 1) % peer->node->n_dial;
-        if (!dial_address(peer, false))
-            return;
-    }
-    peer->round++;
-    ftx_peer_rest(peer);
+    race(peer);
 }
 
 static void rest_for(struct ftx_peer *peer, uint64_t ms)
@@ -119,9 +264,14 @@ static void rest_for(struct ftx_peer *peer, uint64_t ms)
     uv_timer_start(&peer->retry, on_retry, ms, 0);
 }
 
+static bool is_resting(const struct ftx_peer *peer)
+{
+    return !peer->racing && uv_is_active((const uv_handle_t *)&peer->retry);
+}
+
 void ftx_peer_rest(struct ftx_peer *peer)
 {
-    if (!may_dial(peer) || uv_is_active((uv_handle_t *)&peer->retry))
+    if (peer->racing || is_resting(peer) || !may_begin_round(peer))
         return;
     unsigned longest = (peer->host->busy(peer->ctx) ? N_BUSY_RESTS : N_RESTS) - 1;
     uint64_t ms = 1000 * (uint64_t)rest_s[peer->rests < longest ? peer->rests : longest];
@@ -133,15 +283,16 @@ void ftx_peer_rest(struct ftx_peer *peer)
 
 void ftx_peer_dial_at_once(struct ftx_peer *peer)
 {
+    peer->racing = false;
     peer->rests = 0;
-    peer->round = 0;
+    peer->round = 1; /* the next is even */
     peer->rest_since_ms = uv_now(peer->node->loop);
     rest_for(peer, 0);
 }
 
 void ftx_peer_dial_kick(struct ftx_peer *peer)
 {
-    if (!uv_is_active((uv_handle_t *)&peer->retry))
+    if (!is_resting(peer))
         return;
     uint64_t now_ms = uv_now(peer->node->loop);
     uint64_t age_ms = now_ms - peer->rest_since_ms;
@@ -150,21 +301,18 @@ void ftx_peer_dial_kick(struct ftx_peer *peer)
         rest_for(peer, wait_ms);
 }
 
-void ftx_peer_dial_data(struct ftx_peer *peer)
+void ftx_peer_found(struct ftx_peer *peer, enum ftx_way_kind kind,
+                    const struct ftx_address *address)
 {
-    const struct ftx_peer_session *session = &peer->session;
-    if (peer->removed || peer->identity->role != FTX_ROLE_S || peer->node->n_dial == 0 ||
-        session->no_more_data || session->n_connections > peer->node->most_data || peer->dial ||
-        peer->attempt)
-        return;
-    if (dial_address(peer, true))
-        ftx_peer_dial_failed(peer, true);
-}
-
-void ftx_peer_dial_cancel(struct ftx_peer *peer)
-{
-    uv_timer_stop(&peer->retry);
-    if (peer->dial)
-        ftx_dial_cancel(peer->dial);
-    peer->dial = NULL;
+    const struct ftx_way way = {
+        .kind = kind,
+        .path = kind == FTX_WAY_LAN ? FTX_PATH_LAN : FTX_PATH_DIRECT,
+        .address = *address,
+        .found_ms = uv_now(peer->node->loop),
+    };
+    bool is_new = ftx_ways_add(&peer->ways, &way);
+    if (is_resting(peer))
+        ftx_peer_dial_kick(peer);
+    else if (is_new && !peer->racing && may_begin_round(peer))
+        ftx_peer_dial_at_once(peer);
 }

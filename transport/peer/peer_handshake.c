@@ -2,13 +2,13 @@
 /*
  * Which handshakes of a link may run, and what they want.
  *
- * Both ends may dial at the same time; S decides which connection lives: while its own dial is past
- * the Hello it refuses all others, and otherwise takes what comes. R takes what S says.
+ * Both ends may dial at the same time, over several ways; S decides which connection lives. Several
+ * handshakes may run: RESUMEs change nothing until one is proven, PAIRs until a guess is due. Then S
+ * drops all others, and R does when it sees that: what S sends first there it sends on one of them.
  *
  * An end never runs a PAIR beside a RESUME. If it did, a RESUME could burn the code at S for keys
  * that R is just replacing, and the link were lost. So of a link that is ENROLLED, one mode gives
- * way to the other, or is refused, before the Hello is answered. Several RESUMEs may run: they
- * change nothing until one is proven.
+ * way to the other, or is refused, before the Hello is answered.
  */
 #include <assert.h>
 #include <errno.h>
@@ -53,23 +53,43 @@ static bool is_pair(const struct ftx_connection *c)
     return c->phase == FTX_CONNECTION_HANDSHAKE && c->secret->handshake.mode == FTX_MODE_PAIR;
 }
 
+bool ftx_peer_other_mode(const struct ftx_peer *peer, enum ftx_mode mode)
+{
+    for (struct ftx_list *it = peer->connections.next; it != &peer->connections; it = it->next)
+        if (connection_at(it)->place == FTX_PLACE_HANDSHAKE &&
+            is_pair(connection_at(it)) != (mode == FTX_MODE_PAIR))
+            return true;
+    return false;
+}
+
 /* True if `hello` is what this node itself has dialled. */
 static bool is_own(const struct ftx_peer *peer, const struct ftx_hello *hello)
 {
-    const struct ftx_connection *c = peer->attempt;
-    return c && c->phase == FTX_CONNECTION_HANDSHAKE &&
-           memcmp(c->secret->handshake.own_hello.nonce, hello->nonce, FTX_NONCE_SIZE) == 0;
+    for (struct ftx_list *it = peer->connections.next; it != &peer->connections; it = it->next) {
+        const struct ftx_connection *c = connection_at(it);
+        if (c->try && c->phase == FTX_CONNECTION_HANDSHAKE &&
+            memcmp(c->secret->handshake.own_hello.nonce, hello->nonce, FTX_NONCE_SIZE) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Has the other end of what we dialled not said anything yet? */
+static bool is_unanswered(const struct ftx_connection *c)
+{
+    return c->try && c->phase == FTX_CONNECTION_HANDSHAKE &&
+           c->secret->handshake.peer_hello.size == 0;
 }
 
 /* Must the newcomer be refused for the sake of `c`, which is in handshake? */
 static bool refuses(const struct ftx_peer *peer, const struct ftx_connection *c, enum ftx_mode mode)
 {
-    bool dialled = c == peer->attempt && !c->data;
-    if (dialled && peer->identity->role == FTX_ROLE_S)
+    if (is_pair(c) == (mode == FTX_MODE_PAIR)) /* of PAIRs that others began, one at a time */
+        return mode == FTX_MODE_PAIR && (!c->try || c->guessed);
+    if (c->try && peer->identity->role == FTX_ROLE_S)
         return true;
-    /* One PAIR at a time, and who resumes has shown more than a label. R's own Hello has shown
-     * nothing. */
-    return mode == FTX_MODE_PAIR && !(dialled && c->phase == FTX_CONNECTION_HANDSHAKE);
+    /* Who resumes has shown more than a label, and R's own Hello has shown nothing. */
+    return mode == FTX_MODE_PAIR && !is_unanswered(c);
 }
 
 static bool make_way(struct ftx_peer *peer, enum ftx_mode mode)
@@ -84,11 +104,9 @@ static bool make_way(struct ftx_peer *peer, enum ftx_mode mode)
             return false;
     for (struct ftx_list *it = end->next; it != end; it = it->next) {
         struct ftx_connection *c = connection_at(it);
-        if (c->place == FTX_PLACE_HANDSHAKE && (mode == FTX_MODE_PAIR || is_pair(c)))
+        if (c->place == FTX_PLACE_HANDSHAKE && is_pair(c) != (mode == FTX_MODE_PAIR))
             ftx_peer_drop(peer, c);
     }
-    if (peer->dial && !peer->dial_data)
-        ftx_peer_dial_cancel(peer);
     return true;
 }
 
@@ -108,6 +126,7 @@ bool ftx_peer_accept(struct ftx_peer *peer, struct ftx_connection *c,
     ftx_list_remove(&c->node);
     ftx_list_append(&peer->connections, &c->node);
     ftx_connection_own(c, &ftx_peer_events, peer);
+    c->way.path = FTX_PATH_DIRECT;
     ftx_connection_resolved(c, link);
     return true;
 }
@@ -119,10 +138,22 @@ static void paired(struct ftx_peer *peer, struct ftx_connection *c)
 {
     ftx_log(FTX_LOG_INFO, "paired with %s", c->address);
     c->place = FTX_PLACE_OUT;
-    if (peer->attempt == c)
-        peer->attempt = NULL;
+    ftx_peer_try_over(c);
     ftx_connection_finish(c);
     ftx_peer_dial_at_once(peer);
+}
+
+/* The one PAIR that goes on is chosen. */
+static void spend_guess(struct ftx_peer *peer, struct ftx_connection *c)
+{
+    ftx_peer_dial_cancel_round(peer);
+    for (struct ftx_list *it = peer->connections.next; it != &peer->connections; it = it->next)
+        if (connection_at(it) != c && connection_at(it)->place == FTX_PLACE_HANDSHAKE)
+            ftx_peer_drop(peer, connection_at(it));
+    c->guessed = true;
+    ftx_peer_tell(peer, FTX_PEER_PAIRING, "");
+    peer->identity->guesses++;
+    c->awaits = ftx_peer_save(peer);
 }
 
 static void keep_keys(struct ftx_peer *peer, struct ftx_connection *c)
@@ -149,9 +180,7 @@ void ftx_peer_handshake_wants(struct ftx_peer *peer, struct ftx_connection *c,
 {
     switch (want) {
     case FTX_WANT_GUESS_SPENT:
-        ftx_peer_tell(peer, FTX_PEER_PAIRING, "");
-        peer->identity->guesses++;
-        c->awaits = ftx_peer_save(peer);
+        spend_guess(peer, c);
         break;
     case FTX_WANT_GUESS_BACK:
         peer->identity->guesses = 0;
@@ -220,9 +249,10 @@ void ftx_peer_handshake_record(struct ftx_peer *peer, struct ftx_connection *c,
 
 void ftx_peer_handshake_ended(struct ftx_peer *peer, struct ftx_connection *c, int err)
 {
-    bool dialled = c == peer->attempt, data = c->data;
+    bool dialled = c->try;
     if (c->place == FTX_PLACE_OUT)
         return;
+    ftx_peer_try_over(c);
     ftx_log(FTX_LOG_INFO, "connection %s %s ended: %s", c->dialled ? "to" : "from", c->address,
             ftx_err_text(err));
     if (err == FTX_EROLE || err == FTX_EREPLACED)
@@ -231,14 +261,12 @@ void ftx_peer_handshake_ended(struct ftx_peer *peer, struct ftx_connection *c, i
         c->place = FTX_PLACE_OUT;
     else
         ftx_peer_drop(peer, c);
-    if (dialled)
-        peer->attempt = NULL;
     if (err == FTX_EROLE && peer->identity->stage == FTX_PEER_ARMED)
         ftx_peer_tell(peer, FTX_PEER_SAME_ROLE, "");
     else if (peer->health == FTX_PEER_PAIRING)
         ftx_peer_tell(peer, FTX_PEER_OFFLINE, "");
     if (dialled)
-        ftx_peer_dial_failed(peer, data);
+        ftx_peer_dial_failed(peer, c->data);
     else
         ftx_peer_rest(peer);
 }

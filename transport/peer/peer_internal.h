@@ -4,7 +4,8 @@
  *
  *   node.c            listener, connections that no link has claimed
  *   peer.c            a link's life, its saves, what its connections tell it
- *   peer_dial.c       when and in which mode it dials
+ *   ways.c            where its peer may be
+ *   peer_dial.c       when, where and in which mode it dials
  *   peer_handshake.c  which handshakes may run, what they want, who is proven
  *   peer_session.c    from a proven connection to a running engine, and its end
  */
@@ -16,6 +17,7 @@
 #include "transport/peer/gate.h"
 #include "transport/peer/growth.h"
 #include "transport/peer/peer.h"
+#include "transport/peer/ways.h"
 
 struct ftx_node {
     uv_loop_t *loop;
@@ -73,16 +75,15 @@ struct ftx_peer {
     uv_idle_t turn; /* runs once after kicks */
 
     /* peer_dial.c */
-    uv_timer_t retry; /* active: resting between two rounds */
+    struct ftx_ways ways;
+    uv_timer_t retry; /* active: resting between two rounds, or between two ways of one */
+    bool racing;      /* a round: not all of its ways were begun */
     uint64_t rest_since_ms, rest_until_ms;
-    unsigned rests;                 /* how many in a row: the next is longer */
-    unsigned round;                 /* ENROLLED: even RESUME, odd PAIR */
-    size_t address, tried;          /* in node->dial; how many of them this round */
-    int dial_err;                   /* of the last failure: a repeat is not news */
-    struct ftx_dial *dial;          /* TCP is connecting */
-    bool dial_data;                 /* ... for a data connection */
-    unsigned n_dials;               /* whose `dialled` has not come */
-    struct ftx_connection *attempt; /* what became of it, in handshake */
+    unsigned rests; /* how many in a row: the next is longer */
+    unsigned round; /* ENROLLED: even RESUME, odd PAIR */
+    int dial_err;   /* of the last failure: a repeat is not news */
+    struct ftx_list tries;
+    unsigned n_dials; /* whose `dialled` has not come */
 
     /* peer_session.c */
     struct ftx_connection *candidate;
@@ -90,6 +91,15 @@ struct ftx_peer {
     uint64_t jump; /* S: how far the next session number leaps */
     uv_timer_t tick;
     struct ftx_peer_session session;
+};
+
+/* A way that is being tried: first TCP connects, then there is a connection, in handshake. */
+struct ftx_try {
+    struct ftx_list node; /* peer->tries, until it is given up */
+    struct ftx_peer *peer;
+    struct ftx_way way;
+    bool data;             /* for a data connection */
+    struct ftx_dial *dial; /* NULL: there is a connection */
 };
 
 /* -- node.c -- */
@@ -115,9 +125,17 @@ void ftx_peer_dial_at_once(struct ftx_peer *peer);
 void ftx_peer_dial_kick(struct ftx_peer *peer);
 /* S, in a session: one more data connection. */
 void ftx_peer_dial_data(struct ftx_peer *peer);
-/* The dialled connection failed: the next address, or a rest. */
+/* What the connection was tried for has come of it, or never will: the try is over. Harmless if it
+ * was accepted. */
+void ftx_peer_try_over(struct ftx_connection *c);
+/* What was tried failed: the next way, or a rest. */
 void ftx_peer_dial_failed(struct ftx_peer *peer, bool data);
+/* Nothing is dialled any more, nor will be by itself. What is in handshake stays. */
 void ftx_peer_dial_cancel(struct ftx_peer *peer);
+/* What is dialled is given up; a rest goes on. */
+void ftx_peer_dial_cancel_round(struct ftx_peer *peer);
+/* No data connection is tried any more. */
+void ftx_peer_dial_cancel_data(struct ftx_peer *peer);
 
 /* -- peer_handshake.c -- */
 /* What a handshake in this mode needs of the link; false: the link does not take part in it now. */
@@ -126,6 +144,8 @@ bool ftx_peer_link(const struct ftx_peer *peer, enum ftx_mode mode, struct ftx_h
 bool ftx_peer_accept(struct ftx_peer *peer, struct ftx_connection *c,
                      const struct ftx_handshake_link *link);
 bool ftx_peer_in_handshake(const struct ftx_peer *peer);
+/* Would a handshake in this mode run beside one in the other? */
+bool ftx_peer_other_mode(const struct ftx_peer *peer, enum ftx_mode mode);
 void ftx_peer_handshake_wants(struct ftx_peer *peer, struct ftx_connection *c,
                               enum ftx_handshake_want want);
 /* R: the first record verified. */

@@ -67,7 +67,7 @@ void ftx_peer_nominate(struct ftx_peer *peer, struct ftx_connection *c)
         if (other != c && (other->place == FTX_PLACE_HANDSHAKE || other == peer->candidate))
             ftx_peer_drop(peer, other);
     }
-    peer->attempt = NULL;
+    ftx_peer_try_over(c);
     peer->candidate = c;
     if (peer->session.state == FTX_SESSION_NONE)
         begin_candidate(peer);
@@ -99,6 +99,9 @@ static void connected(struct ftx_peer *peer)
     session->connected = true;
     peer->jump = 0;
     peer->dial_err = 0;
+    struct ftx_way *way = ftx_ways_find(&peer->ways, &session->connections[0]->way.address);
+    if (way)
+        way->proven = true;
     if (peer->identity->role == FTX_ROLE_R) {
         peer->identity->session = session->engine.session;
         ftx_peer_save(peer);
@@ -174,8 +177,7 @@ bool ftx_peer_session_join(struct ftx_peer *peer, struct ftx_connection *c)
         index = ftx_engine_join(&session->engine, now_ms(peer));
     if (index < 0)
         return false;
-    if (peer->attempt == c)
-        peer->attempt = NULL;
+    ftx_peer_try_over(c);
     ftx_connection_settle(c);
     add_connection(peer, c, (unsigned)index);
     if (peer->held_bytes >= FTX_PEER_HELD_MAX)
@@ -281,10 +283,7 @@ void ftx_peer_session_end(struct ftx_peer *peer, int reason)
             reason ? ftx_err_text(reason) : "one of the ends is leaving");
     uv_timer_stop(&peer->tick);
     uv_idle_stop(&peer->turn);
-    if (peer->dial_data)
-        ftx_peer_dial_cancel(peer);
-    if (peer->attempt && peer->attempt->data)
-        ftx_peer_drop(peer, peer->attempt);
+    ftx_peer_dial_cancel_data(peer);
     for (unsigned i = 0; i < session->n_connections; i++)
         session->connections[i]->place = FTX_PLACE_OUT;
     bool leaving = say_goodbye(peer, session->connections[0]);
