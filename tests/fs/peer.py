@@ -143,6 +143,10 @@ def fetched(stream, offset, length, kind, data=b"", encoding=0, its_frame=None):
                    (data if its_frame is None else its_frame))
 
 
+def addresses(*told):
+    return message(19, b"".join(address + number(2, port) for address, port in told))
+
+
 def ping(token):
     return message(14, numbers("Q", token))
 

@@ -113,6 +113,7 @@ def all_messages():
         ("fetched", 18, struct.pack("<QQIBB", 5, 4096, 11, 1, 0) + digest + b"hello world"),
         ("fetched-hole", 18, struct.pack("<QQIBB", 5, 0, 1 << 20, 2, 0) + bytes(16)),
         ("fetched-gone", 18, struct.pack("<QQIBB", 5, 1 << 33, 1, 3, 0) + bytes(16)),
+        ("addresses", 19, bytes(range(16)) + b"\1\2" + bytes(10) + b"\xff\xff\x7f\0\0\1\xcc\x3d"), ("addresses-none", 19, b""),
         ("extent-zstd", 6, struct.pack("<QIQQIB", 5, 1, 0, 1 << 20, 1 << 20, 1) + digest + runs(1 << 20)),
         ("fetched-zstd", 18, struct.pack("<QQIBB", 5, 4096, 1000, 1, 1) + digest + runs(1000)),
     ]

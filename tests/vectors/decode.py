@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """A second decoder, written from docs/protocol.md alone. `decode.py` checks every vector against expected.json; `decode.py messages|ops FILE`
 and `decode.py records FILE [KEY NUMBER]` print what a file of hex digits holds."""
+import ipaddress
 import json
 import os
 import struct
@@ -230,10 +231,20 @@ def fetched(fields):
     return values
 
 
+def addresses(fields):
+    values = {"addresses": []}
+    require(fields.left() % 18 == 0 and fields.left() // 18 <= 16, "no such number of addresses")
+    while fields.left():
+        address, port = ipaddress.IPv6Address(fields.take(16)), fields.number("H")
+        require(port >= 1, "no port")
+        values["addresses"].append([str(address.ipv4_mapped or address), port])
+    return values
+
+
 MESSAGES = {1: ("START", start), 2: ("JOIN", join), 3: ("HAVE", have), 4: ("HAVE_END", have_end), 5: ("OP", op), 6: ("EXTENT", extent),
             7: ("HOLE", hole), 8: ("SIZE", size), 9: ("SEAL", seal), 10: ("ACK", ack), 11: ("MISSING", missing),
             12: ("REFUSED", refused), 13: ("WANT", want), 14: ("PING", token), 15: ("PONG", token), 16: ("GOODBYE", goodbye),
-            17: ("FETCH", fetch), 18: ("FETCHED", fetched)}
+            17: ("FETCH", fetch), 18: ("FETCHED", fetched), 19: ("ADDRESSES", addresses)}
 
 
 HEADS = {"EXTENT": 49, "FETCHED": 38}  # of their bodies, what stands before the data

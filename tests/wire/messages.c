@@ -66,6 +66,7 @@ static void refuses_every_short_body(void **state)
             bool whole = (m.type == FTX_MSG_HAVE && body == 12 + FTX_HAVE_ENTRY) ||
                          (m.type == FTX_MSG_MISSING && body == 12 + FTX_RANGE_ENTRY) ||
                          (m.type == FTX_MSG_OP && body > 8) ||
+                         (m.type == FTX_MSG_ADDRESSES && body % FTX_ADDRESS_ENTRY == 0) ||
                          (m.type == FTX_MSG_SEAL && body >= 20);
             assert_int_equal(decode(bytes, cut), whole ? 0 : FTX_EPROTO);
         }
@@ -108,7 +109,8 @@ static void refuses_unknown_types(void **state)
     (void)state;
     for (unsigned type = 0; type < 256; type++) {
         uint8_t bytes[FTX_MESSAGE_HEAD] = {(uint8_t)type};
-        assert_int_equal(decode(bytes, sizeof bytes), type == FTX_MSG_HAVE_END ? 0 : FTX_EPROTO);
+        bool empty = type == FTX_MSG_HAVE_END || type == FTX_MSG_ADDRESSES;
+        assert_int_equal(decode(bytes, sizeof bytes), empty ? 0 : FTX_EPROTO);
     }
 }
 
@@ -187,6 +189,9 @@ static void refuses_fields_out_of_range(void **state)
         {FTX_MSG_FETCHED, 20, 1, 4, false},
         {FTX_MSG_FETCHED, 21, 1, FTX_ENCODING_ZSTD, false}, /* not shorter than the length */
         {FTX_MSG_FETCHED, 21, 1, 2, false},
+        {FTX_MSG_ADDRESSES, 16, 2, 1, true},
+        {FTX_MSG_ADDRESSES, 16, 2, 0, false},
+        {FTX_MSG_ADDRESSES, 34, 2, 0, false},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const struct field *field = &fields[i];
@@ -318,7 +323,7 @@ static int decode_long(enum ftx_message_type type, size_t head, size_t n)
 static int decode_entries(enum ftx_message_type type, size_t entry, size_t n)
 {
     struct ftx_message m = sample_message((size_t)type - 1);
-    size_t size = FTX_MESSAGE_HEAD + 12 + n * entry;
+    size_t size = FTX_MESSAGE_HEAD + (type == FTX_MSG_ADDRESSES ? 0u : 12u) + n * entry;
     uint8_t *entries = malloc(n * entry), *bytes = malloc(size);
     assert_true(entries && bytes);
     for (size_t i = 0; i < n; i++)
@@ -346,6 +351,9 @@ static void refuses_more_than_the_limits(void **state)
     assert_int_equal(decode_long(FTX_MSG_FETCHED, 38, FTX_EXTENT_MAX), 0);
     assert_int_equal(decode_long(FTX_MSG_FETCHED, 38, FTX_EXTENT_MAX + 1), FTX_EPROTO);
     assert_int_equal(decode_long(FTX_MSG_FETCHED, 38, 0), FTX_EPROTO);
+    assert_int_equal(decode_entries(FTX_MSG_ADDRESSES, FTX_ADDRESS_ENTRY, FTX_ADDRESSES_MAX), 0);
+    assert_int_equal(decode_entries(FTX_MSG_ADDRESSES, FTX_ADDRESS_ENTRY, FTX_ADDRESSES_MAX + 1),
+                     FTX_EPROTO);
     assert_int_equal(decode_entries(FTX_MSG_HAVE, FTX_HAVE_ENTRY, FTX_HAVE_MAX), 0);
     assert_int_equal(decode_entries(FTX_MSG_HAVE, FTX_HAVE_ENTRY, FTX_HAVE_MAX + 1), FTX_EPROTO);
     assert_int_equal(decode_entries(FTX_MSG_MISSING, FTX_RANGE_ENTRY, FTX_MISSING_MAX), 0);

@@ -14,9 +14,10 @@ static const uint8_t make_file[] = {
     0,    1,    0xa4, 0x01, 0x15, 0xcd, 0x85, 0x3d, 0xfe, 0x9c, 0x97, 0x17, 0x16, 0xcd, 0x85, 0x3d,
     0xfe, 0x9c, 0x97, 0x17, 9,    'n',  'o',  't',  'e',  's',  '.',  't',  'x',  't'};
 
-const char *const sample_names[SAMPLES] = {
-    "start", "join",    "have",    "have-end", "op",   "extent", "hole",    "size",  "seal",
-    "ack",   "missing", "refused", "want",     "ping", "pong",   "goodbye", "fetch", "fetched"};
+const char *const sample_names[SAMPLES] = {"start",   "join",    "have",    "have-end", "op",
+                                           "extent",  "hole",    "size",    "seal",     "ack",
+                                           "missing", "refused", "want",    "ping",     "pong",
+                                           "goodbye", "fetch",   "fetched", "addresses"};
 
 static void fill_list(struct ftx_message *m)
 {
@@ -68,6 +69,17 @@ static void fill_fetched(struct ftx_message *m)
     memcpy(extent->hash, hash, sizeof hash);
     m->as.content.data = data;
     m->as.content.data_size = sizeof data;
+}
+
+static void fill_addresses(struct ftx_message *m)
+{
+    static uint8_t entries[2 * FTX_ADDRESS_ENTRY];
+    const struct ftx_told_address v4 = {{[10] = 0xff, 0xff, 192, 0, 2, 1}, 15820};
+    const struct ftx_told_address v6 = {{0x20, 0x01, 0x0d, 0xb8, [15] = 1}, 65535};
+    ftx_address_encode(&v4, entries);
+    ftx_address_encode(&v6, entries + FTX_ADDRESS_ENTRY);
+    m->as.list.n = 2;
+    m->as.list.entries = entries;
 }
 
 static void fill_seal(struct ftx_message *m)
@@ -141,6 +153,9 @@ struct ftx_message sample_message(size_t i)
         break;
     case FTX_MSG_FETCHED:
         fill_fetched(&m);
+        break;
+    case FTX_MSG_ADDRESSES:
+        fill_addresses(&m);
         break;
     }
     return m;

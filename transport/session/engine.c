@@ -134,6 +134,21 @@ int ftx_engine_missing(struct ftx_engine *engine, uint64_t stream, uint32_t vers
     return err;
 }
 
+int ftx_engine_tell_addresses(struct ftx_engine *engine, const struct ftx_told_address *addresses,
+                              size_t n)
+{
+    uint8_t entries[FTX_ADDRESSES_MAX * FTX_ADDRESS_ENTRY];
+    uint8_t bytes[FTX_MESSAGE_HEAD + sizeof entries];
+    struct ftx_message m = {.type = FTX_MSG_ADDRESSES};
+    if (n > FTX_ADDRESSES_MAX)
+        return -EINVAL;
+    for (size_t i = 0; i < n; i++)
+        ftx_address_encode(&addresses[i], entries + i * FTX_ADDRESS_ENTRY);
+    m.as.list.n = (uint32_t)n;
+    m.as.list.entries = entries;
+    return say_encoded(engine, bytes, ftx_message_encode(&m, bytes, sizeof bytes));
+}
+
 void ftx_engine_goodbye(struct ftx_engine *engine, enum ftx_goodbye reason)
 {
     ftx_engine_leave(engine, reason, 0);

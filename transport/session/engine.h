@@ -148,7 +148,10 @@ struct ftx_engine {
     uint64_t window;       /* bytes of extents in flight, with their heads */
     uint64_t next_send;
     bool start_due, have_due, peer_have_done;
-    bool announce;    /* content waits longer than a record: tell sizes first */
+    bool announce;  /* content waits longer than a record: tell sizes first */
+    bool told_news; /* `told` came: the caller sets it back when it has looked */
+    uint8_t n_told; /* where the peer says that it can be dialled */
+    struct ftx_told_address told[FTX_ADDRESSES_MAX];
     uint8_t goodbye;  /* to be sent as the last message: its reason, or 0 */
     uint8_t *control; /* encoded WANT, REFUSED, MISSING waiting for the next record */
     size_t control_size, control_capacity;
@@ -222,6 +225,9 @@ int ftx_engine_refuse(struct ftx_engine *engine, uint64_t stream, enum ftx_refus
 int ftx_engine_missing(struct ftx_engine *engine, uint64_t stream, uint32_t version,
                        const struct ftx_range *ranges, size_t n);
 void ftx_engine_goodbye(struct ftx_engine *engine, enum ftx_goodbye reason);
+/* Where this end can be dialled, instead of what was said before: at most FTX_ADDRESSES_MAX. */
+int ftx_engine_tell_addresses(struct ftx_engine *engine, const struct ftx_told_address *addresses,
+                              size_t n);
 
 /* Asks the peer for bytes of a stream of ours that it has: `range` is 1..FTX_EXTENT_MAX long (else
  * -EINVAL). `fetched` answers, once, unless the session ends before (c). -ENOBUFS: FTX_FETCHES_MAX

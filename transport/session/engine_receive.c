@@ -106,6 +106,14 @@ static int on_goodbye(struct ftx_engine *engine, const struct ftx_message *m)
     }
 }
 
+static void on_addresses(struct ftx_engine *engine, const struct ftx_message *m)
+{
+    engine->n_told = (uint8_t)m->as.list.n;
+    for (uint32_t i = 0; i < m->as.list.n; i++)
+        ftx_address_entry(m, i, &engine->told[i]);
+    engine->told_news = true;
+}
+
 /* Types that change something at the receiver, so that their record is acknowledged. */
 static bool has_effect(enum ftx_message_type type)
 {
@@ -188,6 +196,9 @@ static int act(struct ftx_engine *engine, struct ftx_engine_connection *c,
         return ftx_engine_asked(engine, m);
     case FTX_MSG_FETCHED:
         return ftx_engine_fetched(engine, m);
+    case FTX_MSG_ADDRESSES:
+        on_addresses(engine, m);
+        return 0;
     }
     return FTX_EPROTO;
 }

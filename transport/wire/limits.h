@@ -38,6 +38,8 @@ enum {
     FTX_XATTRS_ITEM_BYTES = 65536,   /* and their names (with `user.`) and values together */
     FTX_XATTRS_LINK_BYTES = 1 << 26, /* of all items of a link's box: they are kept in memory */
 
+    FTX_ADDRESSES_MAX = 16, /* of one end: bounds what it can make the other dial */
+
     FTX_ALIVE_MS = 15000, /* each end says something in every such span of its clock */
     FTX_DEAD_MS = 45000,
 };

@@ -134,6 +134,22 @@ static void decode_fetched(struct ftx_reader *r, struct ftx_message *m)
     }
 }
 
+static void decode_addresses(struct ftx_reader *r, struct ftx_message *m)
+{
+    memset(&m->as.list, 0, sizeof m->as.list);
+    if (r->left % FTX_ADDRESS_ENTRY != 0 || r->left / FTX_ADDRESS_ENTRY > FTX_ADDRESSES_MAX) {
+        r->failed = true;
+        return;
+    }
+    m->as.list.n = (uint32_t)(r->left / FTX_ADDRESS_ENTRY);
+    m->as.list.entries = ftx_read_bytes(r, r->left);
+    for (uint32_t i = 0; i < m->as.list.n && !r->failed; i++) {
+        struct ftx_told_address told;
+        ftx_address_entry(m, i, &told);
+        r->failed = told.port == 0;
+    }
+}
+
 static void decode_body(struct ftx_reader *r, struct ftx_message *m)
 {
     switch (m->type) {
@@ -208,6 +224,9 @@ static void decode_body(struct ftx_reader *r, struct ftx_message *m)
     case FTX_MSG_FETCHED:
         decode_fetched(r, m);
         break;
+    case FTX_MSG_ADDRESSES:
+        decode_addresses(r, m);
+        break;
     default:
         r->failed = true;
     }
@@ -259,6 +278,15 @@ void ftx_range_entry(const struct ftx_message *missing, uint32_t i, struct ftx_r
     out->length = ftx_read_u64(&r);
 }
 
+void ftx_address_entry(const struct ftx_message *addresses, uint32_t i,
+                       struct ftx_told_address *out)
+{
+    struct ftx_reader r =
+        ftx_reader(addresses->as.list.entries + (size_t)i * FTX_ADDRESS_ENTRY, FTX_ADDRESS_ENTRY);
+    memcpy(out->address, ftx_read_bytes(&r, sizeof out->address), sizeof out->address);
+    out->port = ftx_read_u16(&r);
+}
+
 void ftx_have_encode(const struct ftx_extent *extent, uint8_t out[FTX_HAVE_ENTRY])
 {
     struct ftx_writer w = ftx_writer(out, FTX_HAVE_ENTRY);
@@ -273,6 +301,13 @@ void ftx_range_encode(const struct ftx_range *range, uint8_t out[FTX_RANGE_ENTRY
     struct ftx_writer w = ftx_writer(out, FTX_RANGE_ENTRY);
     ftx_write_u64(&w, range->offset);
     ftx_write_u64(&w, range->length);
+}
+
+void ftx_address_encode(const struct ftx_told_address *told, uint8_t out[FTX_ADDRESS_ENTRY])
+{
+    struct ftx_writer w = ftx_writer(out, FTX_ADDRESS_ENTRY);
+    ftx_write_bytes(&w, told->address, sizeof told->address);
+    ftx_write_u16(&w, told->port);
 }
 
 static void encode_content(struct ftx_writer *w, const struct ftx_message *m)
@@ -365,6 +400,9 @@ static void encode_body(struct ftx_writer *w, const struct ftx_message *m)
         break;
     case FTX_MSG_FETCHED:
         encode_fetched(w, &m->as.content);
+        break;
+    case FTX_MSG_ADDRESSES:
+        ftx_write_bytes(w, m->as.list.entries, m->as.list.n * (size_t)FTX_ADDRESS_ENTRY);
         break;
     }
 }

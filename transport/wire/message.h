@@ -30,6 +30,7 @@
  * GOODBYE   u8 reason
  * FETCH     u64 stream, u64 offset, u32 length
  * FETCHED   u64 stream, u64 offset, u32 length, u8 kind, u8 encoding, hash[16], data
+ * ADDRESSES n x { address[16], u16 port }
  */
 enum ftx_message_type {
     FTX_MSG_START = 1,
@@ -50,6 +51,7 @@ enum ftx_message_type {
     FTX_MSG_GOODBYE,
     FTX_MSG_FETCH,
     FTX_MSG_FETCHED,
+    FTX_MSG_ADDRESSES,
 };
 
 enum {
@@ -58,8 +60,9 @@ enum {
     FTX_FETCHED_HEAD = FTX_MESSAGE_HEAD + 8 + 8 + 4 + 1 + 1 + FTX_HASH_SIZE,
     FTX_HAVE_ENTRY = 8 + 8 + 1 + FTX_HASH_SIZE,
     FTX_RANGE_ENTRY = 8 + 8,
-    FTX_MESSAGE_SMALL_MAX = 128, /* any message but HAVE, MISSING and OP fits, without the data of
-                                    EXTENT and FETCHED */
+    FTX_ADDRESS_ENTRY = 16 + 2,
+    FTX_MESSAGE_SMALL_MAX = 128, /* any message but HAVE, MISSING, OP and ADDRESSES fits, without
+                                    the data of EXTENT and FETCHED */
 };
 
 enum ftx_extent_kind {
@@ -102,6 +105,12 @@ struct ftx_range {
     uint64_t length;
 };
 
+/* Where an end can be dialled. */
+struct ftx_told_address {
+    uint8_t address[16]; /* IPv6; IPv4 as ::ffff:a.b.c.d */
+    uint16_t port;
+};
+
 /* What an EXTENT, HOLE or FETCHED says, and its bytes as they travel; they stand in the record. */
 struct ftx_content {
     struct ftx_extent extent;
@@ -121,8 +130,8 @@ struct ftx_message {
             uint64_t stream;
             uint32_t version;
             uint32_t n;
-            const uint8_t *entries; /* ftx_have_entry, ftx_range_entry */
-        } list;                     /* HAVE, MISSING */
+            const uint8_t *entries; /* ftx_have_entry, ftx_range_entry, ftx_address_entry */
+        } list;                     /* HAVE, MISSING; ADDRESSES (stream and version 0) */
         struct {
             uint64_t number;
             const uint8_t *bytes;
@@ -163,18 +172,22 @@ int ftx_message_decode(const uint8_t *plain, size_t size, size_t *in_out_offset,
 /* By how many bytes the message would be longer if its data were not encoded. Of a decoded one. */
 size_t ftx_message_saved(const struct ftx_message *message);
 
-/* Entry `i` < n of a decoded HAVE or MISSING. */
+/* Entry `i` < n of a decoded HAVE, MISSING or ADDRESSES. */
 void ftx_have_entry(const struct ftx_message *have, uint32_t i, struct ftx_extent *out);
 void ftx_range_entry(const struct ftx_message *missing, uint32_t i, struct ftx_range *out);
+void ftx_address_entry(const struct ftx_message *addresses, uint32_t i,
+                       struct ftx_told_address *out);
 
 /*
  * Encodes a message into `out`; returns its size, or 0 if it does not fit. Of an EXTENT or FETCHED
  * only the head (FTX_EXTENT_HEAD, FTX_FETCHED_HEAD bytes) is written: the caller puts data_size
- * bytes behind it. HAVE and MISSING take their entries encoded (ftx_have_encode, ftx_range_encode).
+ * bytes behind it. HAVE, MISSING and ADDRESSES take their entries encoded (ftx_have_encode,
+ * ftx_range_encode, ftx_address_encode).
  */
 size_t ftx_message_encode(const struct ftx_message *message, uint8_t *out, size_t capacity);
 
 void ftx_have_encode(const struct ftx_extent *extent, uint8_t out[FTX_HAVE_ENTRY]);
 void ftx_range_encode(const struct ftx_range *range, uint8_t out[FTX_RANGE_ENTRY]);
+void ftx_address_encode(const struct ftx_told_address *told, uint8_t out[FTX_ADDRESS_ENTRY]);
 
 #endif
