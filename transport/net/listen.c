@@ -276,6 +276,22 @@ uint16_t ftx_listener_port(const struct ftx_listener *listener)
     return listener->port;
 }
 
+size_t ftx_listener_ips(const struct ftx_listener *listener, struct ftx_ip *out, size_t capacity)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < listener->n_sockets && n < capacity; i++) {
+        struct sockaddr_storage bound;
+        socklen_t length = sizeof(bound);
+        struct ftx_ip ip;
+
+        if (getsockname(listener->sockets[i].fd, (struct sockaddr *)&bound, &length) == 0 &&
+            ftx_ip_of((struct sockaddr *)&bound, &ip))
+            n += ftx_ip_own(&ip, out + n, capacity - n);
+    }
+    return n;
+}
+
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct ftx_listener *listener = handle->data;

@@ -3,6 +3,7 @@
 #ifndef FTX_NET_TCP_H
 #define FTX_NET_TCP_H
 
+#include "transport/net/ip.h"
 #include "transport/net/pipe.h"
 
 #include <stdbool.h>
@@ -55,6 +56,8 @@ int ftx_socket_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_ta
                       void *owner, struct ftx_listener **out_listener);
 
 uint16_t ftx_listener_port(const struct ftx_listener *listener);
+/* Where others can reach it: at most `capacity` addresses; returns how many. */
+size_t ftx_listener_ips(const struct ftx_listener *listener, struct ftx_ip *out, size_t capacity);
 void ftx_listener_stop(struct ftx_listener *listener);
 
 #endif
