@@ -37,12 +37,12 @@ static bool add_link(cJSON *links, const struct ftx_link_status *status)
         cJSON_Delete(link);
         return false;
     }
-    bool connected = status->peer[0] != '\0';
+    bool connected = status->peer[0] != '\0' && status->way.path;
     bool ok = cJSON_AddStringToObject(link, "name", status->name) &&
               cJSON_AddStringToObject(link, "state", status->state);
     ok = ok &&
          (connected ? cJSON_AddStringToObject(link, "peer", status->peer) &&
-                          cJSON_AddStringToObject(link, "path", "direct")
+                          cJSON_AddStringToObject(link, "path", status->way.path)
                     : cJSON_AddNullToObject(link, "peer") && cJSON_AddNullToObject(link, "path"));
     ok = ok && add_count(link, "up_bytes_per_second", status->rate_out) &&
          add_count(link, "down_bytes_per_second", status->rate_in) &&

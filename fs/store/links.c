@@ -356,6 +356,14 @@ void ftx_link_set_health(struct ftx_store *store, uint64_t id, enum ftx_link_hea
     pthread_mutex_unlock(&store->lock);
 }
 
+void ftx_link_set_way(struct ftx_store *store, struct ftx_link *link,
+                      const struct ftx_link_way *way)
+{
+    pthread_mutex_lock(&store->lock);
+    link->way = *way;
+    pthread_mutex_unlock(&store->lock);
+}
+
 bool ftx_link_busy(struct ftx_store *store, const struct ftx_link *link)
 {
     pthread_mutex_lock(&store->lock);
@@ -393,6 +401,7 @@ void ftx_link_count_packed(struct ftx_store *store, struct ftx_link *link, enum 
 static void fill_status(const struct ftx_link *link, struct ftx_link_status *out)
 {
     *out = (struct ftx_link_status){.state = ftx_link_state_text(link),
+                                    .way = link->way,
                                     .bytes_out = link->bytes_out,
                                     .bytes_in = link->bytes_in,
                                     .rate_out = link->rate_out,

@@ -39,6 +39,13 @@ struct ftx_stored_op {
     uint8_t bytes[];
 };
 
+/* What the session goes through; not on disk. */
+struct ftx_link_way {
+    const char *path;    /* static: "direct", "lan", "relay"; NULL: there is no session */
+    uint32_t rtt_us;     /* 0: not known */
+    const char *quality; /* static: excellent good fair poor; NULL: offline, or not known yet */
+};
+
 /* Bytes of content before and after compression. */
 struct ftx_packed {
     uint64_t before, after;
@@ -69,7 +76,8 @@ struct ftx_link {
     size_t n_fetches;
     uint64_t fetch_session; /* counts sessions: what was asked for in an earlier one is not asked */
     enum ftx_link_health health;
-    char peer_address[64];              /* empty: not connected */
+    char peer_address[64]; /* empty: not connected */
+    struct ftx_link_way way;
     bool told_of_xattrs;                /* the log knows that the peer sends too many */
     bool removed;                       /* unpaired: the loop lets go of it */
     uint64_t bytes_out, bytes_in;       /* content bytes moved since the mount */
@@ -121,6 +129,9 @@ int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_li
 void ftx_link_set_health(struct ftx_store *store, uint64_t id, enum ftx_link_health health,
                          const char *peer_address);
 
+void ftx_link_set_way(struct ftx_store *store, struct ftx_link *link,
+                      const struct ftx_link_way *way);
+
 /* Something is not delivered, or has not arrived. */
 bool ftx_link_busy(struct ftx_store *store, const struct ftx_link *link);
 
@@ -136,6 +147,7 @@ struct ftx_link_status {
     char name[65];
     char peer[64];
     const char *state; /* ftx_link_state_text */
+    struct ftx_link_way way;
     uint64_t bytes_out, bytes_in, rate_out, rate_in;
     struct ftx_packed packed[2];             /* by box */
     uint64_t queue_ops;                      /* operations not acknowledged */

@@ -160,7 +160,7 @@ static void end(void *ctx, int reason)
     ftx_log(FTX_LOG_DEBUG, "link %s: session ended: %s", t->link->row.name, ftx_err_text(reason));
 }
 
-static void health(void *ctx, enum ftx_peer_health health, const char *address)
+static void health(void *ctx, enum ftx_peer_health health, const char *address, enum ftx_path path)
 {
     static const enum ftx_link_health meaning[] = {
         [FTX_PEER_OFFLINE] = FTX_HEALTH_OFFLINE,     [FTX_PEER_PAIRING] = FTX_HEALTH_PAIRING,
@@ -168,6 +168,8 @@ static void health(void *ctx, enum ftx_peer_health health, const char *address)
         [FTX_PEER_LOST] = FTX_HEALTH_LOST,
     };
     struct ftx_transfer *t = ctx;
+    ftx_link_set_way(t->store, t->link,
+                     &(struct ftx_link_way){.path = path ? ftx_path_text(path) : NULL});
     ftx_link_set_health(t->store, t->link->row.id, meaning[health], address);
 }
 

@@ -120,10 +120,12 @@ static void ended(void *ctx, int reason)
     end_write(end);
 }
 
-static void health(void *ctx, enum ftx_peer_health now, const char *address)
+static void health(void *ctx, enum ftx_peer_health now, const char *address, enum ftx_path path)
 {
     struct end *end = ctx;
     end->health = now;
+    end->path = path;
+    assert_int_equal(path != FTX_PATH_NONE, now == FTX_PEER_CONNECTED);
     end->was_pairing |= now == FTX_PEER_PAIRING;
     end->was_same_role |= now == FTX_PEER_SAME_ROLE;
     assert_int_equal(address[0] != '\0', now == FTX_PEER_CONNECTED);
@@ -196,6 +198,7 @@ void end_start(struct end *end, const struct proxy *way_out)
     reset(end);
     assert_int_equal(ftx_node_new(&end->loop->uv, &listen, &dial, way_out ? 1 : 0, &end->node), 0);
     ftx_node_set_compress(end->node, end->compress);
+    ftx_node_set_told(end->node, end->told, end->n_told);
     end->way_in->target = ftx_node_port(end->node);
     assert_int_equal(ftx_peer_new(end->node, &end->disk, &host, end, &end->peer), 0);
 }

@@ -65,12 +65,15 @@ struct end {
     size_t kill_at;    /* the save at which it dies: nothing is answered any more; 0: never */
     bool kill_written; /* ... after it reached the disk */
     bool dead;
-    bool ready_waits; /* prepare is answered later */
-    bool busy;        /* says that there is work */
+    bool ready_waits;                                /* prepare is answered later */
+    bool busy;                                       /* says that there is work */
+    struct ftx_told_address told[FTX_ADDRESSES_MAX]; /* what it tells the other, if not nothing */
+    size_t n_told;
 
     /* what was told */
     struct ftx_engine *engine; /* while a session runs */
     enum ftx_peer_health health;
+    enum ftx_path path;
     bool was_same_role, was_pairing;
     size_t n_begun, n_ended;
     int end_reason;

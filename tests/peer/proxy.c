@@ -5,6 +5,7 @@
 
 #include "tests/net/loop.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,7 +148,13 @@ static void on_accepted(void *owner, struct ftx_pipe *pipe)
 
 void proxy_open(struct proxy *proxy, uv_loop_t *loop)
 {
-    struct ftx_address address = {.host = "127.0.0.1"};
+    proxy_open_at(proxy, loop, "127.0.0.1");
+}
+
+void proxy_open_at(struct proxy *proxy, uv_loop_t *loop, const char *host)
+{
+    struct ftx_address address = {0};
+    snprintf(address.host, sizeof address.host, "%s", host);
     memset(proxy, 0, sizeof *proxy);
     proxy->loop = loop;
     ftx_list_init(&proxy->pairs);

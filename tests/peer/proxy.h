@@ -24,6 +24,8 @@ struct proxy {
 };
 
 void proxy_open(struct proxy *proxy, uv_loop_t *loop);
+/* The same, listening at another address than 127.0.0.1. */
+void proxy_open_at(struct proxy *proxy, uv_loop_t *loop, const char *host);
 /* Closes all connections; new ones may come. */
 void proxy_cut(struct proxy *proxy);
 void proxy_close(struct proxy *proxy);

@@ -9,3 +9,4 @@ target_link_options(test_allocations PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--w
 
 ftx_test(peer pace ftx_peer)
 ftx_test(peer ways ftx_peer)
+target_link_options(test_paths PRIVATE -Wl,--wrap=ftx_ip_is_near)

@@ -104,8 +104,10 @@ static void old_ways_go(void **state)
     assert_null(find("far"));
     assert_int_equal(ways.n, 1);
     add(FTX_WAY_TOLD, FTX_PATH_DIRECT, "told", 0);
-    ftx_ways_forget(&ways, FTX_WAY_TOLD);
-    assert_int_equal(ways.n, 1);
+    add(FTX_WAY_TOLD, FTX_PATH_DIRECT, "told-again", 1);
+    ftx_ways_forget(&ways, FTX_WAY_TOLD, 1);
+    assert_int_equal(ways.n, 2);
+    assert_non_null(find("told-again"));
 }
 
 static void better_then_proven_then_families_by_turns(void **state)

@@ -197,6 +197,13 @@ void ftx_node_set_data_connections(struct ftx_node *node, unsigned least, unsign
     node->least_data = least < node->most_data ? least : node->most_data;
 }
 
+void ftx_node_set_told(struct ftx_node *node, const struct ftx_told_address *told, size_t n)
+{
+    node->told_set = true;
+    node->n_told = n < FTX_ADDRESSES_MAX ? n : FTX_ADDRESSES_MAX;
+    memcpy(node->told, told, node->n_told * sizeof *told);
+}
+
 void ftx_node_set_compress(struct ftx_node *node, enum ftx_compress_mode mode)
 {
     node->compress = mode;

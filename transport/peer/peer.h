@@ -67,8 +67,8 @@ struct ftx_peer_host {
     bool (*busy)(void *ctx);
     /* It is over: the engine is closed, and no worker reads for it any more. */
     void (*end)(void *ctx, int reason);
-    /* When it changes; `address` is that of CONNECTED, else "". */
-    void (*health)(void *ctx, enum ftx_peer_health health, const char *address);
+    /* When it changes; `address` and `path` are those of CONNECTED, else "" and NONE. */
+    void (*health)(void *ctx, enum ftx_peer_health health, const char *address, enum ftx_path path);
     /* Content that was sent compressed: its bytes before and after. May be NULL. */
     void (*packed)(void *ctx, uint64_t before, uint64_t after);
     /* After ftx_peer_remove or ftx_node_stop: the last call, `ctx` is not used any more. May be
@@ -91,6 +91,9 @@ uint16_t ftx_node_port(const struct ftx_node *node);
 void ftx_node_set_data_connections(struct ftx_node *node, unsigned least, unsigned most);
 /* How content is compressed (at first not at all). Holds for connections that come later. */
 void ftx_node_set_compress(struct ftx_node *node, enum ftx_compress_mode mode);
+/* Tells peers that it can be dialled at these (n up to FTX_ADDRESSES_MAX), instead of at its
+ * interfaces' addresses: a port may be forwarded to it. Holds for sessions that begin later. */
+void ftx_node_set_told(struct ftx_node *node, const struct ftx_told_address *told, size_t n);
 /* Says GOODBYE on all sessions, closes everything, frees itself and its peers when all handles are
  * gone; `closed` then comes once, after each host's `end` (running sessions) and `gone`. */
 void ftx_node_stop(struct ftx_node *node, void (*closed)(void *ctx), void *ctx);

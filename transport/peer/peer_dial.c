@@ -5,7 +5,8 @@
  * 8 16 32 60 s, but never above 4 s while it has work, and up to a fifth more or less, so that two
  * ends that refused each other do not meet again in step. No round begins while a handshake is
  * under way, whoever began it. A way that does not answer is left connecting, while the others are
- * tried again.
+ * tried again. While a session runs the same goes on, if there may be a way that is better than
+ * that of the session.
  *
  *   rest --timer, kick--> round: way, way .. -> try: connect -> handshake -> proven
  *     ^                                            |            |
@@ -42,14 +43,22 @@ static bool choose_mode(const struct ftx_peer *peer, struct ftx_handshake_link *
 static bool may_try(const struct ftx_peer *peer)
 {
     struct ftx_handshake_link link;
-    return !peer->removed && !peer->candidate && peer->session.state == FTX_SESSION_NONE &&
+    return !peer->removed && !peer->candidate &&
+           (peer->session.state == FTX_SESSION_NONE || peer->session.connected) &&
            choose_mode(peer, &link) && !ftx_peer_other_mode(peer, link.mode);
 }
 
 static bool may_begin_round(const struct ftx_peer *peer)
 {
-    return may_try(peer) && ftx_ways_any(&peer->ways, FTX_PATH_NONE) &&
+    return may_try(peer) && ftx_ways_any(&peer->ways, ftx_peer_above(peer)) &&
            !ftx_peer_in_handshake(peer);
+}
+
+enum ftx_path ftx_peer_above(const struct ftx_peer *peer)
+{
+    const struct ftx_peer_session *session = &peer->session;
+    return session->state == FTX_SESSION_RUNNING ? session->connections[0]->way.path
+                                                 : FTX_PATH_NONE;
 }
 
 /* -- one way -- */
@@ -61,13 +70,26 @@ static void log_failure(struct ftx_peer *peer, const struct ftx_address *address
     peer->dial_err = err;
 }
 
+/* What the way leads through is known now. */
+static void learn_path(struct ftx_try *try, const struct ftx_pipe *pipe)
+{
+    struct ftx_way *way = ftx_ways_find(&try->peer->ways, &try->way.address);
+    try->way.path = ftx_address_path(pipe->address);
+    if (way) {
+        way->path = try->way.path;
+        way->path_known = true;
+    }
+}
+
 static int try_connected(struct ftx_try *try, struct ftx_pipe *pipe)
 {
     struct ftx_peer *peer = try->peer;
     struct ftx_handshake_link link;
     struct ftx_connection *c;
+    learn_path(try, pipe);
     bool may = try->data ? ftx_peer_link(peer, FTX_MODE_RESUME, &link)
-                         : may_try(peer) && choose_mode(peer, &link);
+                         : may_try(peer) && try->way.path > ftx_peer_above(peer) &&
+                               choose_mode(peer, &link);
     if (!may) {
         ftx_pipe_close(pipe);
         return UV_ECANCELED;
@@ -224,7 +246,7 @@ static void race(struct ftx_peer *peer)
     uv_timer_stop(&peer->retry);
     while (peer->racing && n_tries(peer) < TRIES_MAX) {
         const struct ftx_way *way =
-            may_try(peer) ? ftx_ways_next(&peer->ways, FTX_PATH_NONE) : NULL;
+            may_try(peer) ? ftx_ways_next(&peer->ways, ftx_peer_above(peer)) : NULL;
         peer->racing = way;
         if (way && !is_tried(peer, &way->address) && !begin_try(peer, way, false)) {
             uv_timer_start(&peer->retry, on_retry, APART_MS, 0);
@@ -273,10 +295,13 @@ void ftx_peer_rest(struct ftx_peer *peer)
 {
     if (peer->racing || is_resting(peer) || !may_begin_round(peer))
         return;
-    unsigned longest = (peer->host->busy(peer->ctx) ? N_BUSY_RESTS : N_RESTS) - 1;
-    uint64_t ms = 1000 * (uint64_t)rest_s[peer->rests < longest ? peer->rests : longest];
+    bool session = peer->session.state == FTX_SESSION_RUNNING;
+    bool hurry = !session && peer->host->busy(peer->ctx);
+    unsigned *rests = session ? &peer->upgrades : &peer->rests;
+    unsigned longest = (hurry ? N_BUSY_RESTS : N_RESTS) - 1;
+    uint64_t ms = 1000 * (uint64_t)rest_s[*rests < longest ? *rests : longest];
     ms += randombytes_uniform((uint32_t)(ms * 2 / 5)) - ms / 5;
-    peer->rests++;
+    ++*rests;
     peer->rest_since_ms = uv_now(peer->node->loop);
     rest_for(peer, ms);
 }
@@ -284,7 +309,7 @@ void ftx_peer_rest(struct ftx_peer *peer)
 void ftx_peer_dial_at_once(struct ftx_peer *peer)
 {
     peer->racing = false;
-    peer->rests = 0;
+    peer->rests = peer->upgrades = 0;
     peer->round = 1; /* the next is even */
     peer->rest_since_ms = uv_now(peer->node->loop);
     rest_for(peer, 0);
@@ -311,6 +336,8 @@ void ftx_peer_found(struct ftx_peer *peer, enum ftx_way_kind kind,
         .found_ms = uv_now(peer->node->loop),
     };
     bool is_new = ftx_ways_add(&peer->ways, &way);
+    if (!is_new && peer->session.state != FTX_SESSION_NONE)
+        return; /* it was tried, and will be again */
     if (is_resting(peer))
         ftx_peer_dial_kick(peer);
     else if (is_new && !peer->racing && may_begin_round(peer))

@@ -126,7 +126,7 @@ bool ftx_peer_accept(struct ftx_peer *peer, struct ftx_connection *c,
     ftx_list_remove(&c->node);
     ftx_list_append(&peer->connections, &c->node);
     ftx_connection_own(c, &ftx_peer_events, peer);
-    c->way.path = FTX_PATH_DIRECT;
+    c->way.path = ftx_address_path(c->address);
     ftx_connection_resolved(c, link);
     return true;
 }
@@ -169,8 +169,11 @@ static void resumed(struct ftx_peer *peer, struct ftx_connection *c)
 {
     if (peer->identity->role == FTX_ROLE_R)
         return;
-    if (!c->data)
+    /* What the peer dialled it has a reason for: it has lost the session, or its way is better. */
+    if (!c->data && (!c->try || c->way.path > ftx_peer_above(peer)))
         ftx_peer_nominate(peer, c);
+    else if (!c->data)
+        ftx_peer_handshake_ended(peer, c, FTX_EREPLACED);
     else if (!ftx_peer_session_join(peer, c))
         ftx_peer_handshake_ended(peer, c, -ENOTCONN);
 }

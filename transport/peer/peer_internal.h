@@ -5,6 +5,7 @@
  *   node.c            listener, connections that no link has claimed
  *   peer.c            a link's life, its saves, what its connections tell it
  *   ways.c            where its peer may be
+ *   addresses.c       what each end tells the other of where it can be dialled
  *   peer_dial.c       when, where and in which mode it dials
  *   peer_handshake.c  which handshakes may run, what they want, who is proven
  *   peer_session.c    from a proven connection to a running engine, and its end
@@ -25,6 +26,9 @@ struct ftx_node {
     uint16_t port;
     struct ftx_address *dial;
     size_t n_dial;
+    bool told_set;                                   /* `told` was given */
+    struct ftx_told_address told[FTX_ADDRESSES_MAX]; /* where it says that it can be dialled */
+    size_t n_told;
     unsigned least_data, most_data;
     enum ftx_compress_mode compress;
     struct ftx_list peers;
@@ -68,6 +72,7 @@ struct ftx_peer {
     uint64_t last_token;
     enum ftx_peer_health health;
     char health_address[64];
+    enum ftx_path health_path;
     struct ftx_list connections; /* all of the link, until they are gone */
     size_t held_bytes;
     bool removed;
@@ -79,9 +84,11 @@ struct ftx_peer {
     uv_timer_t retry; /* active: resting between two rounds, or between two ways of one */
     bool racing;      /* a round: not all of its ways were begun */
     uint64_t rest_since_ms, rest_until_ms;
-    unsigned rests; /* how many in a row: the next is longer */
-    unsigned round; /* ENROLLED: even RESUME, odd PAIR */
-    int dial_err;   /* of the last failure: a repeat is not news */
+    unsigned rests;    /* how many in a row: the next is longer */
+    unsigned upgrades; /* the same, while a session runs and a better way is looked for */
+    uint64_t told_ms;  /* when what the peer told was last dialled at once */
+    unsigned round;    /* ENROLLED: even RESUME, odd PAIR */
+    int dial_err;      /* of the last failure: a repeat is not news */
     struct ftx_list tries;
     unsigned n_dials; /* whose `dialled` has not come */
 
@@ -117,11 +124,23 @@ void ftx_peer_drop(struct ftx_peer *peer, struct ftx_connection *c);
 /* Removed and nothing left: frees the peer. */
 void ftx_peer_maybe_free(struct ftx_peer *peer);
 
+/* -- addresses.c -- */
+/* Finds out where the node can be dialled. */
+void ftx_node_look(struct ftx_node *node);
+/* The session's peer is told. */
+void ftx_peer_tell_addresses(struct ftx_peer *peer);
+/* The engine has news of where the peer can be dialled. */
+void ftx_peer_take_addresses(struct ftx_peer *peer);
+/* What a connection goes through whose other end is `address`, as pipes say it; no relay. */
+enum ftx_path ftx_address_path(const char *address);
+
 /* -- peer_dial.c -- */
 /* The way to the peer is open to be dialled: rests, then dials, unless something is under way. */
 void ftx_peer_rest(struct ftx_peer *peer);
-/* The same without a rest. */
+/* The same without a rest, and without remembering earlier ones. */
 void ftx_peer_dial_at_once(struct ftx_peer *peer);
+/* What a new connection must be better than: the path of the running session. */
+enum ftx_path ftx_peer_above(const struct ftx_peer *peer);
 void ftx_peer_dial_kick(struct ftx_peer *peer);
 /* S, in a session: one more data connection. */
 void ftx_peer_dial_data(struct ftx_peer *peer);

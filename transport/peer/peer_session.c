@@ -102,12 +102,16 @@ static void connected(struct ftx_peer *peer)
     struct ftx_way *way = ftx_ways_find(&peer->ways, &session->connections[0]->way.address);
     if (way)
         way->proven = true;
+    peer->upgrades = 0;
     if (peer->identity->role == FTX_ROLE_R) {
         peer->identity->session = session->engine.session;
         ftx_peer_save(peer);
     }
-    ftx_log(FTX_LOG_INFO, "connected to %s", session->connections[0]->address);
+    ftx_log(FTX_LOG_INFO, "connected to %s (%s)", session->connections[0]->address,
+            ftx_path_text(session->connections[0]->way.path));
     ftx_peer_tell(peer, FTX_PEER_CONNECTED, session->connections[0]->address);
+    ftx_peer_tell_addresses(peer);
+    ftx_peer_rest(peer); /* perhaps there is a better way */
 }
 
 /* The engine was called: is there news of its state? False: the session no longer runs. */
@@ -120,6 +124,8 @@ static bool look_at_engine(struct ftx_peer *peer)
         connected(peer);
     if (session->engine.state == FTX_ENGINE_ENDED)
         ftx_peer_session_end(peer, session->engine.end_reason);
+    else if (session->engine.told_news)
+        ftx_peer_take_addresses(peer);
     return session->state == FTX_SESSION_RUNNING;
 }
 
@@ -278,11 +284,13 @@ void ftx_peer_session_end(struct ftx_peer *peer, int reason)
         return;
     session->state = FTX_SESSION_CLOSING;
     session->reason = reason;
-    ftx_log(reason ? FTX_LOG_WARNING : FTX_LOG_INFO, "session with %s ended: %s",
+    bool fine = reason == 0 || reason == FTX_EREPLACED;
+    ftx_log(fine ? FTX_LOG_INFO : FTX_LOG_WARNING, "session with %s ended: %s",
             session->connections[0]->address,
             reason ? ftx_err_text(reason) : "one of the ends is leaving");
     uv_timer_stop(&peer->tick);
     uv_idle_stop(&peer->turn);
+    ftx_peer_dial_cancel(peer);
     ftx_peer_dial_cancel_data(peer);
     for (unsigned i = 0; i < session->n_connections; i++)
         session->connections[i]->place = FTX_PLACE_OUT;

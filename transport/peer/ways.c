@@ -60,7 +60,7 @@ bool ftx_ways_add(struct ftx_ways *ways, const struct ftx_way *way)
         known->found_ms = way->found_ms;
         if (way->kind > known->kind)
             known->kind = way->kind;
-        if (way->path > known->path)
+        if (!known->path_known && way->path > known->path)
             known->path = way->path;
         return false;
     }
@@ -68,15 +68,27 @@ bool ftx_ways_add(struct ftx_ways *ways, const struct ftx_way *way)
         return false;
     known = &ways->at[ways->n++];
     *known = *way;
-    known->proven = known->tried = false;
+    known->path_known = known->proven = known->tried = false;
     return true;
 }
 
-void ftx_ways_forget(struct ftx_ways *ways, enum ftx_way_kind kind)
+void ftx_ways_forget(struct ftx_ways *ways, enum ftx_way_kind kind, uint64_t since_ms)
 {
     for (size_t i = ways->n; i-- > 0;)
-        if (ways->at[i].kind == kind)
+        if (ways->at[i].kind == kind && ways->at[i].found_ms < since_ms)
             remove_at(ways, i);
+}
+
+void ftx_ways_doubt(struct ftx_ways *ways)
+{
+    for (size_t i = 0; i < ways->n; i++)
+        ways->at[i].path_known = false;
+}
+
+const char *ftx_path_text(enum ftx_path path)
+{
+    static const char *const texts[] = {"", "relay", "direct", "lan"};
+    return texts[path];
 }
 
 void ftx_ways_age(struct ftx_ways *ways, uint64_t now_ms)

@@ -31,7 +31,8 @@ enum ftx_path { FTX_PATH_NONE, FTX_PATH_RELAY, FTX_PATH_DIRECT, FTX_PATH_LAN };
 
 struct ftx_way {
     enum ftx_way_kind kind;
-    enum ftx_path path; /* as far as it is known before it was tried */
+    enum ftx_path path; /* a guess, until it was tried */
+    bool path_known;
     struct ftx_address address;
     uint64_t found_ms; /* when it was last heard of */
     bool proven;       /* a session ran over it */
@@ -48,8 +49,10 @@ struct ftx_ways {
 bool ftx_ways_add(struct ftx_ways *ways, const struct ftx_way *way);
 /* The way with this address, or NULL. */
 struct ftx_way *ftx_ways_find(struct ftx_ways *ways, const struct ftx_address *address);
-/* All of a kind go. */
-void ftx_ways_forget(struct ftx_ways *ways, enum ftx_way_kind kind);
+/* Those of a kind go that were not heard of since then. */
+void ftx_ways_forget(struct ftx_ways *ways, enum ftx_way_kind kind, uint64_t since_ms);
+/* The network is another one: what was learned of paths may not hold any more. */
+void ftx_ways_doubt(struct ftx_ways *ways);
 /* What was not heard of for long goes. */
 void ftx_ways_age(struct ftx_ways *ways, uint64_t now_ms);
 
@@ -65,6 +68,9 @@ const struct ftx_way *ftx_ways_next(struct ftx_ways *ways, enum ftx_path above);
 const struct ftx_way *ftx_ways_best(const struct ftx_ways *ways);
 /* Is there any that is better than `above`, tried or not? */
 bool ftx_ways_any(const struct ftx_ways *ways, enum ftx_path above);
+
+/* "direct", "lan", "relay"; NONE: "". */
+const char *ftx_path_text(enum ftx_path path);
 
 bool ftx_address_equal(const struct ftx_address *a, const struct ftx_address *b);
 

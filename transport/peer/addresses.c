@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where an end can be dialled, told inside a session that exists already. A peer must not be able
+ * to make us look for it where we would not go ourselves: few addresses, ports that anybody may
+ * listen on, nothing on this machine unless the peer is on it, and no more rounds than our own
+ * back-off makes (docs/protocol.md 6.13).
+ */
+#include <string.h>
+
+#include "transport/base/log.h"
+#include "transport/peer/peer_internal.h"
+
+enum {
+    PORT_MIN = 1024,     /* below listen a machine's own services */
+    TOLD_MS = 30 * 1000, /* between two rounds at once for the sake of what a peer tells */
+};
+
+void ftx_node_look(struct ftx_node *node)
+{
+    struct ftx_ip ips[FTX_ADDRESSES_MAX];
+    if (node->told_set || !node->listener)
+        return;
+    node->n_told = ftx_listener_ips(node->listener, ips, FTX_ADDRESSES_MAX);
+    for (size_t i = 0; i < node->n_told; i++) {
+        memcpy(node->told[i].address, ips[i].bytes, sizeof ips[i].bytes);
+        node->told[i].port = node->port;
+    }
+}
+
+void ftx_peer_tell_addresses(struct ftx_peer *peer)
+{
+    struct ftx_node *node = peer->node;
+    ftx_node_look(node);
+    if (ftx_engine_tell_addresses(&peer->session.engine, node->told, node->n_told))
+        ftx_log(FTX_LOG_WARNING, "cannot tell a peer where we are: out of memory");
+}
+
+static bool ip_of_text(const char *text, struct ftx_ip *out)
+{
+    struct ftx_address address;
+    return ftx_address_parse(text, &address) == 0 && ftx_ip_parse(address.host, out);
+}
+
+enum ftx_path ftx_address_path(const char *address)
+{
+    struct ftx_ip ip;
+    return ip_of_text(address, &ip) && ftx_ip_is_near(&ip) ? FTX_PATH_LAN : FTX_PATH_DIRECT;
+}
+
+static bool is_ours(const struct ftx_node *node, const struct ftx_told_address *told)
+{
+    for (size_t i = 0; i < node->n_told; i++)
+        if (node->told[i].port == told->port &&
+            memcmp(node->told[i].address, told->address, sizeof told->address) == 0)
+            return true;
+    return false;
+}
+
+static bool acceptable(const struct ftx_peer *peer, const struct ftx_told_address *told)
+{
+    struct ftx_ip ip, at;
+    memcpy(ip.bytes, told->address, sizeof ip.bytes);
+    if (told->port < PORT_MIN || is_ours(peer->node, told))
+        return false;
+    return ftx_ip_is_host(&ip) ||
+           (ftx_ip_is_loopback(&ip) && ip_of_text(peer->session.connections[0]->address, &at) &&
+            ftx_ip_is_loopback(&at));
+}
+
+void ftx_peer_take_addresses(struct ftx_peer *peer)
+{
+    struct ftx_engine *engine = &peer->session.engine;
+    uint64_t now_ms = uv_now(peer->node->loop);
+    bool news = false;
+    engine->told_news = false;
+    for (size_t i = 0; i < engine->n_told; i++) {
+        struct ftx_way way = {.kind = FTX_WAY_TOLD, .found_ms = now_ms};
+        struct ftx_ip ip;
+        if (!acceptable(peer, &engine->told[i]))
+            continue;
+        memcpy(ip.bytes, engine->told[i].address, sizeof ip.bytes);
+        ftx_ip_text(&ip, way.address.host);
+        way.address.port = engine->told[i].port;
+        way.path = ftx_ip_is_near(&ip) ? FTX_PATH_LAN : FTX_PATH_DIRECT;
+        news = ftx_ways_add(&peer->ways, &way) || news;
+    }
+    ftx_ways_forget(&peer->ways, FTX_WAY_TOLD, now_ms);
+    if (news && (!peer->told_ms || now_ms - peer->told_ms >= TOLD_MS)) {
+        peer->told_ms = now_ms;
+        ftx_peer_dial_at_once(peer);
+    } else {
+        ftx_peer_rest(peer);
+    }
+}
