@@ -20,10 +20,14 @@ void ftx_node_look(struct ftx_node *node)
     struct ftx_ip ips[FTX_ADDRESSES_MAX];
     if (node->told_set || !node->listener)
         return;
-    node->n_told = ftx_listener_ips(node->listener, ips, FTX_ADDRESSES_MAX);
-    for (size_t i = 0; i < node->n_told; i++) {
-        memcpy(node->told[i].address, ips[i].bytes, sizeof ips[i].bytes);
-        node->told[i].port = node->port;
+    size_t n = ftx_listener_ips(node->listener, ips, FTX_ADDRESSES_MAX);
+    node->n_told = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!ftx_ip_is_host(&ips[i]))
+            continue; /* who listens on loopback is reached through something else */
+        struct ftx_told_address *told = &node->told[node->n_told++];
+        memcpy(told->address, ips[i].bytes, sizeof ips[i].bytes);
+        told->port = node->port;
     }
 }
 
