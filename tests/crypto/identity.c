@@ -98,6 +98,14 @@ static void verifier_is_golden(void **state)
     assert_memory_equal(words, golden, sizeof golden);
 }
 
+static void room_is_golden(void **state)
+{
+    (void)state;
+    char room[FTX_ROOM_SIZE + 1];
+    ftx_room_of_day(link_secret, 20000, room);
+    assert_string_equal(room, "9cd2eeb49ec17c5237d1b942fea1cb36");
+}
+
 static int init(void **state)
 {
     (void)state;
@@ -116,6 +124,7 @@ int main(void)
         cmocka_unit_test(label_without_dash_is_argon2),
         cmocka_unit_test(hints_are_golden),
         cmocka_unit_test(verifier_is_golden),
+        cmocka_unit_test(room_is_golden),
     };
     return cmocka_run_group_tests(tests, init, NULL);
 }

@@ -182,6 +182,8 @@ static void reset(struct end *end)
 {
     end->dead = end->gone = end->stopped = end->ready_waits = false;
     end->n_waiting = 0;
+    end->health = FTX_PEER_OFFLINE;
+    end->path = FTX_PATH_NONE;
 }
 
 void end_start_beside(struct end *end, const struct end *other)
@@ -198,6 +200,8 @@ void end_start(struct end *end, const struct proxy *way_out)
     reset(end);
     assert_int_equal(ftx_node_new(&end->loop->uv, &listen, &dial, way_out ? 1 : 0, &end->node), 0);
     ftx_node_set_compress(end->node, end->compress);
+    if (end->relay)
+        assert_int_equal(ftx_node_add_relay(end->node, end->relay), 0);
     ftx_node_set_told(end->node, end->told, end->n_told);
     end->way_in->target = ftx_node_port(end->node);
     assert_int_equal(ftx_peer_new(end->node, &end->disk, &host, end, &end->peer), 0);

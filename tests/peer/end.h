@@ -67,6 +67,7 @@ struct end {
     bool dead;
     bool ready_waits;                                /* prepare is answered later */
     bool busy;                                       /* says that there is work */
+    const char *relay;                               /* its URL; NULL: none */
     struct ftx_told_address told[FTX_ADDRESSES_MAX]; /* what it tells the other, if not nothing */
     size_t n_told;
 

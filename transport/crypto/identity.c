@@ -67,6 +67,18 @@ void ftx_hint_resume(const uint8_t link_secret[32], enum ftx_role role,
     sodium_memzero(mac, sizeof mac);
 }
 
+void ftx_room_of_day(const uint8_t link_secret[32], uint32_t day, char out_room[FTX_ROOM_SIZE + 1])
+{
+    static const char words[] = "FTXP/1 room";
+    uint8_t message[sizeof words - 1 + 4], mac[FTX_SHA512_SIZE];
+    struct ftx_writer w = ftx_writer(message, sizeof message);
+    ftx_write_bytes(&w, words, strlen(words));
+    ftx_write_u32(&w, day);
+    ftx_hmac(link_secret, 32, message, w.size, mac);
+    sodium_bin2hex(out_room, FTX_ROOM_SIZE + 1, mac, FTX_ROOM_SIZE / 2);
+    sodium_memzero(mac, sizeof mac);
+}
+
 void ftx_verifier(const uint8_t link_secret[32], uint16_t out_words[FTX_VERIFIER_WORDS])
 {
     uint8_t hash[FTX_SHA512_SIZE];

@@ -36,6 +36,11 @@ void ftx_hint_pair(const char *label, const uint8_t nonce[FTX_NONCE_SIZE],
 void ftx_hint_resume(const uint8_t link_secret[32], enum ftx_role role,
                      const uint8_t nonce[FTX_NONCE_SIZE], uint8_t out_hint[FTX_HINT_SIZE]);
 
+/* The room where both ends of the link wait at a relay on this day, counted from 1970
+ * (docs/protocol.md 9): 32 hexadecimal digits. */
+enum { FTX_ROOM_SIZE = 32 };
+void ftx_room_of_day(const uint8_t link_secret[32], uint32_t day, char out_room[FTX_ROOM_SIZE + 1]);
+
 /* Six numbers of 10 bits: the words that people compare (docs/protocol.md 3). */
 void ftx_verifier(const uint8_t link_secret[32], uint16_t out_words[FTX_VERIFIER_WORDS]);
 

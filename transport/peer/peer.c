@@ -205,6 +205,8 @@ int ftx_peer_new(struct ftx_node *node, const struct ftx_peer_identity *identity
     node->n_peers++;
     for (size_t i = 0; i < node->n_dial; i++)
         ftx_peer_found(peer, FTX_WAY_CONFIGURED, &node->dial[i]);
+    for (size_t i = 0; i < node->n_relays; i++)
+        ftx_peer_found(peer, FTX_WAY_RELAY, &node->relays[i]);
     ftx_peer_dial_at_once(peer);
     *out_peer = peer;
     return 0;

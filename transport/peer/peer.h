@@ -91,6 +91,13 @@ uint16_t ftx_node_port(const struct ftx_node *node);
 void ftx_node_set_data_connections(struct ftx_node *node, unsigned least, unsigned most);
 /* How content is compressed (at first not at all). Holds for connections that come later. */
 void ftx_node_set_compress(struct ftx_node *node, enum ftx_compress_mode mode);
+/* Links wait for their peers at this relay too (copied); before there are links.
+ * ftx_websocket_check_url's errors; FTX_ELIMIT: more than FTX_RELAYS_MAX. */
+enum { FTX_RELAYS_MAX = 4, FTX_RELAY_URL_MAX = 255, FTX_RELAY_TOKEN_MAX = 256 };
+int ftx_node_add_relay(struct ftx_node *node, const char *url);
+/* For all relays: what they ask for, and a file of whom wss:// trusts; NULL: nothing, the system's.
+ * Both are kept. */
+void ftx_node_set_relay_access(struct ftx_node *node, const char *token, const char *ca_file);
 /* Tells peers that it can be dialled at these (n up to FTX_ADDRESSES_MAX), instead of at its
  * interfaces' addresses: a port may be forwarded to it. Holds for sessions that begin later. */
 void ftx_node_set_told(struct ftx_node *node, const struct ftx_told_address *told, size_t n);

@@ -5,7 +5,7 @@
  * 8 16 32 60 s, but never above 4 s while it has work, and up to a fifth more or less, so that two
  * ends that refused each other do not meet again in step. No round begins while a handshake is
  * under way, whoever began it. A way that does not answer is left connecting, while the others are
- * tried again. While a session runs the same goes on, if there may be a way that is better than
+ * tried again; relays come last, a second later. While a session runs the same goes on, if there may be a way that is better than
  * that of the session.
  *
  *   rest --timer, kick--> round: way, way .. -> try: connect -> handshake -> proven
@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "transport/base/err.h"
@@ -21,9 +22,10 @@
 #include "transport/peer/peer_internal.h"
 
 enum {
-    KICK_MS = 1000, /* a kick ends a rest of this age */
-    APART_MS = 250, /* RFC 8305 8: Connection Attempt Delay */
-    TRIES_MAX = 8,  /* of a link, at once */
+    KICK_MS = 1000,        /* a kick ends a rest of this age */
+    APART_MS = 250,        /* RFC 8305 8: Connection Attempt Delay */
+    RELAY_AFTER_MS = 1000, /* of a round in which something better is tried */
+    TRIES_MAX = 8,         /* of a link, at once */
 };
 
 static const unsigned rest_s[] = {1, 2, 4, 8, 16, 32, 60};
@@ -39,13 +41,18 @@ static bool choose_mode(const struct ftx_peer *peer, struct ftx_handshake_link *
            ftx_peer_link(peer, FTX_MODE_PAIR, out_link);
 }
 
+/* Is a session wanted, or a better one? */
+static bool is_wanting(const struct ftx_peer *peer)
+{
+    return !peer->removed && !peer->candidate &&
+           (peer->session.state == FTX_SESSION_NONE || peer->session.connected);
+}
+
 /* May a way be tried now, for a session? */
 static bool may_try(const struct ftx_peer *peer)
 {
     struct ftx_handshake_link link;
-    return !peer->removed && !peer->candidate &&
-           (peer->session.state == FTX_SESSION_NONE || peer->session.connected) &&
-           choose_mode(peer, &link) && !ftx_peer_other_mode(peer, link.mode);
+    return is_wanting(peer) && choose_mode(peer, &link) && !ftx_peer_other_mode(peer, link.mode);
 }
 
 static bool may_begin_round(const struct ftx_peer *peer)
@@ -63,10 +70,13 @@ enum ftx_path ftx_peer_above(const struct ftx_peer *peer)
 
 /* -- one way -- */
 
-static void log_failure(struct ftx_peer *peer, const struct ftx_address *address, int err)
+void ftx_peer_log_failure(struct ftx_peer *peer, const struct ftx_way *way, int err)
 {
-    ftx_log(err == peer->dial_err ? FTX_LOG_DEBUG : FTX_LOG_INFO,
-            "cannot connect to %s port %u: %s", address->host, address->port, ftx_err_text(err));
+    char port[16] = "";
+    if (way->path != FTX_PATH_RELAY)
+        snprintf(port, sizeof port, " port %u", way->address.port);
+    ftx_log(err == peer->dial_err ? FTX_LOG_DEBUG : FTX_LOG_INFO, "cannot connect to %s%s: %s",
+            way->address.host, port, ftx_err_text(err));
     peer->dial_err = err;
 }
 
@@ -74,11 +84,25 @@ static void log_failure(struct ftx_peer *peer, const struct ftx_address *address
 static void learn_path(struct ftx_try *try, const struct ftx_pipe *pipe)
 {
     struct ftx_way *way = ftx_ways_find(&try->peer->ways, &try->way.address);
+    if (try->way.path == FTX_PATH_RELAY)
+        return;
     try->way.path = ftx_address_path(pipe->address);
     if (way) {
         way->path = try->way.path;
         way->path_known = true;
     }
+}
+
+static bool may_shake_hands(const struct ftx_try *try, struct ftx_handshake_link *out_link)
+{
+    const struct ftx_peer *peer = try->peer;
+    if (try->data)
+        return ftx_peer_link(peer, FTX_MODE_RESUME, out_link);
+    if (!is_wanting(peer) || try->way.path <= ftx_peer_above(peer))
+        return false;
+    bool has_link = try->room.mode ? ftx_peer_link(peer, try->room.mode, out_link)
+                                   : choose_mode(peer, out_link);
+    return has_link && !ftx_peer_other_mode(peer, out_link->mode);
 }
 
 static int try_connected(struct ftx_try *try, struct ftx_pipe *pipe)
@@ -87,14 +111,13 @@ static int try_connected(struct ftx_try *try, struct ftx_pipe *pipe)
     struct ftx_handshake_link link;
     struct ftx_connection *c;
     learn_path(try, pipe);
-    bool may = try->data ? ftx_peer_link(peer, FTX_MODE_RESUME, &link)
-                         : may_try(peer) && try->way.path > ftx_peer_above(peer) &&
-                               choose_mode(peer, &link);
-    if (!may) {
+    if (!may_shake_hands(try, &link)) {
         ftx_pipe_close(pipe);
         return UV_ECANCELED;
     }
-    int err = ftx_connection_new(peer->node->loop, pipe, &ftx_peer_events, peer, &link, &c);
+    bool answers = try->room.mode && peer->identity->role == FTX_ROLE_R;
+    int err = ftx_connection_new(peer->node->loop, pipe, &ftx_peer_events, peer,
+                                 answers ? NULL : &link, &c);
     if (err)
         return err;
     c->data = try->data;
@@ -104,7 +127,7 @@ static int try_connected(struct ftx_try *try, struct ftx_pipe *pipe)
     return 0;
 }
 
-static void on_dialled(void *owner, int err, struct ftx_pipe *pipe)
+void ftx_peer_dialled(void *owner, int err, struct ftx_pipe *pipe)
 {
     struct ftx_try *try = owner;
     struct ftx_peer *peer = try->peer;
@@ -116,11 +139,13 @@ static void on_dialled(void *owner, int err, struct ftx_pipe *pipe)
         return;
     }
     try->dial = NULL;
+    try->relay = NULL;
     if (!err)
         err = try_connected(try, pipe);
     if (!err)
         return;
-    log_failure(peer, &try->way.address, err);
+    if (err != UV_ECANCELED) /* that was us: something else is under way */
+        ftx_peer_log_failure(peer, &try->way, err);
     ftx_list_remove(&try->node);
     free(try);
     ftx_peer_dial_failed(peer, data);
@@ -132,10 +157,10 @@ static int begin_try(struct ftx_peer *peer, const struct ftx_way *way, bool data
     int err = try ? 0 : -ENOMEM;
     if (!err) {
         *try = (struct ftx_try){.peer = peer, .way = *way, .data = data};
-        err = ftx_tcp_dial(peer->node->loop, &way->address, on_dialled, try, &try->dial);
+        err = ftx_tcp_dial(peer->node->loop, &way->address, ftx_peer_dialled, try, &try->dial);
     }
     if (err) {
-        log_failure(peer, &way->address, err);
+        ftx_peer_log_failure(peer, way, err);
         free(try);
         return err;
     }
@@ -158,11 +183,18 @@ void ftx_peer_try_over(struct ftx_connection *c)
     c->try = NULL;
 }
 
-static void cancel(struct ftx_try *try)
+static bool is_connecting(const struct ftx_try *try)
 {
-    struct ftx_dial *dial = try->dial;
-    ftx_list_remove(&try->node); /* on_dialled frees it */
-    ftx_dial_cancel(dial);
+    return try->dial || try->relay;
+}
+
+void ftx_peer_try_cancel(struct ftx_try *try)
+{
+    ftx_list_remove(&try->node); /* ftx_peer_dialled frees it */
+    if (try->relay)
+        ftx_websocket_cancel(try->relay);
+    else
+        ftx_dial_cancel(try->dial);
 }
 
 void ftx_peer_dial_cancel(struct ftx_peer *peer)
@@ -178,8 +210,8 @@ void ftx_peer_dial_cancel_round(struct ftx_peer *peer)
     peer->racing = false;
     for (struct ftx_list *it = peer->tries.next, *next; it != &peer->tries; it = next) {
         next = it->next;
-        if (try_at(it)->dial && !try_at(it)->data)
-            cancel(try_at(it));
+        if (is_connecting(try_at(it)) && !try_at(it)->data)
+            ftx_peer_try_cancel(try_at(it));
     }
 }
 
@@ -195,7 +227,7 @@ void ftx_peer_dial_cancel_data(struct ftx_peer *peer)
 {
     struct ftx_try *try = data_try(peer);
     if (try && try->dial) {
-        cancel(try);
+        ftx_peer_try_cancel(try);
         return;
     }
     for (struct ftx_list *it = peer->connections.next; it != &peer->connections; it = it->next) {
@@ -230,12 +262,27 @@ static bool is_tried(const struct ftx_peer *peer, const struct ftx_address *addr
     return false;
 }
 
+/* Of ways that are better than a relay. */
 static unsigned n_tries(const struct ftx_peer *peer)
 {
     unsigned n = 0;
-    for (const struct ftx_list *it = peer->tries.next; it != &peer->tries; it = it->next)
-        n++;
+    for (struct ftx_list *it = peer->tries.next; it != &peer->tries; it = it->next)
+        n += try_at(it)->way.path > FTX_PATH_RELAY;
     return n;
+}
+
+static bool begin_way(struct ftx_peer *peer, const struct ftx_way *way)
+{
+    if (way->path == FTX_PATH_RELAY)
+        return ftx_peer_relay(peer, way);
+    return !is_tried(peer, &way->address) && !begin_try(peer, way, false);
+}
+
+/* How long relays wait for something better, ms. */
+static uint64_t relays_wait_ms(const struct ftx_peer *peer)
+{
+    uint64_t age_ms = uv_now(peer->node->loop) - peer->round_ms;
+    return n_tries(peer) > 0 && age_ms < RELAY_AFTER_MS ? RELAY_AFTER_MS - age_ms : 0;
 }
 
 static void on_retry(uv_timer_t *retry);
@@ -245,13 +292,17 @@ static void race(struct ftx_peer *peer)
 {
     uv_timer_stop(&peer->retry);
     while (peer->racing && n_tries(peer) < TRIES_MAX) {
-        const struct ftx_way *way =
-            may_try(peer) ? ftx_ways_next(&peer->ways, ftx_peer_above(peer)) : NULL;
-        peer->racing = way;
-        if (way && !is_tried(peer, &way->address) && !begin_try(peer, way, false)) {
-            uv_timer_start(&peer->retry, on_retry, APART_MS, 0);
+        enum ftx_path above = ftx_peer_above(peer);
+        uint64_t wait_ms =
+            above < FTX_PATH_RELAY && peer->node->n_relays ? relays_wait_ms(peer) : 0;
+        const struct ftx_way *way = NULL;
+        if (may_try(peer))
+            way = ftx_ways_next(&peer->ways, wait_ms ? FTX_PATH_RELAY : above);
+        if (way ? begin_way(peer, way) : wait_ms > 0) {
+            uv_timer_start(&peer->retry, on_retry, way ? APART_MS : wait_ms, 0);
             return;
         }
+        peer->racing = way;
     }
     ftx_peer_rest(peer);
 }
@@ -275,6 +326,7 @@ static void on_retry(uv_timer_t *retry)
         ftx_ways_age(&peer->ways, uv_now(peer->node->loop));
         ftx_ways_round(&peer->ways);
         peer->racing = true;
+        peer->round_ms = uv_now(peer->node->loop);
         peer->round++;
     }
     race(peer);
@@ -326,12 +378,18 @@ void ftx_peer_dial_kick(struct ftx_peer *peer)
         rest_for(peer, wait_ms);
 }
 
+static const enum ftx_path path_of_kind[] = {
+    [FTX_WAY_REMEMBERED] = FTX_PATH_DIRECT, [FTX_WAY_TOLD] = FTX_PATH_DIRECT,
+    [FTX_WAY_LAN] = FTX_PATH_LAN,           [FTX_WAY_CONFIGURED] = FTX_PATH_DIRECT,
+    [FTX_WAY_RELAY] = FTX_PATH_RELAY,
+};
+
 void ftx_peer_found(struct ftx_peer *peer, enum ftx_way_kind kind,
                     const struct ftx_address *address)
 {
     const struct ftx_way way = {
         .kind = kind,
-        .path = kind == FTX_WAY_LAN ? FTX_PATH_LAN : FTX_PATH_DIRECT,
+        .path = path_of_kind[kind],
         .address = *address,
         .found_ms = uv_now(peer->node->loop),
     };

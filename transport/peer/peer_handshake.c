@@ -37,15 +37,28 @@ static struct ftx_connection *connection_at(struct ftx_list *node)
     return ftx_list_of(node, struct ftx_connection, node);
 }
 
+/* Has the other end not said anything yet? */
+static bool is_unanswered(const struct ftx_connection *c)
+{
+    return c->phase == FTX_CONNECTION_HANDSHAKE && c->secret->handshake.peer_hello.size == 0;
+}
+
 bool ftx_peer_in_handshake(const struct ftx_peer *peer)
 {
     for (struct ftx_list *it = peer->connections.next; it != &peer->connections; it = it->next)
-        if (connection_at(it)->place == FTX_PLACE_HANDSHAKE)
+        if (connection_at(it)->place == FTX_PLACE_HANDSHAKE && !is_unanswered(connection_at(it)))
             return true;
     return false;
 }
 
 /* -- who may begin -- */
+
+/* Through a relay R waits for S's Hello. */
+static bool has_mode(const struct ftx_connection *c)
+{
+    return c->place == FTX_PLACE_HANDSHAKE &&
+           (c->phase != FTX_CONNECTION_HANDSHAKE || c->secret->handshake.mode != 0);
+}
 
 /* PAIR until it is complete; a RESUME in records has no handshake any more. */
 static bool is_pair(const struct ftx_connection *c)
@@ -56,8 +69,7 @@ static bool is_pair(const struct ftx_connection *c)
 bool ftx_peer_other_mode(const struct ftx_peer *peer, enum ftx_mode mode)
 {
     for (struct ftx_list *it = peer->connections.next; it != &peer->connections; it = it->next)
-        if (connection_at(it)->place == FTX_PLACE_HANDSHAKE &&
-            is_pair(connection_at(it)) != (mode == FTX_MODE_PAIR))
+        if (has_mode(connection_at(it)) && is_pair(connection_at(it)) != (mode == FTX_MODE_PAIR))
             return true;
     return false;
 }
@@ -72,13 +84,6 @@ static bool is_own(const struct ftx_peer *peer, const struct ftx_hello *hello)
             return true;
     }
     return false;
-}
-
-/* Has the other end of what we dialled not said anything yet? */
-static bool is_unanswered(const struct ftx_connection *c)
-{
-    return c->try && c->phase == FTX_CONNECTION_HANDSHAKE &&
-           c->secret->handshake.peer_hello.size == 0;
 }
 
 /* Must the newcomer be refused for the sake of `c`, which is in handshake? */
@@ -99,12 +104,11 @@ static bool make_way(struct ftx_peer *peer, enum ftx_mode mode)
         return false;
     struct ftx_list *end = &peer->connections;
     for (struct ftx_list *it = end->next; it != end; it = it->next)
-        if (connection_at(it)->place == FTX_PLACE_HANDSHAKE &&
-            refuses(peer, connection_at(it), mode))
+        if (has_mode(connection_at(it)) && refuses(peer, connection_at(it), mode))
             return false;
     for (struct ftx_list *it = end->next; it != end; it = it->next) {
         struct ftx_connection *c = connection_at(it);
-        if (c->place == FTX_PLACE_HANDSHAKE && is_pair(c) != (mode == FTX_MODE_PAIR))
+        if (has_mode(c) && is_pair(c) != (mode == FTX_MODE_PAIR))
             ftx_peer_drop(peer, c);
     }
     return true;
@@ -129,6 +133,18 @@ bool ftx_peer_accept(struct ftx_peer *peer, struct ftx_connection *c,
     c->way.path = ftx_address_path(c->address);
     ftx_connection_resolved(c, link);
     return true;
+}
+
+/* R, joined with S by a relay: S has said Hello. */
+static void resolve(struct ftx_peer *peer, struct ftx_connection *c)
+{
+    const struct ftx_hello *hello = &c->secret->handshake.peer_hello;
+    struct ftx_handshake_link link;
+    bool fits = ftx_peer_link(peer, hello->mode, &link) && ftx_hello_matches(hello, &link);
+    if (fits && make_way(peer, hello->mode))
+        ftx_connection_resolved(c, &link);
+    else
+        ftx_peer_handshake_ended(peer, c, fits ? FTX_EREPLACED : FTX_EAUTH);
 }
 
 /* -- what a handshake wants -- */
@@ -199,8 +215,10 @@ void ftx_peer_handshake_wants(struct ftx_peer *peer, struct ftx_connection *c,
     case FTX_WANT_RECORDS:
         resumed(peer, c);
         break;
-    case FTX_WANT_BYTES:
     case FTX_WANT_LINK:
+        resolve(peer, c);
+        break;
+    case FTX_WANT_BYTES:
         break;
     }
 }

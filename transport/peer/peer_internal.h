@@ -6,6 +6,7 @@
  *   peer.c            a link's life, its saves, what its connections tell it
  *   ways.c            where its peer may be
  *   addresses.c       what each end tells the other of where it can be dialled
+ *   peer_relay.c      rooms at relays
  *   peer_dial.c       when, where and in which mode it dials
  *   peer_handshake.c  which handshakes may run, what they want, who is proven
  *   peer_session.c    from a proven connection to a running engine, and its end
@@ -14,6 +15,7 @@
 #define FTX_PEER_INTERNAL_H
 
 #include "transport/base/list.h"
+#include "transport/net/websocket.h"
 #include "transport/peer/connection.h"
 #include "transport/peer/gate.h"
 #include "transport/peer/growth.h"
@@ -29,6 +31,9 @@ struct ftx_node {
     bool told_set;                                   /* `told` was given */
     struct ftx_told_address told[FTX_ADDRESSES_MAX]; /* where it says that it can be dialled */
     size_t n_told;
+    struct ftx_address relays[FTX_RELAYS_MAX]; /* `host` is the URL */
+    size_t n_relays;
+    const char *relay_token, *relay_ca_file; /* NULL: none */
     unsigned least_data, most_data;
     enum ftx_compress_mode compress;
     struct ftx_list peers;
@@ -81,8 +86,9 @@ struct ftx_peer {
 
     /* peer_dial.c */
     struct ftx_ways ways;
-    uv_timer_t retry; /* active: resting between two rounds, or between two ways of one */
-    bool racing;      /* a round: not all of its ways were begun */
+    uv_timer_t retry;  /* active: resting between two rounds, or between two ways of one */
+    bool racing;       /* a round: not all of its ways were begun */
+    uint64_t round_ms; /* when it began */
     uint64_t rest_since_ms, rest_until_ms;
     unsigned rests;    /* how many in a row: the next is longer */
     unsigned upgrades; /* the same, while a session runs and a better way is looked for */
@@ -100,13 +106,24 @@ struct ftx_peer {
     struct ftx_peer_session session;
 };
 
-/* A way that is being tried: first TCP connects, then there is a connection, in handshake. */
+/* Where both ends of a link meet at a relay. */
+struct ftx_room {
+    enum ftx_mode mode; /* of the handshake there */
+    char name[FTX_LABEL_MAX + 1];
+};
+
+enum { FTX_ROOMS_MAX = 3 };
+
+/* A way that is being tried: first TCP connects, or the peer does not come to a room; then there is
+ * a connection, in handshake. */
 struct ftx_try {
     struct ftx_list node; /* peer->tries, until it is given up */
     struct ftx_peer *peer;
     struct ftx_way way;
-    bool data;             /* for a data connection */
-    struct ftx_dial *dial; /* NULL: there is a connection */
+    bool data;                   /* for a data connection */
+    struct ftx_dial *dial;       /* one of the two, until there is a connection */
+    struct ftx_websocket *relay; /* waits in `room` */
+    struct ftx_room room;
 };
 
 /* -- node.c -- */
@@ -137,6 +154,11 @@ enum ftx_path ftx_address_path(const char *address);
 /* -- peer_dial.c -- */
 /* The way to the peer is open to be dialled: rests, then dials, unless something is under way. */
 void ftx_peer_rest(struct ftx_peer *peer);
+/* ftx_dialled_fn of a try. */
+void ftx_peer_dialled(void *owner, int err, struct ftx_pipe *pipe);
+/* Of one that is no connection yet. */
+void ftx_peer_try_cancel(struct ftx_try *try);
+void ftx_peer_log_failure(struct ftx_peer *peer, const struct ftx_way *way, int err);
 /* The same without a rest, and without remembering earlier ones. */
 void ftx_peer_dial_at_once(struct ftx_peer *peer);
 /* What a new connection must be better than: the path of the running session. */
@@ -156,12 +178,19 @@ void ftx_peer_dial_cancel_round(struct ftx_peer *peer);
 /* No data connection is tried any more. */
 void ftx_peer_dial_cancel_data(struct ftx_peer *peer);
 
+/* -- peer_relay.c -- */
+/* Where its peer is expected; at most FTX_ROOMS_MAX. */
+size_t ftx_peer_rooms(const struct ftx_peer *peer, int64_t now_s, struct ftx_room *out);
+/* Waits in all rooms at the relay; false: nothing new was begun. */
+bool ftx_peer_relay(struct ftx_peer *peer, const struct ftx_way *way);
+
 /* -- peer_handshake.c -- */
 /* What a handshake in this mode needs of the link; false: the link does not take part in it now. */
 bool ftx_peer_link(const struct ftx_peer *peer, enum ftx_mode mode, struct ftx_handshake_link *out);
 /* Takes an accepted connection whose Hello matches `link`, or refuses it (false). */
 bool ftx_peer_accept(struct ftx_peer *peer, struct ftx_connection *c,
                      const struct ftx_handshake_link *link);
+/* With somebody who said a Hello. */
 bool ftx_peer_in_handshake(const struct ftx_peer *peer);
 /* Would a handshake in this mode run beside one in the other? */
 bool ftx_peer_other_mode(const struct ftx_peer *peer, enum ftx_mode mode);

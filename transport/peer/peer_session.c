@@ -224,7 +224,7 @@ static bool wants_connection(struct ftx_peer *peer)
     struct ftx_peer_session *session = &peer->session;
     if (session->n_connections <= peer->node->least_data)
         return true;
-    if (session->n_connections > peer->node->most_data)
+    if (session->n_connections > peer->node->most_data || ftx_peer_above(peer) == FTX_PATH_RELAY)
         return false;
     bool full = true;
     for (unsigned i = 0; i < session->n_connections && full; i++)
