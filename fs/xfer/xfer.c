@@ -458,6 +458,10 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
         return err;
     }
     ftx_node_set_compress(xfer->node, config->compress);
+    ftx_node_set_relay_access(xfer->node, config->relay_token, config->relay_ca);
+    for (size_t i = 0; i < config->n_relays; i++)
+        if (ftx_node_add_relay(xfer->node, config->relays[i]))
+            ftx_log(FTX_LOG_ERROR, "%s is no relay", config->relays[i]);
     uv_timer_init(loop, &xfer->settle);
     uv_timer_init(loop, &xfer->gather);
     uv_timer_init(loop, &xfer->retry);

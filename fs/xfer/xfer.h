@@ -20,7 +20,10 @@ struct ftx_xfer_config {
     const struct ftx_address *listen; /* NULL: does not listen */
     const struct ftx_address *dial;   /* n_dial of them */
     size_t n_dial;
-    unsigned n_data; /* data connections that a link may add */
+    char *const *relays; /* URLs, n_relays of them */
+    size_t n_relays;
+    const char *relay_token, *relay_ca; /* ftx_node_set_relay_access */
+    unsigned n_data;                    /* data connections that a link may add */
     enum ftx_links_policy links;
     enum ftx_compress_mode compress;
 };

@@ -154,6 +154,10 @@ static int open_network(struct daemon *d, const struct ftx_options *o, char *mes
     struct ftx_xfer_config config = {.listen = o->listen_none ? NULL : &o->listen,
                                      .dial = o->dial,
                                      .n_dial = o->n_dial,
+                                     .relays = o->relays,
+                                     .n_relays = o->n_relays,
+                                     .relay_token = o->relay_token,
+                                     .relay_ca = o->relay_ca,
                                      .n_data = o->connections - 1,
                                      .links = o->links,
                                      .compress = o->compress};

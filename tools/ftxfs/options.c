@@ -4,6 +4,7 @@
 #include "tools/ftxfs/options.h"
 
 #include "transport/base/log.h"
+#include "transport/net/websocket.h"
 #include "transport/wire/limits.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int bad(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -52,6 +54,43 @@ static int add_peer(struct ftx_options *o, const char *value)
         return bad("--peer: '%s' is not HOST:PORT", value);
     o->dial[o->n_dial++] = address;
     return 0;
+}
+
+static int add_relay(struct ftx_options *o, const char *value)
+{
+    if (o->n_relays == FTX_RELAYS_MAX)
+        return bad("--relay: at most %d", FTX_RELAYS_MAX);
+    if (strlen(value) > FTX_RELAY_URL_MAX || ftx_websocket_check_url(value))
+        return bad("--relay: '%s' is not ws://HOST[:PORT] or wss://HOST[:PORT]", value);
+    o->relays[o->n_relays] = strdup(value);
+    return o->relays[o->n_relays++] ? 0 : -ENOMEM;
+}
+
+/* The first line of the file. */
+static int set_relay_token(struct ftx_options *o, const char *value)
+{
+    char line[FTX_RELAY_TOKEN_MAX + 2] = "";
+    FILE *file = fopen(value, "re");
+    bool read = file && fgets(line, sizeof line, file);
+    if (file)
+        fclose(file);
+    size_t size = strcspn(line, "\r\n");
+    if (!read || size == 0 || size > FTX_RELAY_TOKEN_MAX)
+        return bad("--relay_token: '%s' holds no token of 1 to %d characters", value,
+                   FTX_RELAY_TOKEN_MAX);
+    free(o->relay_token);
+    o->relay_token = strndup(line, size);
+    explicit_bzero(line, sizeof line);
+    return o->relay_token ? 0 : -ENOMEM;
+}
+
+static int set_relay_ca(struct ftx_options *o, const char *value)
+{
+    if (access(value, R_OK))
+        return bad("--relay_ca: '%s': %s", value, strerror(errno));
+    free(o->relay_ca);
+    o->relay_ca = strdup(value);
+    return o->relay_ca ? 0 : -ENOMEM;
 }
 
 /* A number from 1 to `most`, with *out_end at what stands behind it. False: it is none. */
@@ -182,6 +221,10 @@ static const struct {
     {"listen", "HOST:PORT|none", "where peers may connect (default: all addresses, port 15820)",
      set_listen},
     {"peer", "HOST:PORT", "where to connect to; may be given more than once", add_peer},
+    {"relay", "URL", "ws:// or wss://: where to meet peers that cannot be reached; repeatable",
+     add_relay},
+    {"relay_token", "FILE", "what the relays ask for, in its first line", set_relay_token},
+    {"relay_ca", "FILE", "PEM of whom wss:// trusts (default: the system's)", set_relay_ca},
     {"connections", "N", "TCP connections of a link, added while that adds throughput, 1 to 9 (4)",
      set_connections},
     {"read_timeout", "SECONDS",
@@ -376,4 +419,10 @@ void ftx_options_free(struct ftx_options *options)
 {
     free(options->store);
     free(options->fuse_options);
+    for (size_t i = 0; i < options->n_relays; i++)
+        free(options->relays[i]);
+    if (options->relay_token)
+        explicit_bzero(options->relay_token, strlen(options->relay_token));
+    free(options->relay_token);
+    free(options->relay_ca);
 }

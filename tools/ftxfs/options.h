@@ -6,6 +6,7 @@
 #include "fs/store/inbox.h"
 #include "fs/store/spool.h"
 #include "transport/net/tcp.h"
+#include "transport/peer/peer.h"
 #include "transport/session/compress.h"
 
 #include <stdbool.h>
@@ -21,7 +22,10 @@ struct ftx_options {
     struct ftx_address listen;
     struct ftx_address dial[FTX_DIAL_MAX];
     size_t n_dial;
-    char *fuse_options; /* owned; comma list, or NULL */
+    char *relays[FTX_RELAYS_MAX]; /* URLs; owned */
+    size_t n_relays;
+    char *relay_token, *relay_ca; /* owned; NULL: none */
+    char *fuse_options;           /* owned; comma list, or NULL */
     unsigned read_timeout_s;
     struct ftx_spool_config spool;
     uint64_t inbox_max; /* bytes that the inbox of a link may take; 0: no limit */
