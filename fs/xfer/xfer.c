@@ -9,6 +9,7 @@
 #include "fs/xfer/transfer.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
+#include "transport/net/netwatch.h"
 #include "transport/peer/codecs.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ struct ftx_xfer {
     uv_loop_t *loop;
     struct ftx_store *store;
     struct ftx_node *node;
+    struct ftx_netwatch *netwatch; /* NULL: changes are not noticed */
     enum ftx_links_policy links;
     uv_async_t wake;
     atomic_bool woken;     /* a turn is to come */
@@ -434,6 +436,12 @@ static void on_settle(uv_timer_t *timer)
     turn_soon(timer->data);
 }
 
+static void on_network_changed(void *ctx)
+{
+    struct ftx_xfer *xfer = ctx;
+    ftx_node_network_changed(xfer->node);
+}
+
 int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xfer_config *config,
                    struct ftx_xfer **out_xfer)
 {
@@ -467,6 +475,8 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
     uv_timer_init(loop, &xfer->retry);
     uv_timer_init(loop, &xfer->rate);
     ftx_sync_init(&xfer->sync, loop, store);
+    if (ftx_netwatch_start(loop, on_network_changed, xfer, &xfer->netwatch))
+        ftx_log(FTX_LOG_WARNING, "changes of the network will not be noticed at once");
     xfer->open = true;
     xfer->wake.data = xfer->gather.data = xfer->settle.data = xfer->retry.data = xfer->rate.data =
         xfer;
@@ -497,6 +507,8 @@ static void on_node_closed(void *ctx)
 void ftx_xfer_stop(struct ftx_xfer *xfer)
 {
     xfer->stopping = true;
+    if (xfer->netwatch)
+        ftx_netwatch_stop(xfer->netwatch);
     ftx_node_stop(xfer->node, on_node_closed, xfer);
 }
 

@@ -207,6 +207,29 @@ static void silence_is_noticed_and_healed(void **state)
     }
 }
 
+/* Who has another network now does not wait as long to find out. */
+static void network_change_finds_out_what_is_dead(void **state)
+{
+    (void)state;
+    open_paired();
+    ftx_node_network_changed(both.ends[S].node);
+    settle();
+    pass_seconds(FTX_PROBE_MS / 1000 + 5);
+    assert_true(link_connected(&both)); /* it was not */
+
+    both.ways[S].frozen = both.ways[R].frozen = true;
+    ftx_node_network_changed(both.ends[S].node);
+    pass_seconds(FTX_PROBE_MS / 1000);
+    test_loop_await(&both.loop, both.ends[S].n_ended == 1);
+    assert_int_equal(both.ends[S].end_reason, -ETIMEDOUT);
+    assert_int_equal(both.ends[R].n_ended, 0);
+    both.ways[S].frozen = both.ways[R].frozen = false;
+    test_loop_await(&both.loop, link_connected(&both));
+    end_send(&both.ends[S], PIECE);
+    await_delivered(S);
+    link_close(&both);
+}
+
 /* An application that takes its time is not a dead connection. */
 static void paused_reading_is_not_silence(void **state)
 {
@@ -411,6 +434,7 @@ int main(void)
         cmocka_unit_test(flipped_bit_ends_the_session_and_content_arrives),
         cmocka_unit_test(silent_death_is_replaced),
         cmocka_unit_test(silence_is_noticed_and_healed),
+        cmocka_unit_test(network_change_finds_out_what_is_dead),
         cmocka_unit_test(paused_reading_is_not_silence),
         cmocka_unit_test(link_with_work_rests_for_seconds_only),
         cmocka_unit_test(simultaneous_dials_end_in_one_session),

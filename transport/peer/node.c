@@ -112,6 +112,19 @@ static void on_accepted(void *owner, struct ftx_pipe *pipe)
     ftx_list_append(&node->unclaimed, &c->node);
 }
 
+void ftx_node_network_changed(struct ftx_node *node)
+{
+    ftx_log(FTX_LOG_INFO, "the network has changed");
+    for (struct ftx_list *it = node->peers.next; it != &node->peers; it = it->next) {
+        struct ftx_peer *peer = ftx_list_of(it, struct ftx_peer, in_node);
+        ftx_ways_doubt(&peer->ways);
+        ftx_peer_dial_cancel(peer);
+        ftx_peer_dial_at_once(peer);
+        if (peer->session.state == FTX_SESSION_RUNNING && peer->session.connected)
+            ftx_peer_session_probe(peer);
+    }
+}
+
 /* -- life -- */
 
 static void maybe_free(struct ftx_node *node)

@@ -101,6 +101,9 @@ void ftx_node_set_relay_access(struct ftx_node *node, const char *token, const c
 /* Tells peers that it can be dialled at these (n up to FTX_ADDRESSES_MAX), instead of at its
  * interfaces' addresses: a port may be forwarded to it. Holds for sessions that begin later. */
 void ftx_node_set_told(struct ftx_node *node, const struct ftx_told_address *told, size_t n);
+/* The machine's network has changed: running sessions are probed, links without one dial at once,
+ * and peers are told the new addresses. */
+void ftx_node_network_changed(struct ftx_node *node);
 /* Says GOODBYE on all sessions, closes everything, frees itself and its peers when all handles are
  * gone; `closed` then comes once, after each host's `end` (running sessions) and `gone`. */
 void ftx_node_stop(struct ftx_node *node, void (*closed)(void *ctx), void *ctx);

@@ -184,6 +184,9 @@ size_t ftx_peer_rooms(const struct ftx_peer *peer, int64_t now_s, struct ftx_roo
 /* Waits in all rooms at the relay; false: nothing new was begun. */
 bool ftx_peer_relay(struct ftx_peer *peer, const struct ftx_way *way);
 
+/* A session's share of ftx_node_network_changed. */
+void ftx_peer_session_probe(struct ftx_peer *peer);
+
 /* -- peer_handshake.c -- */
 /* What a handshake in this mode needs of the link; false: the link does not take part in it now. */
 bool ftx_peer_link(const struct ftx_peer *peer, enum ftx_mode mode, struct ftx_handshake_link *out);

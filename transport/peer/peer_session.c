@@ -261,6 +261,14 @@ void ftx_peer_on_tick(uv_timer_t *tick)
     pull(peer);
 }
 
+void ftx_peer_session_probe(struct ftx_peer *peer)
+{
+    ftx_engine_probe(&peer->session.engine, now_ms(peer));
+    ftx_peer_tell_addresses(peer);
+    start_tick(peer);
+    ftx_peer_kick(peer);
+}
+
 /* -- its end -- */
 
 /* What the engine still has to say goes out on the control connection, which then closes by itself;

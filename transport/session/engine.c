@@ -179,6 +179,7 @@ void ftx_engine_urgent(struct ftx_engine *engine, struct ftx_stream *stream)
 void ftx_engine_heard(struct ftx_engine *engine, unsigned connection, uint64_t now_ms)
 {
     engine->connections[connection]->heard_ms = now_ms;
+    engine->connections[connection]->probed = false;
 }
 
 void ftx_engine_written(struct ftx_engine *engine, struct ftx_record_ref record)
@@ -203,15 +204,32 @@ void ftx_engine_durable(struct ftx_engine *engine, struct ftx_record_ref record)
     c->ack_due = true;
 }
 
+void ftx_engine_probe(struct ftx_engine *engine, uint64_t now_ms)
+{
+    for (unsigned i = 0; i < engine->n_connections; i++) {
+        engine->connections[i]->ping_due = engine->connections[i]->probed = true;
+        engine->connections[i]->probed_ms = now_ms;
+    }
+}
+
+/* When the connection is taken for dead if nothing comes until then. */
+static uint64_t dead_ms(const struct ftx_engine_connection *c)
+{
+    uint64_t dead = c->heard_ms + FTX_DEAD_MS;
+    if (c->probed && c->probed_ms + FTX_PROBE_MS < dead)
+        dead = c->probed_ms + FTX_PROBE_MS;
+    return dead;
+}
+
 uint64_t ftx_engine_tick(struct ftx_engine *engine, uint64_t now_ms)
 {
     uint64_t next = (now_ms / FTX_ALIVE_MS + 1) * FTX_ALIVE_MS;
     for (unsigned i = 0; i < engine->n_connections; i++) {
-        const struct ftx_engine_connection *c = engine->connections[i];
-        if (now_ms >= c->heard_ms + FTX_DEAD_MS)
+        uint64_t dead = dead_ms(engine->connections[i]);
+        if (now_ms >= dead)
             ftx_engine_end(engine, -ETIMEDOUT);
-        if (c->heard_ms + FTX_DEAD_MS < next)
-            next = c->heard_ms + FTX_DEAD_MS;
+        if (dead < next)
+            next = dead;
     }
     return next > now_ms ? next : now_ms + 1;
 }

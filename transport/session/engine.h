@@ -236,6 +236,10 @@ int ftx_engine_fetch(struct ftx_engine *engine, uint64_t stream, const struct ft
 /* False: that would be -ENOBUFS. */
 bool ftx_engine_may_fetch(const struct ftx_engine *engine);
 
+/* Is the peer still there? It is asked on all connections; the session ends with -ETIMEDOUT if one
+ * stays silent for FTX_PROBE_MS. To be ticked after this. */
+void ftx_engine_probe(struct ftx_engine *engine, uint64_t now_ms);
+
 /* Time passes: the session ends with -ETIMEDOUT after FTX_DEAD_MS of silence. Returns when it wants
  * to be called again (ms, absolute): at multiples of FTX_ALIVE_MS, so that all sessions of a
  * process give their signs of life in one turn of its loop. */

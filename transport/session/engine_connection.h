@@ -23,6 +23,9 @@ struct ftx_engine_connection {
     uint64_t heard_ms, spoke_ms;
     bool ack_due; /* an ackable record advanced */
     bool join_due, join_done;
+    bool ping_due;
+    bool probed; /* nothing was heard since probed_ms */
+    uint64_t probed_ms;
     bool pong_due;
     uint64_t pong_token;         /* of the last PING */
     struct ftx_list sent;        /* plans pulled and not yet received by the peer, oldest first */

@@ -236,6 +236,10 @@ static int fill(struct ftx_engine *engine, struct ftx_engine_connection *c, stru
         err = add_token(plan, FTX_MSG_JOIN, engine->session);
         c->join_due = false;
     }
+    if (!err && c->ping_due && (engine->state == FTX_ENGINE_RUNNING || plan->connection == 0)) {
+        err = add_token(plan, FTX_MSG_PING, 0);
+        c->ping_due = false;
+    }
     if (!err && c->pong_due) {
         err = add_token(plan, FTX_MSG_PONG, c->pong_token);
         c->pong_due = false;
