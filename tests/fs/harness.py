@@ -119,14 +119,15 @@ def process_state(pid):
 
 
 class Node:
-    """One ftxfs: a store, a mount point, a port, and the process while it runs."""
+    """One ftxfs: a store, a mount point, a port, and the process while it runs. `within`: the words that start it elsewhere."""
 
-    def __init__(self, base, name, listen=True, peers=(), options=None, debug=True):
+    def __init__(self, base, name, listen=True, peers=(), options=None, debug=True, within=(), listen_at="127.0.0.1"):
         self.name, self.base = name, os.path.join(base, name)
         self.store, self.mount = os.path.join(self.base, "store"), os.path.join(self.base, "mnt")
         self.log = os.path.join(self.base, "log")
         self.port = free_port() if listen else None
         self.peers, self.options, self.debug = list(peers), dict(options or {}), debug
+        self.within, self.listen_at = within, listen_at
         self.process = None
         self.killed = False
         os.makedirs(self.mount)
@@ -135,7 +136,7 @@ class Node:
     # -- life ----------------------------------------------------------------------------------
 
     def arguments(self):
-        words = ["--store", self.store, "--listen", f"127.0.0.1:{self.port}" if self.port else "none"]
+        words = ["--store", self.store, "--listen", f"{self.listen_at}:{self.port}" if self.port else "none"]
         for port in self.peers:
             words += ["--peer", f"127.0.0.1:{port}"]
         if self.options:
@@ -148,7 +149,7 @@ class Node:
         flags = ["-f", "-d"] if self.debug else ["-f"]
         with open(self.log, "ab") as log:
             # The daemon dies with the test runner, even when that is killed.
-            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", BIN, *flags, *self.arguments()],
+            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *self.within, BIN, *flags, *self.arguments()],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self.killed = False
         if wait:

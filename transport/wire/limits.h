@@ -42,7 +42,7 @@ enum {
 
     FTX_ALIVE_MS = 15000, /* each end says something in every such span of its clock */
     FTX_DEAD_MS = 45000,
-    FTX_PROBE_MS = 10000, /* the same, after the network has changed */
+    FTX_PROBE_MS = 5000, /* the same, after the network has changed */
 };
 
 #define FTX_OFFSET_MAX INT64_MAX /* offset + length of an extent, size of a file */
