@@ -30,6 +30,16 @@ static bool add_packed(cJSON *link, const char *name, const struct ftx_packed *p
            add_count(object, "after", packed->after);
 }
 
+/* NULL: there is no session. */
+static bool add_way(cJSON *link, const struct ftx_link_way *way)
+{
+    return (way ? cJSON_AddStringToObject(link, "path", way->path)
+                : cJSON_AddNullToObject(link, "path")) &&
+           (way && way->rtt_us ? cJSON_AddNumberToObject(link, "rtt_ms", way->rtt_us / 1000.0)
+                               : cJSON_AddNullToObject(link, "rtt_ms")) &&
+           cJSON_AddStringToObject(link, "quality", way && way->quality ? way->quality : "offline");
+}
+
 static bool add_link(cJSON *links, const struct ftx_link_status *status)
 {
     cJSON *link = cJSON_CreateObject();
@@ -40,11 +50,10 @@ static bool add_link(cJSON *links, const struct ftx_link_status *status)
     bool connected = status->peer[0] != '\0' && status->way.path;
     bool ok = cJSON_AddStringToObject(link, "name", status->name) &&
               cJSON_AddStringToObject(link, "state", status->state);
-    ok = ok &&
-         (connected ? cJSON_AddStringToObject(link, "peer", status->peer) &&
-                          cJSON_AddStringToObject(link, "path", status->way.path)
-                    : cJSON_AddNullToObject(link, "peer") && cJSON_AddNullToObject(link, "path"));
-    ok = ok && add_count(link, "up_bytes_per_second", status->rate_out) &&
+    ok = ok && (connected ? cJSON_AddStringToObject(link, "peer", status->peer)
+                          : cJSON_AddNullToObject(link, "peer"));
+    ok = ok && add_way(link, connected ? &status->way : NULL) &&
+         add_count(link, "up_bytes_per_second", status->rate_out) &&
          add_count(link, "down_bytes_per_second", status->rate_in) &&
          add_count(link, "up_bytes", status->bytes_out) &&
          add_count(link, "down_bytes", status->bytes_in) &&

@@ -314,6 +314,8 @@ int ftx_tree_xattr(struct ftx_store *store, uint64_t id, const char *name, char 
     else if (strcmp(name, "peer") == 0 && place_of(item) == FTX_PLACE_LINK &&
              item->link->peer_address[0])
         n = snprintf(out, size, "%s", item->link->peer_address);
+    else if (strcmp(name, "path") == 0 && place_of(item) == FTX_PLACE_LINK && item->link->way.path)
+        n = snprintf(out, size, "%s", item->link->way.path);
     pthread_mutex_unlock(&store->lock);
     return n < 0 ? n : (size_t)n >= size ? -ERANGE : n;
 }

@@ -162,7 +162,16 @@ static void end(void *ctx, int reason)
     ftx_log(FTX_LOG_DEBUG, "link %s: session ended: %s", t->link->row.name, ftx_err_text(reason));
 }
 
-static void health(void *ctx, enum ftx_peer_health health, const char *address, enum ftx_path path)
+static void look_at_way(struct ftx_transfer *t)
+{
+    struct ftx_link_way way = {.path = NULL};
+    struct ftx_peer_way now;
+    if (t->peer && ftx_peer_look(t->peer, &now))
+        way = (struct ftx_link_way){ftx_path_text(now.path), now.rtt_us, now.quality};
+    ftx_link_set_way(t->store, t->link, &way);
+}
+
+static void health(void *ctx, enum ftx_peer_health health, const char *address)
 {
     static const enum ftx_link_health meaning[] = {
         [FTX_PEER_OFFLINE] = FTX_HEALTH_OFFLINE,     [FTX_PEER_PAIRING] = FTX_HEALTH_PAIRING,
@@ -170,8 +179,7 @@ static void health(void *ctx, enum ftx_peer_health health, const char *address, 
         [FTX_PEER_LOST] = FTX_HEALTH_LOST,
     };
     struct ftx_transfer *t = ctx;
-    ftx_link_set_way(t->store, t->link,
-                     &(struct ftx_link_way){.path = path ? ftx_path_text(path) : NULL});
+    look_at_way(t);
     ftx_link_set_health(t->store, t->link->row.id, meaning[health], address);
 }
 
@@ -346,6 +354,8 @@ static void settle(struct ftx_xfer *xfer)
 static void on_rate(uv_timer_t *timer)
 {
     struct ftx_xfer *xfer = timer->data;
+    for (struct ftx_list *node = xfer->transfers.next; node != &xfer->transfers; node = node->next)
+        look_at_way(ftx_list_of(node, struct ftx_transfer, node));
     if (!ftx_links_measure(xfer->store))
         uv_timer_stop(timer);
 }

@@ -5,7 +5,7 @@ import os
 import pytest
 
 import hosts
-from harness import CODE, MIB, Node, scaled, wait_until, wait_state
+from harness import CODE, MIB, Node, scaled, wait_state, wait_until, xattr
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
@@ -136,7 +136,7 @@ def test_behind_nat(machines, ends, both):
     path = "relay" if both else "direct"
     wait_path(nodes[:1], path)  # for B the router that A seems to be is as near as itself
     wait_arrived(nodes, "file", send(nodes, "file", MIB))
-    assert path_of(nodes[0]) == path
+    assert path_of(nodes[0]) == xattr(nodes[0].outbox(CODE), "path") == path
 
 
 def test_ipv6_only_and_a_change_of_address(machines, ends):

@@ -120,12 +120,13 @@ static void ended(void *ctx, int reason)
     end_write(end);
 }
 
-static void health(void *ctx, enum ftx_peer_health now, const char *address, enum ftx_path path)
+static void health(void *ctx, enum ftx_peer_health now, const char *address)
 {
     struct end *end = ctx;
+    struct ftx_peer_way way = {.path = FTX_PATH_NONE};
     end->health = now;
-    end->path = path;
-    assert_int_equal(path != FTX_PATH_NONE, now == FTX_PEER_CONNECTED);
+    assert_int_equal(ftx_peer_look(end->peer, &way), now == FTX_PEER_CONNECTED);
+    end->path = way.path;
     end->was_pairing |= now == FTX_PEER_PAIRING;
     end->was_same_role |= now == FTX_PEER_SAME_ROLE;
     assert_int_equal(address[0] != '\0', now == FTX_PEER_CONNECTED);

@@ -7,6 +7,7 @@
 #ifndef FTX_NET_PIPE_H
 #define FTX_NET_PIPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -52,6 +53,8 @@ struct ftx_pipe_ops {
     void (*close)(struct ftx_pipe *pipe);
     size_t (*unsent)(const struct ftx_pipe *pipe);
     uint32_t (*rtt_us)(const struct ftx_pipe *pipe);
+    /* May be NULL: nothing is known. */
+    bool (*segments)(const struct ftx_pipe *pipe, uint32_t *out_sent, uint32_t *out_again);
 };
 
 struct ftx_pipe {
@@ -111,6 +114,14 @@ static inline size_t ftx_pipe_unsent(const struct ftx_pipe *pipe)
 static inline uint32_t ftx_pipe_rtt_us(const struct ftx_pipe *pipe)
 {
     return pipe->ops->rtt_us(pipe);
+}
+
+/* How many pieces the transport has sent, ever, and how many of them again, as they were lost;
+ * false: not known. */
+static inline bool ftx_pipe_segments(const struct ftx_pipe *pipe, uint32_t *out_sent,
+                                     uint32_t *out_again)
+{
+    return pipe->ops->segments && pipe->ops->segments(pipe, out_sent, out_again);
 }
 
 #endif

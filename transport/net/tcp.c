@@ -125,6 +125,15 @@ static uint32_t tcp_rtt_us(const struct ftx_pipe *pipe)
     return uv_fileno((const uv_handle_t *)&tcp->tcp, &fd) < 0 ? 0 : ftx_tcp_min_rtt_us(fd);
 }
 
+static bool tcp_segments(const struct ftx_pipe *pipe, uint32_t *out_sent, uint32_t *out_again)
+{
+    const struct ftx_tcp_pipe *tcp = (const struct ftx_tcp_pipe *)pipe;
+    uv_os_fd_t fd;
+
+    return uv_fileno((const uv_handle_t *)&tcp->tcp, &fd) == 0 &&
+           ftx_tcp_segments(fd, out_sent, out_again);
+}
+
 static const struct ftx_pipe_ops tcp_ops = {
     .read_start = tcp_read_start,
     .read_stop = tcp_read_stop,
@@ -132,6 +141,7 @@ static const struct ftx_pipe_ops tcp_ops = {
     .close = tcp_close,
     .unsent = tcp_unsent,
     .rtt_us = tcp_rtt_us,
+    .segments = tcp_segments,
 };
 
 int ftx_tcp_pipe_new(uv_loop_t *loop, struct ftx_tcp_pipe **out_pipe)

@@ -15,3 +15,15 @@ uint32_t ftx_tcp_min_rtt_us(int fd)
         return 0;
     return info.tcpi_min_rtt == UINT32_MAX ? 0 : info.tcpi_min_rtt; /* none was measured yet */
 }
+
+bool ftx_tcp_segments(int fd, uint32_t *out_sent, uint32_t *out_again)
+{
+    struct tcp_info info = {.tcpi_total_retrans = 0};
+    socklen_t size = sizeof(info);
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return false;
+    *out_sent = info.tcpi_data_segs_out;
+    *out_again = info.tcpi_total_retrans;
+    return true;
+}

@@ -98,14 +98,11 @@ void ftx_peer_drop(struct ftx_peer *peer, struct ftx_connection *c)
 
 void ftx_peer_tell(struct ftx_peer *peer, enum ftx_peer_health health, const char *address)
 {
-    enum ftx_path path = ftx_peer_above(peer);
-    if (peer->removed || (peer->health == health && peer->health_path == path &&
-                          strcmp(peer->health_address, address) == 0))
+    if (peer->removed || (peer->health == health && strcmp(peer->health_address, address) == 0))
         return;
     peer->health = health;
-    peer->health_path = path;
     snprintf(peer->health_address, sizeof peer->health_address, "%s", address);
-    peer->host->health(peer->ctx, health, peer->health_address, path);
+    peer->host->health(peer->ctx, health, peer->health_address);
 }
 
 /*

@@ -67,8 +67,8 @@ struct ftx_peer_host {
     bool (*busy)(void *ctx);
     /* It is over: the engine is closed, and no worker reads for it any more. */
     void (*end)(void *ctx, int reason);
-    /* When it changes; `address` and `path` are those of CONNECTED, else "" and NONE. */
-    void (*health)(void *ctx, enum ftx_peer_health health, const char *address, enum ftx_path path);
+    /* When it changes; `address` is that of CONNECTED, else "". */
+    void (*health)(void *ctx, enum ftx_peer_health health, const char *address);
     /* Content that was sent compressed: its bytes before and after. May be NULL. */
     void (*packed)(void *ctx, uint64_t before, uint64_t after);
     /* After ftx_peer_remove or ftx_node_stop: the last call, `ctx` is not used any more. May be
@@ -128,6 +128,14 @@ void ftx_peer_ready(struct ftx_peer *peer, uint64_t op_seen);
 /* What came cannot be taken (a full disk, damaged bytes): ends the session with this error; the
  * link goes on after its back-off. */
 void ftx_peer_fail(struct ftx_peer *peer, int err);
+/* What the session goes through, as far as it is known now; false: there is none. */
+struct ftx_peer_way {
+    enum ftx_path path;
+    uint32_t rtt_us;     /* without queues; over a relay, to it; 0: not known */
+    const char *quality; /* static: excellent good fair poor (quality.h) */
+};
+bool ftx_peer_look(struct ftx_peer *peer, struct ftx_peer_way *out);
+
 /* Something may have become due or acknowledged: the engine is pulled soon (once per loop turn).
  * Dials at once if the link waits in back-off. */
 void ftx_peer_kick(struct ftx_peer *peer);

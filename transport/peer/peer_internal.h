@@ -20,6 +20,7 @@
 #include "transport/peer/gate.h"
 #include "transport/peer/growth.h"
 #include "transport/peer/peer.h"
+#include "transport/peer/quality.h"
 #include "transport/peer/ways.h"
 
 struct ftx_node {
@@ -66,6 +67,7 @@ struct ftx_peer_session {
     uint64_t moved_bytes; /* both ways */
     uint64_t written_bytes;
     struct ftx_growth growth;
+    struct ftx_quality quality; /* of the control connection */
 };
 
 struct ftx_peer {
@@ -77,7 +79,6 @@ struct ftx_peer {
     uint64_t last_token;
     enum ftx_peer_health health;
     char health_address[64];
-    enum ftx_path health_path;
     struct ftx_list connections; /* all of the link, until they are gone */
     size_t held_bytes;
     bool removed;

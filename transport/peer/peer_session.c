@@ -269,6 +269,22 @@ void ftx_peer_session_probe(struct ftx_peer *peer)
     ftx_peer_kick(peer);
 }
 
+bool ftx_peer_look(struct ftx_peer *peer, struct ftx_peer_way *out)
+{
+    struct ftx_peer_session *session = &peer->session;
+    const struct ftx_pipe *pipe =
+        session->state == FTX_SESSION_RUNNING ? session->connections[0]->pipe : NULL;
+    uint32_t sent, again;
+    if (!pipe || !session->connected)
+        return false;
+    if (ftx_pipe_segments(pipe, &sent, &again))
+        ftx_quality_look(&session->quality, sent, again);
+    out->path = session->connections[0]->way.path;
+    out->rtt_us = ftx_pipe_rtt_us(pipe);
+    out->quality = ftx_quality_text(&session->quality, out->rtt_us);
+    return true;
+}
+
 /* -- its end -- */
 
 /* What the engine still has to say goes out on the control connection, which then closes by itself;
