@@ -311,6 +311,39 @@ static void removed_link_takes_leave(void **state)
     }
 }
 
+/* Two links of one pair of nodes: what the one moves does not keep the other waiting. */
+static void bulk_of_one_link_leaves_room_for_another(void **state)
+{
+    (void)state;
+    struct proxy way;
+    struct end *more = calloc(2, sizeof *more);
+    assert_non_null(more);
+    open_paired();
+    proxy_open(&way, &both.loop.uv);
+    for (int i = 0; i < 2; i++) {
+        end_init(&more[i], &both.loop, &way, i == S ? FTX_ROLE_S : FTX_ROLE_R, "8-piano-forest");
+        end_start_beside(&more[i], &both.ends[i]);
+    }
+    test_loop_await(&both.loop, end_connected(&more[S]) && end_connected(&more[R]));
+    for (int i = 0; i < N_STREAMS; i++)
+        end_send(&both.ends[S], (uint64_t)N_PIECES * PIECE);
+    for (size_t arrived = 0; arrived < 8; arrived += 2) { /* before one in hundreds of the bulk */
+        test_loop_await(&both.loop, both.ends[R].n_arrived > arrived);
+        end_send(&more[S], PIECE);
+        test_loop_await(&both.loop, end_delivered(&more[S]));
+        assert_false(end_delivered(&both.ends[S]));
+    }
+    await_delivered(S);
+    end_stop(&both.ends[S]);
+    end_stop(&both.ends[R]);
+    assert_true(more[S].gone && more[R].gone);
+    proxy_close(&way);
+    for (int i = 0; i < 2; i++)
+        end_free(&more[i]);
+    link_close(&both);
+    free(more);
+}
+
 /* R's disk is full, or so: the session ends, the link tries again. */
 static void failed_application_ends_the_session(void **state)
 {
@@ -440,6 +473,7 @@ int main(void)
         cmocka_unit_test(simultaneous_dials_end_in_one_session),
         cmocka_unit_test(old_session_numbers_are_leapt_over),
         cmocka_unit_test(removed_link_takes_leave),
+        cmocka_unit_test(bulk_of_one_link_leaves_room_for_another),
         cmocka_unit_test(failed_application_ends_the_session),
         cmocka_unit_test(slow_receiver_bounds_memory),
         cmocka_unit_test(what_was_sent_is_fetched_back),
