@@ -12,6 +12,7 @@
 
 enum {
     PORT_MIN = 1024,     /* below listen a machine's own services */
+    TAKE_MS = 1000,      /* between two looks at what a peer tells */
     TOLD_MS = 30 * 1000, /* between two rounds at once for the sake of what a peer tells */
 };
 
@@ -76,6 +77,9 @@ void ftx_peer_take_addresses(struct ftx_peer *peer)
     struct ftx_engine *engine = &peer->session.engine;
     uint64_t now_ms = uv_now(peer->node->loop);
     bool news = false;
+    if (now_ms < peer->told_next_ms)
+        return; /* later, then: it may talk as much as it likes */
+    peer->told_next_ms = now_ms + TAKE_MS;
     engine->told_news = false;
     for (size_t i = 0; i < engine->n_told; i++) {
         struct ftx_way way = {.kind = FTX_WAY_TOLD, .found_ms = now_ms};

@@ -91,11 +91,12 @@ struct ftx_peer {
     bool racing;       /* a round: not all of its ways were begun */
     uint64_t round_ms; /* when it began */
     uint64_t rest_since_ms, rest_until_ms;
-    unsigned rests;    /* how many in a row: the next is longer */
-    unsigned upgrades; /* the same, while a session runs and a better way is looked for */
-    uint64_t told_ms;  /* when what the peer told was last dialled at once */
-    unsigned round;    /* ENROLLED: even RESUME, odd PAIR */
-    int dial_err;      /* of the last failure: a repeat is not news */
+    unsigned rests;        /* how many in a row: the next is longer */
+    unsigned upgrades;     /* the same, while a session runs and a better way is looked for */
+    uint64_t told_next_ms; /* what the peer tells is looked at from then on */
+    uint64_t told_ms;      /* when what the peer told was last dialled at once */
+    unsigned round;        /* ENROLLED: even RESUME, odd PAIR */
+    int dial_err;          /* of the last failure: a repeat is not news */
     struct ftx_list tries;
     unsigned n_dials; /* whose `dialled` has not come */
 
