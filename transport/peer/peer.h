@@ -116,7 +116,7 @@ int ftx_peer_new(struct ftx_node *node, const struct ftx_peer_identity *identity
 void ftx_peer_remove(struct ftx_peer *peer);
 
 /*
- * The peer may be at this address: FTX_WAY_LAN and FTX_WAY_REMEMBERED come from outside the link.
+ * The peer may be at this address; FTX_WAY_LAN comes from outside the link.
  * Known ones are heard of again; a new one is dialled soon if it is better than what there is.
  */
 void ftx_peer_found(struct ftx_peer *peer, enum ftx_way_kind kind,

@@ -45,7 +45,8 @@ static bool choose_mode(const struct ftx_peer *peer, struct ftx_handshake_link *
 static bool is_wanting(const struct ftx_peer *peer)
 {
     return !peer->removed && !peer->candidate &&
-           (peer->session.state == FTX_SESSION_NONE || peer->session.connected);
+           (peer->session.state == FTX_SESSION_NONE ||
+            (peer->session.state == FTX_SESSION_RUNNING && peer->session.connected));
 }
 
 /* May a way be tried now, for a session? */
@@ -379,8 +380,9 @@ void ftx_peer_dial_kick(struct ftx_peer *peer)
 }
 
 static const enum ftx_path path_of_kind[] = {
-    [FTX_WAY_REMEMBERED] = FTX_PATH_DIRECT, [FTX_WAY_TOLD] = FTX_PATH_DIRECT,
-    [FTX_WAY_LAN] = FTX_PATH_LAN,           [FTX_WAY_CONFIGURED] = FTX_PATH_DIRECT,
+    [FTX_WAY_TOLD] = FTX_PATH_DIRECT,
+    [FTX_WAY_LAN] = FTX_PATH_LAN,
+    [FTX_WAY_CONFIGURED] = FTX_PATH_DIRECT,
     [FTX_WAY_RELAY] = FTX_PATH_RELAY,
 };
 

@@ -6,8 +6,9 @@
 #include <strings.h>
 
 static const uint64_t kept_ms[] = {
-    [FTX_WAY_REMEMBERED] = UINT64_MAX, [FTX_WAY_TOLD] = 24 * 3600 * 1000,
-    [FTX_WAY_LAN] = 600 * 1000,        [FTX_WAY_CONFIGURED] = UINT64_MAX,
+    [FTX_WAY_TOLD] = 24 * 3600 * 1000,
+    [FTX_WAY_LAN] = 600 * 1000,
+    [FTX_WAY_CONFIGURED] = UINT64_MAX,
     [FTX_WAY_RELAY] = UINT64_MAX,
 };
 

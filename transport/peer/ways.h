@@ -19,7 +19,6 @@ enum { FTX_WAYS_MAX = 32 };
 
 /* Where it was heard of: the later ones tell more, and are kept if it is heard of twice. */
 enum ftx_way_kind {
-    FTX_WAY_REMEMBERED, /* it led to the peer once */
     FTX_WAY_TOLD,       /* by the peer */
     FTX_WAY_LAN,        /* announced on a network that we share */
     FTX_WAY_CONFIGURED, /* by the user */
