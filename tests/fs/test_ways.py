@@ -5,7 +5,7 @@ import os
 import pytest
 
 import hosts
-from harness import CODE, MIB, Node, scaled, wait_state, wait_until, xattr
+from harness import CODE, MIB, Node, scaled, state, wait_state, wait_until, xattr
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
@@ -69,6 +69,11 @@ def begun(nodes, name):
     wait_until(lambda: os.stat(nodes[1].inbox(CODE, name)).st_blocks > 0, f"some of {name}")
 
 
+def assert_hit(nodes, name):
+    """What was just done to the network came before the file's end."""
+    assert state(nodes[1].inbox(CODE, name)) == "arriving"
+
+
 def routed(machines):
     """a - router - b; what a and b say to each other the router forwards."""
     a, router, b = machines(3)
@@ -101,6 +106,7 @@ def test_relay_first_then_direct_and_back(machines, ends):
     data = send(nodes, "back", 64 * MIB)
     begun(nodes, "back")
     router.firewall("-A", "FORWARD", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
+    assert_hit(nodes, "back")
     wait_path(nodes, "relay")
     wait_arrived(nodes, "back", data)
 
@@ -115,6 +121,7 @@ def test_relay_comes_late_and_comes_back(machines, ends):
     data = send(nodes, "file", 64 * MIB)
     begun(nodes, "file")
     router.kill_relay()
+    assert_hit(nodes, "file")
     wait_until(lambda: path_of(nodes[0]) is None, "the relay to be missed")
     router.start_relay()
     wait_path(nodes, "relay")
@@ -149,6 +156,7 @@ def test_ipv6_only_and_a_change_of_address(machines, ends):
     data = send(nodes, "file", 64 * MIB)
     begun(nodes, "file")
     a.ip("addr", "del", "fd00::1/64", "dev", "eth0")
+    assert_hit(nodes, "file")
     a.address("eth0", "fd00::3/64")
     wait_until(lambda: nodes[1].status()["links"][0]["peer"] and "fd00::3" in nodes[1].status()["links"][0]["peer"],
                "a session with the new address", 40)
