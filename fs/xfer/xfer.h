@@ -18,6 +18,7 @@ struct ftx_xfer;
 
 struct ftx_xfer_config {
     const struct ftx_address *listen; /* NULL: does not listen */
+    struct ftx_access *access;        /* kept: who may connect; NULL: everybody */
     const struct ftx_address *dial;   /* n_dial of them */
     size_t n_dial;
     char *const *relays; /* URLs, n_relays of them */

@@ -40,7 +40,7 @@ def assert_refused(done, status, *words):
 def test_help_names_every_option():
     done = ftxfs("--help")
     assert done.returncode == 0 and not done.stderr
-    for word in ("--store", "--listen", "--peer", "--foreground", "-f", "-d", "-o", "--help", "--version", "15820"):
+    for word in ("--store", "--listen", "--allow", "--peer", "--foreground", "-f", "-d", "-o", "--help", "--version", "15820"):
         assert word in done.stdout.decode()
 
 
@@ -53,6 +53,7 @@ def test_version_is_one_line():
 @pytest.mark.parametrize("arguments", [
     (), ("{mount}", "{mount}"), ("--nonsense", "{mount}"), ("-o", "nonsense=1", "{mount}"), ("--store",),
     ("--listen", "127.0.0.1:99999", "{mount}"), ("--listen", "127.0.0.1:x", "{mount}"), ("--peer", "", "{mount}"),
+    ("--allow", "", "{mount}"), ("--allow", "192.0.2.1/24", "{mount}"), ("--allow", "192.0.2.0/24,here", "{mount}"),
     ("somewhere", "{mount}"), ("none", "{mount}", "{mount}"), ("-o", "links=some", "{mount}"), ("-o", "read_timeout=soon", "{mount}"),
 ], ids=" ".join)
 def test_usage_errors_exit_2(scratch, arguments):
@@ -149,6 +150,15 @@ def test_mounted_mount_point_is_refused(make_node, scratch):
     done = ftxfs("--store", os.path.join(scratch, "other"), "--listen", "none", node.mount)
     assert_refused(done, 1, node.mount)
     assert "outbox" in os.listdir(node.mount)
+
+
+@pytest.mark.parametrize("listen,word", [("tailscale", "tailscale"), ("eth-none", "interface"), ("203.0.113.1:0", "203.0.113.1")])
+def test_nothing_to_listen_on_is_refused(scratch, listen, word):
+    mount = os.path.join(scratch, "mnt")
+    os.mkdir(mount)
+    done = ftxfs("--store", os.path.join(scratch, "store"), "--listen", listen, mount, env=dict(os.environ, PATH=scratch))
+    assert_refused(done, 1, listen.split(":")[0], word)
+    assert not is_mounted(mount)
 
 
 def test_port_in_use_is_refused(make_node):

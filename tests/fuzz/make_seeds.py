@@ -211,6 +211,13 @@ def main():
               "::ffff:192.0.2.0/120", "::1/128", "1.2.3.4/33", "/8", "fe80::1%eth0", "1" * 300]
     for number, text in enumerate(ranges):
         seed("cidr", f"{number:02}", text.encode())
+    with open(os.path.join(TOP, "../../net/tailscale.json"), "rb") as file:
+        status = file.read()
+    seed("tailnet", "status", status)
+    seed("tailnet", "cut", status[:1500])
+    seed("tailnet", "stopped", status.replace(b"Running", b"Stopped"))
+    seed("tailnet", "small", b'{"BackendState":"Running","Self":{"TailscaleIPs":["100.64.0.1"]},"Peer":{"a":{"TailscaleIPs":["fd7a::2"]}}}')
+    seed("tailnet", "deep", b"[" * 2000)
     for label, data in message_seeds():
         seed("messages", label, data)
     for label, steps in engine_seeds():

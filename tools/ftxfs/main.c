@@ -10,6 +10,7 @@
 #include "transport/base/log.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -30,6 +31,7 @@ enum {
 /* All that runs. */
 struct daemon {
     struct ftx_store *store;
+    struct ftx_access *access; /* NULL: everybody may connect */
     struct ftx_xfer *xfer;
     struct ftx_mount *mount;
     uv_loop_t loop;
@@ -149,6 +151,29 @@ static void *run_loop(void *arg)
     return NULL;
 }
 
+/* What --listen names cannot be listened on. */
+static void say_no_listener(const struct ftx_address *listen, int err, char *message)
+{
+    const char *host = listen->host[0] ? listen->host : "port";
+    unsigned port = listen->port;
+    if (err == -EADDRINUSE)
+        snprintf(message, MESSAGE_MAX,
+                 "%s:%u: the port is in use; end what listens there, or choose another --listen",
+                 host, port);
+    else if (strcmp(host, "tailscale") == 0)
+        snprintf(message, MESSAGE_MAX,
+                 "tailscale: this machine has no tailnet address to listen on: %s; look at "
+                 "tailscale status",
+                 err == -ENOENT ? "there is no program tailscale" : ftx_err_text(err));
+    else if (err == -EADDRNOTAVAIL && if_nametoindex(host))
+        snprintf(message, MESSAGE_MAX, "%s: the interface has no address to listen on", host);
+    else if (err == UV_EAI_NONAME)
+        snprintf(message, MESSAGE_MAX, "%s: cannot listen: no interface and no host has this name",
+                 host);
+    else
+        snprintf(message, MESSAGE_MAX, "%s:%u: cannot listen: %s", host, port, ftx_err_text(err));
+}
+
 static int open_network(struct daemon *d, const struct ftx_options *o, char *message)
 {
     struct ftx_xfer_config config = {.listen = o->listen_none ? NULL : &o->listen,
@@ -167,16 +192,13 @@ static int open_network(struct daemon *d, const struct ftx_options *o, char *mes
         err = uv_async_init(&d->loop, &d->stop, on_stop);
         d->stop.data = d;
     }
-    if (!err) {
+    if (!err && (o->n_allow || o->allow_tailnet))
+        err = ftx_access_new(&d->loop, o->allow, o->n_allow, o->allow_tailnet, &d->access);
+    config.access = d->access;
+    if (!err)
         err = ftx_xfer_start(&d->loop, d->store, &config, &d->xfer);
-    }
-    if (err == -EADDRINUSE)
-        snprintf(message, MESSAGE_MAX,
-                 "%s:%u: the port is in use; end what listens there, or choose another --listen",
-                 o->listen.host[0] ? o->listen.host : "port", (unsigned)o->listen.port);
-    else if (err)
-        snprintf(message, MESSAGE_MAX, "%s:%u: cannot listen: %s", o->listen.host,
-                 (unsigned)o->listen.port, ftx_err_text(err));
+    if (err)
+        say_no_listener(&o->listen, err, message);
     return err;
 }
 
@@ -186,6 +208,7 @@ static void close_network(struct daemon *d)
         return;
     while (uv_run(&d->loop, UV_RUN_DEFAULT) || uv_loop_close(&d->loop) == UV_EBUSY)
         ;
+    ftx_access_free(d->access);
 }
 
 /* Everything is open: serve until unmounted. */

@@ -45,6 +45,30 @@ static int set_listen(struct ftx_options *o, const char *value)
     return 0;
 }
 
+static int allow_one(struct ftx_options *o, const char *value)
+{
+    if (strcmp(value, "tailscale") == 0) {
+        o->allow_tailnet = true;
+        return 0;
+    }
+    if (o->n_allow == FTX_ALLOW_MAX)
+        return bad("--allow: at most %d ranges", FTX_ALLOW_MAX);
+    if (ftx_cidr_parse(value, &o->allow[o->n_allow]))
+        return bad("--allow: '%s' is neither a range as 192.0.2.0/24 nor tailscale", value);
+    o->n_allow++;
+    return 0;
+}
+
+static int add_allowed(struct ftx_options *o, const char *value)
+{
+    char *copy = strdup(value);
+    int err = copy ? 0 : -ENOMEM;
+    for (char *rest = copy, *one; !err && (one = strsep(&rest, ","));)
+        err = allow_one(o, one);
+    free(copy);
+    return err;
+}
+
 static int add_peer(struct ftx_options *o, const char *value)
 {
     if (o->n_dial == FTX_DIAL_MAX)
@@ -218,8 +242,10 @@ static const struct {
 } table[] = {
     {"store", "DIR", "where state and contents are kept (default: $XDG_DATA_HOME/ftxfs)",
      set_store},
-    {"listen", "HOST:PORT|none", "where peers may connect (default: all addresses, port 15820)",
-     set_listen},
+    {"listen", "HOST:PORT|none",
+     "address, interface, localhost or tailscale to listen on (all, port 15820)", set_listen},
+    {"allow", "CIDR,...|tailscale",
+     "only these may connect; may be given more than once (everybody)", add_allowed},
     {"peer", "HOST:PORT", "where to connect to; may be given more than once", add_peer},
     {"relay", "URL", "ws:// or wss://: where to meet peers that cannot be reached; repeatable",
      add_relay},

@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-enum { FTX_DIAL_MAX = 16 };
+enum { FTX_DIAL_MAX = 16, FTX_ALLOW_MAX = 64 };
 
 struct ftx_options {
     const char *mount_point;
@@ -20,6 +20,9 @@ struct ftx_options {
     bool listen_none;
     unsigned connections;
     struct ftx_address listen;
+    struct ftx_cidr allow[FTX_ALLOW_MAX]; /* who may connect: everybody, if nothing was said */
+    size_t n_allow;
+    bool allow_tailnet;
     struct ftx_address dial[FTX_DIAL_MAX];
     size_t n_dial;
     char *relays[FTX_RELAYS_MAX]; /* URLs; owned */

@@ -10,15 +10,14 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "transport/base/err.h"
 #include "transport/base/log.h"
+#include "transport/net/local.h"
 #include "transport/net/tcp_pipe.h"
 
 enum {
@@ -36,6 +35,7 @@ struct ftx_listener {
     ftx_accepted_fn accepted; /* or */
     ftx_taken_fn taken;
     void *owner;
+    struct ftx_access *access; /* NULL: whoever calls */
     uint16_t port;
     bool logged; /* an accept error: the first is told, a flood of them is not */
     uv_timer_t pause;
@@ -51,6 +51,18 @@ static void on_pause_over(uv_timer_t *timer)
     watch(timer->data);
 }
 
+static void on_access_ready(void *owner)
+{
+    watch(owner);
+}
+
+/* Nobody is accepted until `watch`. */
+static void unwatch(struct ftx_listener *listener)
+{
+    for (size_t i = 0; i < listener->n_sockets; i++)
+        uv_poll_stop(&listener->sockets[i].poll);
+}
+
 static void on_failed(struct ftx_listener *listener, int err)
 {
     bool exhausted = err == UV_EMFILE || err == UV_ENFILE || err == UV_ENOMEM || err == UV_ENOBUFS;
@@ -63,8 +75,7 @@ static void on_failed(struct ftx_listener *listener, int err)
     listener->logged = true;
     if (!exhausted)
         return;
-    for (size_t i = 0; i < listener->n_sockets; i++)
-        uv_poll_stop(&listener->sockets[i].poll);
+    unwatch(listener);
     uv_timer_start(&listener->pause, on_pause_over, PAUSE_MS, 0);
 }
 
@@ -98,15 +109,26 @@ fail_fd:
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct ftx_listener *listener = poll->data;
+    struct sockaddr_storage peer = {0};
+    socklen_t length = sizeof(peer);
     struct ftx_tcp_pipe *tcp = NULL;
     uv_os_fd_t socket_fd;
     int fd, err;
 
     (void)status;
     (void)events;
+    if (listener->access && !ftx_access_ready(listener->access, on_access_ready, listener)) {
+        unwatch(listener);
+        return;
+    }
     err = uv_fileno((uv_handle_t *)poll, &socket_fd);
     assert(err == 0);
-    fd = accept4(socket_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    fd = accept4(socket_fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 && listener->access &&
+        !ftx_access_allows(listener->access, (struct sockaddr *)&peer)) {
+        close(fd);
+        return;
+    }
     err = fd < 0 ? -errno : listener->taken ? 0 : make_pipe(poll->loop, fd, &tcp);
     if (err < 0)
         on_failed(listener, err);
@@ -129,22 +151,21 @@ static in_port_t *port_of(struct sockaddr_storage *address)
 }
 
 /* `port` 0 becomes the one that was picked. */
-static int open_socket(const struct addrinfo *address, uint16_t *port, int *out_fd)
+static int open_socket(const struct sockaddr_storage *address, uint16_t *port, int *out_fd)
 {
-    struct sockaddr_storage bound = {0};
-    socklen_t length = sizeof(bound);
+    struct sockaddr_storage bound = *address;
+    bool v6 = address->ss_family == AF_INET6;
+    socklen_t length = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     const int on = 1;
     int err;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -errno;
-    memcpy(&bound, address->ai_addr, address->ai_addrlen);
     *port_of(&bound) = htons(*port);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        (address->ai_family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
-        bind(fd, (struct sockaddr *)&bound, address->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0 ||
+        (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+        bind(fd, (struct sockaddr *)&bound, length) < 0 || listen(fd, BACKLOG) < 0 ||
         getsockname(fd, (struct sockaddr *)&bound, &length) < 0) {
         err = -errno;
         close(fd);
@@ -155,16 +176,6 @@ static int open_socket(const struct addrinfo *address, uint16_t *port, int *out_
     return 0;
 }
 
-/* /etc/hosts may name an address twice. */
-static bool is_repeated(const struct addrinfo *first, const struct addrinfo *address)
-{
-    for (; first != address; first = first->ai_next)
-        if (first->ai_addrlen == address->ai_addrlen &&
-            memcmp(first->ai_addr, address->ai_addr, address->ai_addrlen) == 0)
-            return true;
-    return false;
-}
-
 /* Closes those without a handle. */
 static void close_sockets_from(struct ftx_listener *listener, size_t first)
 {
@@ -173,19 +184,17 @@ static void close_sockets_from(struct ftx_listener *listener, size_t first)
 }
 
 /* All of `addresses` on one port, or none. */
-static int open_sockets(struct ftx_listener *listener, const struct addrinfo *addresses,
-                        uint16_t port)
+static int open_sockets(struct ftx_listener *listener, const struct sockaddr_storage *addresses,
+                        size_t n_addresses, uint16_t port)
 {
     int absent = UV_EADDRNOTAVAIL;
     int err;
 
-    for (const struct addrinfo *it = addresses; it; it = it->ai_next) {
-        if (is_repeated(addresses, it))
-            continue;
-        err = open_socket(it, &port, &listener->sockets[listener->n_sockets].fd);
+    for (size_t i = 0; i < n_addresses; i++) {
+        err = open_socket(&addresses[i], &port, &listener->sockets[listener->n_sockets].fd);
         if (err == 0) {
             listener->n_sockets++;
-        } else if (it->ai_family == AF_INET6 &&
+        } else if (addresses[i].ss_family == AF_INET6 &&
                    (err == UV_EAFNOSUPPORT || err == UV_EADDRNOTAVAIL)) {
             absent = err;
         } else {
@@ -201,32 +210,26 @@ static int open_sockets(struct ftx_listener *listener, const struct addrinfo *ad
 static int start(uv_loop_t *loop, const struct ftx_address *address, const struct ftx_listener *as,
                  struct ftx_listener **out_listener)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_NUMERICSERV | AI_PASSIVE};
+    struct sockaddr_storage *addresses;
     struct ftx_listener *listener;
-    uv_getaddrinfo_t resolve;
-    size_t n_addresses = 0;
-    int err;
+    size_t n_addresses;
+    int err = ftx_local_addresses(loop, address->host, &addresses, &n_addresses);
 
-    err = uv_getaddrinfo(loop, &resolve, NULL, address->host[0] ? address->host : NULL, "0",
-                         &hints); /* no callback: answers at once */
     if (err < 0)
         return err;
-    for (const struct addrinfo *it = resolve.addrinfo; it; it = it->ai_next)
-        n_addresses++;
     listener = calloc(1, sizeof(*listener) + n_addresses * sizeof(listener->sockets[0]));
     if (!listener) {
         err = UV_ENOMEM;
         goto fail_addresses;
     }
     for (int tries = 0; tries < PORT_TRIES; tries++) {
-        err = open_sockets(listener, resolve.addrinfo, address->port);
+        err = open_sockets(listener, addresses, n_addresses, address->port);
         if (err != UV_EADDRINUSE || address->port != 0)
             break;
     }
     if (err < 0)
         goto fail_listener;
-    uv_freeaddrinfo(resolve.addrinfo);
+    free(addresses);
 
     listener->accepted = as->accepted;
     listener->taken = as->taken;
@@ -251,7 +254,7 @@ static int start(uv_loop_t *loop, const struct ftx_address *address, const struc
 fail_listener:
     free(listener);
 fail_addresses:
-    uv_freeaddrinfo(resolve.addrinfo);
+    free(addresses);
     return err;
 }
 
@@ -269,6 +272,11 @@ int ftx_socket_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_ta
     const struct ftx_listener as = {.taken = taken, .owner = owner};
 
     return start(loop, address, &as, out_listener);
+}
+
+void ftx_listener_restrict(struct ftx_listener *listener, struct ftx_access *access)
+{
+    listener->access = access;
 }
 
 uint16_t ftx_listener_port(const struct ftx_listener *listener)
@@ -302,6 +310,8 @@ static void on_handle_closed(uv_handle_t *handle)
 
 void ftx_listener_stop(struct ftx_listener *listener)
 {
+    if (listener->access)
+        ftx_access_ready(listener->access, NULL, NULL);
     for (size_t i = 0; i < listener->n_sockets; i++) {
         uv_close((uv_handle_t *)&listener->sockets[i].poll, on_handle_closed);
         close(listener->sockets[i].fd);

@@ -3,6 +3,7 @@
 #ifndef FTX_NET_TCP_H
 #define FTX_NET_TCP_H
 
+#include "transport/net/access.h"
 #include "transport/net/ip.h"
 #include "transport/net/pipe.h"
 
@@ -38,12 +39,12 @@ int ftx_tcp_dial(uv_loop_t *loop, const struct ftx_address *address, ftx_dialled
 void ftx_dial_cancel(struct ftx_dial *dial);
 
 /*
- * Listens on every address of the host (a name is looked up here, which blocks; empty: all
- * addresses, IPv6 and IPv4); port 0 picks one, the same for all. IPv6 addresses are left out on a
+ * Listens on every address that the host stands for (ftx_local_addresses, which blocks); port 0
+ * picks one, the same for all. IPv6 addresses are left out on a
  * machine that cannot have them, if others remain. Each connection comes as a pipe that the callee
  * owns. Out of descriptors or memory, accepting pauses for a second while connections wait. stop
  * closes the sockets at once (no `accepted` after it) and frees itself later. -EADDRINUSE and the
- * like, -ENOMEM.
+ * like, -ENOMEM, errors of ftx_local_addresses.
  */
 struct ftx_listener;
 typedef void (*ftx_accepted_fn)(void *owner, struct ftx_pipe *pipe);
@@ -55,6 +56,9 @@ typedef void (*ftx_taken_fn)(void *owner, int fd);
 int ftx_socket_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_taken_fn taken,
                       void *owner, struct ftx_listener **out_listener);
 
+/* Whoever `access` (kept) does not allow is refused before a byte is read; call before the loop
+ * runs. While it is not ready nobody is accepted. */
+void ftx_listener_restrict(struct ftx_listener *listener, struct ftx_access *access);
 uint16_t ftx_listener_port(const struct ftx_listener *listener);
 /* Where others can reach it: at most `capacity` addresses; returns how many. */
 size_t ftx_listener_ips(const struct ftx_listener *listener, struct ftx_ip *out, size_t capacity);

@@ -204,6 +204,12 @@ uint16_t ftx_node_port(const struct ftx_node *node)
     return node->port;
 }
 
+void ftx_node_set_access(struct ftx_node *node, struct ftx_access *access)
+{
+    if (node->listener)
+        ftx_listener_restrict(node->listener, access);
+}
+
 void ftx_node_set_data_connections(struct ftx_node *node, unsigned least, unsigned most)
 {
     node->most_data = most < FTX_DATA_CONNECTIONS_MAX ? most : FTX_DATA_CONNECTIONS_MAX;
