@@ -71,10 +71,15 @@ static void label_without_dash_is_argon2(void **state)
     }
 }
 
-static void assert_hint(const uint8_t hint[FTX_HINT_SIZE], const char *golden)
+static void assert_hex(const uint8_t *bytes, size_t size, const char *golden)
 {
     char hex[2 * FTX_HINT_SIZE + 1];
-    assert_string_equal(sodium_bin2hex(hex, sizeof hex, hint, FTX_HINT_SIZE), golden);
+    assert_string_equal(sodium_bin2hex(hex, sizeof hex, bytes, size), golden);
+}
+
+static void assert_hint(const uint8_t hint[FTX_HINT_SIZE], const char *golden)
+{
+    assert_hex(hint, FTX_HINT_SIZE, golden);
 }
 
 static void hints_are_golden(void **state)
@@ -87,6 +92,20 @@ static void hints_are_golden(void **state)
     assert_hint(hint, "ad3cecb7a3cd45ba25348f4e5b1a8c65");
     ftx_hint_resume(link_secret, FTX_ROLE_R, nonce, hint);
     assert_hint(hint, "9dc3fc7127663cf613d0699471dbca22");
+}
+
+static void lan_tags_are_golden(void **state)
+{
+    (void)state;
+    uint8_t tag[FTX_LAN_TAG_SIZE];
+    ftx_lan_tag_pair("7", FTX_ROLE_S, nonce, tag);
+    assert_hex(tag, sizeof tag, "4aba74db24a4620a");
+    ftx_lan_tag_pair("7", FTX_ROLE_R, nonce, tag);
+    assert_hex(tag, sizeof tag, "354be3248c65e721");
+    ftx_lan_tag_resume(link_secret, FTX_ROLE_S, nonce, tag);
+    assert_hex(tag, sizeof tag, "603809583ea990e0");
+    ftx_lan_tag_resume(link_secret, FTX_ROLE_R, nonce, tag);
+    assert_hex(tag, sizeof tag, "3a60ed084f9bd84c");
 }
 
 static void verifier_is_golden(void **state)
@@ -123,6 +142,7 @@ int main(void)
         cmocka_unit_test(label_is_what_stands_before_the_first_dash),
         cmocka_unit_test(label_without_dash_is_argon2),
         cmocka_unit_test(hints_are_golden),
+        cmocka_unit_test(lan_tags_are_golden),
         cmocka_unit_test(verifier_is_golden),
         cmocka_unit_test(room_is_golden),
     };

@@ -31,10 +31,14 @@ def runs(size):
     return b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", size) + b"".join(blocks)
 
 
+def vector(name):
+    with open(os.path.join(TOP, "../../vectors", name + ".hex"), encoding="ascii") as file:
+        return bytes.fromhex("".join(line for line in file if not line.startswith("#")))
+
+
 def golden(name):
     """The frame of a vector: of its EXTENT or FETCHED, what stands behind the head."""
-    with open(os.path.join(TOP, "../../vectors/messages", name + ".hex"), encoding="ascii") as file:
-        return bytes.fromhex("".join(line for line in file if not line.startswith("#")))[4 + 49:]
+    return vector("messages/" + name)[4 + 49:]
 
 
 def codec_seeds():
@@ -218,6 +222,12 @@ def main():
     seed("tailnet", "stopped", status.replace(b"Running", b"Stopped"))
     seed("tailnet", "small", b'{"BackendState":"Running","Self":{"TailscaleIPs":["100.64.0.1"]},"Peer":{"a":{"TailscaleIPs":["fd7a::2"]}}}')
     seed("tailnet", "deep", b"[" * 2000)
+    announcement = vector("announce")
+    seed("announce", "golden", announcement)
+    seed("announce", "cut", announcement[:-1])
+    seed("announce", "longer", announcement + b"\0")
+    seed("announce", "version", announcement[:4] + b"\2" + announcement[5:])
+    seed("announce", "port-0", announcement[:6] + bytes(2) + announcement[8:])
     for label, data in message_seeds():
         seed("messages", label, data)
     for label, steps in engine_seeds():

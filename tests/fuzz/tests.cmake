@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Each tests/fuzz/fuzz_NAME.c is replayed on its corpus and on mutations of it; with FTX_FUZZ it is a libFuzzer program too.
 set(fuzz_libraries_address ftx_net)
+set(fuzz_libraries_announce ftx_session)
 set(fuzz_libraries_change ftx_store)
 set(fuzz_libraries_cidr ftx_net)
 set(fuzz_libraries_codec ftx_session)

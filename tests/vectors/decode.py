@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A second decoder, written from docs/protocol.md alone. `decode.py` checks every vector against expected.json; `decode.py messages|ops FILE`
+"""A second decoder, written from docs/protocol.md alone. `decode.py` checks every vector against expected.json; `decode.py messages|ops|announce FILE`
 and `decode.py records FILE [KEY NUMBER]` print what a file of hex digits holds."""
+import hashlib
+import hmac
 import ipaddress
 import json
 import os
@@ -342,6 +344,37 @@ def decode_operation(body):
     return values
 
 
+# Section 10: announcements
+
+
+def decode_announcement(datagram):
+    fields = Fields(datagram)
+    require(fields.take(4) == b"FTXA" and fields.number("B") == 1, "not an announcement of version 1")
+    require(fields.number("B") == 0, "the reserved byte is not 0")
+    values = {"port": fields.number("H"), "nonce": fields.take(16).hex(), "tags": [fields.take(8).hex() for _ in range(64)]}
+    require(fields.left() == 0, "the announcement is too long")
+    return values
+
+
+def lan_tag(nonce, role, label=None, link_secret=None):
+    """`role` is that of who announces."""
+    if link_secret is None:
+        return hashlib.sha512(b"FTXP/1 lan pair" + nonce + bytes([role]) + label.encode()).hexdigest()[:16]
+    return hmac.new(link_secret, b"FTXP/1 lan resume" + nonce + bytes([role]), "sha512").hexdigest()[:16]
+
+
+def check_announcement():
+    datagram = vector(".", "announce")
+    values = decode_announcement(datagram)
+    nonce = bytes.fromhex(values["nonce"])
+    assert values["port"] == 15820
+    assert lan_tag(nonce, 1, label="7") in values["tags"]
+    assert lan_tag(nonce, 2, link_secret=bytes(range(100, 132))) in values["tags"]
+    assert lan_tag(nonce, 2, label="7") not in values["tags"]
+    for end in range(len(datagram)):
+        assert refuses(decode_announcement, datagram[:end]), f"announcement, cut at {end}"
+
+
 # XXH3-128, seed 0, of 9 to 16 bytes, from its own specification: enough to hold the vectors' hash.
 
 MASK = 2**64 - 1
@@ -409,7 +442,8 @@ def check_all():
     assert decode_plain(plain) == mixed
     for name, number in records["sealed"].items():
         assert open_record(vector("records", name), bytes.fromhex(records["key"]), number) == plain, name
-    print(f"{len(expected['messages'])} messages, {len(expected['ops'])} operations, {1 + len(records['sealed'])} records: as expected")
+    check_announcement()
+    print(f"{len(expected['messages'])} messages, {len(expected['ops'])} operations, {1 + len(records['sealed'])} records, an announcement: as expected")
 
 
 def main(arguments):
@@ -417,6 +451,9 @@ def main(arguments):
         check_all()
         return
     data = read_hex(arguments[1])
+    if arguments[0] == "announce":
+        print(json.dumps(decode_announcement(data), indent=1))
+        return
     if arguments[0] == "ops":
         print(json.dumps(decode_operation(data), indent=1))
         return

@@ -2,6 +2,7 @@
 # Messages against their vectors, plans and the scheduler; the second decoder reads the same vectors.
 ftx_test(wire messages ftx_crypto)
 ftx_test(wire vectors ftx_session)
+ftx_test(wire announce ftx_session)
 ftx_test(wire codec ftx_session)
 ftx_test(wire compress ftx_session)
 ftx_test(wire plan ftx_session)

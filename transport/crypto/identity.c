@@ -53,18 +53,41 @@ void ftx_hint_pair(const char *label, const uint8_t nonce[FTX_NONCE_SIZE],
     memcpy(out_hint, hash, FTX_HINT_SIZE);
 }
 
-void ftx_hint_resume(const uint8_t link_secret[32], enum ftx_role role,
-                     const uint8_t nonce[FTX_NONCE_SIZE], uint8_t out_hint[FTX_HINT_SIZE])
+/* HMAC-SHA-512(link_secret, words || nonce || role)[0..size] */
+static void resume_mac(const char *words, const uint8_t link_secret[32], enum ftx_role role,
+                       const uint8_t nonce[FTX_NONCE_SIZE], uint8_t *out, size_t size)
 {
-    static const char words[] = "FTXP/1 resume";
-    uint8_t message[sizeof words - 1 + FTX_NONCE_SIZE + 1], mac[FTX_SHA512_SIZE];
+    uint8_t message[32 + FTX_NONCE_SIZE + 1], mac[FTX_SHA512_SIZE];
     struct ftx_writer w = ftx_writer(message, sizeof message);
     ftx_write_bytes(&w, words, strlen(words));
     ftx_write_bytes(&w, nonce, FTX_NONCE_SIZE);
     ftx_write_u8(&w, (uint8_t)role);
+    assert(!w.failed);
     ftx_hmac(link_secret, 32, message, w.size, mac);
-    memcpy(out_hint, mac, FTX_HINT_SIZE);
+    memcpy(out, mac, size);
     sodium_memzero(mac, sizeof mac);
+}
+
+void ftx_hint_resume(const uint8_t link_secret[32], enum ftx_role role,
+                     const uint8_t nonce[FTX_NONCE_SIZE], uint8_t out_hint[FTX_HINT_SIZE])
+{
+    resume_mac("FTXP/1 resume", link_secret, role, nonce, out_hint, FTX_HINT_SIZE);
+}
+
+void ftx_lan_tag_pair(const char *label, enum ftx_role role, const uint8_t nonce[FTX_NONCE_SIZE],
+                      uint8_t out_tag[FTX_LAN_TAG_SIZE])
+{
+    uint8_t salt[FTX_NONCE_SIZE + 1], hash[FTX_SHA512_SIZE];
+    memcpy(salt, nonce, FTX_NONCE_SIZE);
+    salt[FTX_NONCE_SIZE] = (uint8_t)role;
+    ftx_derive("FTXP/1 lan pair", salt, sizeof salt, label, strlen(label), hash);
+    memcpy(out_tag, hash, FTX_LAN_TAG_SIZE);
+}
+
+void ftx_lan_tag_resume(const uint8_t link_secret[32], enum ftx_role role,
+                        const uint8_t nonce[FTX_NONCE_SIZE], uint8_t out_tag[FTX_LAN_TAG_SIZE])
+{
+    resume_mac("FTXP/1 lan resume", link_secret, role, nonce, out_tag, FTX_LAN_TAG_SIZE);
 }
 
 void ftx_room_of_day(const uint8_t link_secret[32], uint32_t day, char out_room[FTX_ROOM_SIZE + 1])

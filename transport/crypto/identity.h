@@ -36,6 +36,13 @@ void ftx_hint_pair(const char *label, const uint8_t nonce[FTX_NONCE_SIZE],
 void ftx_hint_resume(const uint8_t link_secret[32], enum ftx_role role,
                      const uint8_t nonce[FTX_NONCE_SIZE], uint8_t out_hint[FTX_HINT_SIZE]);
 
+/* The tags of the two modes (docs/protocol.md 10), in the announcement with this nonce by the end with
+ * this role. */
+void ftx_lan_tag_pair(const char *label, enum ftx_role role, const uint8_t nonce[FTX_NONCE_SIZE],
+                      uint8_t out_tag[FTX_LAN_TAG_SIZE]);
+void ftx_lan_tag_resume(const uint8_t link_secret[32], enum ftx_role role,
+                        const uint8_t nonce[FTX_NONCE_SIZE], uint8_t out_tag[FTX_LAN_TAG_SIZE]);
+
 /* The room where both ends of the link wait at a relay on this day, counted from 1970
  * (docs/protocol.md 9): 32 hexadecimal digits. */
 enum { FTX_ROOM_SIZE = 32 };

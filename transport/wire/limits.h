@@ -9,6 +9,7 @@ enum {
     FTX_HELLO_MAX = 255,
     FTX_NONCE_SIZE = 16,
     FTX_HINT_SIZE = 16,
+    FTX_LAN_TAG_SIZE = 8,     /* of an announcement: too short to make a hint of it */
     FTX_HANDSHAKE_MS = 10000, /* absolute, from the connection's start to its first record */
     FTX_GUESSES_MAX = 10,     /* failed guesses that lock a code */
     FTX_CODE_MIN = 4,
