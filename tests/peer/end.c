@@ -199,7 +199,11 @@ void end_start(struct end *end, const struct proxy *way_out)
     if (way_out)
         dial.port = way_out->port;
     reset(end);
-    assert_int_equal(ftx_node_new(&end->loop->uv, &listen, &dial, way_out ? 1 : 0, &end->node), 0);
+    assert_int_equal(ftx_node_new(&end->loop->uv, end->deaf ? NULL : &listen, &dial,
+                                  way_out ? 1 : 0, &end->node),
+                     0);
+    if (end->lan_port)
+        assert_int_equal(ftx_node_search_lan(end->node, end->lan_port, true), 0);
     ftx_node_set_compress(end->node, end->compress);
     if (end->relay)
         assert_int_equal(ftx_node_add_relay(end->node, end->relay), 0);

@@ -51,6 +51,8 @@ struct end {
     struct ftx_node *node;
     struct ftx_peer *peer;
     bool stopped, gone;
+    uint16_t lan_port; /* set before it starts; not 0: it searches 127.0.0.1 as a local network */
+    bool deaf;         /* it does not listen */
 
     /* the disk */
     struct ftx_peer_identity disk;

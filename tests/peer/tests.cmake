@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # transport/peer: two nodes in one loop, with proxies between them; timers run faster than the clock (end.c).
-foreach(name pairing sessions strangers paths relayed allocations)
+foreach(name pairing sessions strangers paths lan relayed allocations)
   ftx_test(peer ${name} ftx_peer)
   target_sources(test_${name} PRIVATE peer/end.c peer/app.c peer/proxy.c net/loop.c net/sockets.c)
   target_link_options(test_${name} PRIVATE -Wl,--wrap=uv_timer_start,--wrap=uv_now)

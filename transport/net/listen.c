@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ enum {
 struct listening {
     uv_poll_t poll;
     int fd;
+    struct sockaddr_storage address; /* 0.0.0.0 or ::: all of the family */
 };
 
 struct ftx_listener {
@@ -191,7 +193,10 @@ static int open_sockets(struct ftx_listener *listener, const struct sockaddr_sto
     int err;
 
     for (size_t i = 0; i < n_addresses; i++) {
-        err = open_socket(&addresses[i], &port, &listener->sockets[listener->n_sockets].fd);
+        struct listening *socket = &listener->sockets[listener->n_sockets];
+
+        socket->address = addresses[i];
+        err = open_socket(&addresses[i], &port, &socket->fd);
         if (err == 0) {
             listener->n_sockets++;
         } else if (addresses[i].ss_family == AF_INET6 &&
@@ -289,15 +294,24 @@ size_t ftx_listener_ips(const struct ftx_listener *listener, struct ftx_ip *out,
     size_t n = 0;
 
     for (size_t i = 0; i < listener->n_sockets && n < capacity; i++) {
-        struct sockaddr_storage bound;
-        socklen_t length = sizeof(bound);
         struct ftx_ip ip;
 
-        if (getsockname(listener->sockets[i].fd, (struct sockaddr *)&bound, &length) == 0 &&
-            ftx_ip_of((struct sockaddr *)&bound, &ip))
+        if (ftx_ip_of((const struct sockaddr *)&listener->sockets[i].address, &ip))
             n += ftx_ip_own(&ip, out + n, capacity - n);
     }
     return n;
+}
+
+bool ftx_listener_covers(const struct ftx_listener *listener, const struct sockaddr *own)
+{
+    struct ftx_ip ip, bound;
+
+    for (size_t i = 0; i < listener->n_sockets; i++)
+        if (listener->sockets[i].address.ss_family == own->sa_family && ftx_ip_of(own, &ip) &&
+            ftx_ip_of((const struct sockaddr *)&listener->sockets[i].address, &bound) &&
+            (ftx_ip_is_any(&bound) || memcmp(&bound, &ip, sizeof(ip)) == 0))
+            return true;
+    return false;
 }
 
 static void on_handle_closed(uv_handle_t *handle)

@@ -156,6 +156,8 @@ void ftx_node_stop(struct ftx_node *node, void (*closed)(void *ctx), void *ctx)
     node->closed = closed;
     node->closed_ctx = ctx;
     uv_close((uv_handle_t *)&node->life, on_life_closed);
+    ftx_lan_stop(node->lan);
+    node->lan = NULL;
     if (node->listener)
         ftx_listener_stop(node->listener);
     node->listener = NULL;
@@ -206,8 +208,14 @@ uint16_t ftx_node_port(const struct ftx_node *node)
 
 void ftx_node_set_access(struct ftx_node *node, struct ftx_access *access)
 {
+    node->access = access;
     if (node->listener)
         ftx_listener_restrict(node->listener, access);
+}
+
+int ftx_node_search_lan(struct ftx_node *node, uint16_t port, bool loopback)
+{
+    return ftx_lan_new(node, port, loopback, &node->lan);
 }
 
 void ftx_node_set_data_connections(struct ftx_node *node, unsigned least, unsigned most)

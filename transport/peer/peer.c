@@ -100,6 +100,8 @@ void ftx_peer_tell(struct ftx_peer *peer, enum ftx_peer_health health, const cha
 {
     if (peer->removed || (peer->health == health && strcmp(peer->health_address, address) == 0))
         return;
+    if (peer->health == FTX_PEER_CONNECTED)
+        ftx_lan_seek(peer->node->lan);
     peer->health = health;
     snprintf(peer->health_address, sizeof peer->health_address, "%s", address);
     peer->host->health(peer->ctx, health, peer->health_address);
@@ -205,6 +207,7 @@ int ftx_peer_new(struct ftx_node *node, const struct ftx_peer_identity *identity
     for (size_t i = 0; i < node->n_relays; i++)
         ftx_peer_found(peer, FTX_WAY_RELAY, &node->relays[i]);
     ftx_peer_dial_at_once(peer);
+    ftx_lan_seek(node->lan);
     *out_peer = peer;
     return 0;
 }

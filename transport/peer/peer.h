@@ -85,9 +85,13 @@ int ftx_node_new(uv_loop_t *loop, const struct ftx_address *listen, const struct
                  size_t n_dial, struct ftx_node **out_node);
 /* The port it listens on, 0: none. */
 uint16_t ftx_node_port(const struct ftx_node *node);
-/* Only whoever `access` (kept until the node is closed) allows may connect; call before the loop
- * runs. At first everybody may. */
+/* Only whoever `access` (kept until the node is closed) allows may connect, and is heeded on local
+ * networks; call before the loop runs. At first everybody may. */
 void ftx_node_set_access(struct ftx_node *node, struct ftx_access *access);
+/* Looks for the other ends of links on local networks (docs/protocol.md 10); call before there are
+ * links. `port`: of the datagrams, FTX_DEFAULT_PORT but for tests, as is `loopback`: there instead.
+ * -ENOMEM. */
+int ftx_node_search_lan(struct ftx_node *node, uint16_t port, bool loopback);
 /* S keeps `least` data connections in each session of a link that it can dial, and adds up to
  * `most` (FTX_DATA_CONNECTIONS_MAX at most; at first 0 and 0) while that adds throughput. Holds for
  * sessions that begin later. */

@@ -6,6 +6,7 @@
  *   peer.c            a link's life, its saves, what its connections tell it
  *   ways.c            where its peer may be
  *   addresses.c       what each end tells the other of where it can be dialled
+ *   lan.c             looks for it on local networks
  *   peer_relay.c      rooms at relays
  *   peer_dial.c       when, where and in which mode it dials
  *   peer_handshake.c  which handshakes may run, what they want, who is proven
@@ -19,6 +20,7 @@
 #include "transport/peer/connection.h"
 #include "transport/peer/gate.h"
 #include "transport/peer/growth.h"
+#include "transport/peer/lan.h"
 #include "transport/peer/peer.h"
 #include "transport/peer/quality.h"
 #include "transport/peer/ways.h"
@@ -26,6 +28,8 @@
 struct ftx_node {
     uv_loop_t *loop;
     struct ftx_listener *listener;
+    struct ftx_access *access; /* NULL: everybody may connect */
+    struct ftx_lan *lan;       /* NULL: local networks are not searched */
     uint16_t port;
     struct ftx_address *dial;
     size_t n_dial;
