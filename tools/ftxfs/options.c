@@ -117,6 +117,13 @@ static int set_relay_ca(struct ftx_options *o, const char *value)
     return o->relay_ca ? 0 : -ENOMEM;
 }
 
+static int set_no_lan(struct ftx_options *o, const char *value)
+{
+    (void)value;
+    o->no_lan = true;
+    return 0;
+}
+
 /* A number from 1 to `most`, with *out_end at what stands behind it. False: it is none. */
 static bool parse_count(const char *value, uint64_t most, uint64_t *out, const char **out_end)
 {
@@ -236,6 +243,7 @@ static int set_links(struct ftx_options *o, const char *value)
     return 0;
 }
 
+/* Without `value` it is a flag, which stands alone. */
 static const struct {
     const char *name, *value, *help;
     int (*set)(struct ftx_options *options, const char *value);
@@ -251,6 +259,7 @@ static const struct {
      add_relay},
     {"relay_token", "FILE", "what the relays ask for, in its first line", set_relay_token},
     {"relay_ca", "FILE", "PEM of whom wss:// trusts (default: the system's)", set_relay_ca},
+    {"no-lan", NULL, "links are not announced on local networks, nor looked for", set_no_lan},
     {"connections", "N", "TCP connections of a link, added while that adds throughput, 1 to 9 (4)",
      set_connections},
     {"read_timeout", "SECONDS",
@@ -281,7 +290,7 @@ void ftx_options_help(void)
            "inbox/CODE. State is kept; the next mount goes on where this one ended.\n\n");
     for (size_t i = 0; i < N_OPTIONS; i++) {
         char left[40];
-        snprintf(left, sizeof left, "--%s %s", table[i].name, table[i].value);
+        snprintf(left, sizeof left, "--%s %s", table[i].name, table[i].value ? table[i].value : "");
         printf("  %-28s %s\n", left, table[i].help);
     }
     printf("  %-28s %s\n", "-f, --foreground", "stay in the foreground, log to stderr");
@@ -338,17 +347,28 @@ static int pass_on(struct ftx_options *o, const char *option)
     return 0;
 }
 
+/* In a list of -o the words of a name are joined as FUSE joins them. */
+static bool is_named(const char *option, size_t size, const char *name)
+{
+    for (size_t i = 0; i < size; i++)
+        if (option[i] != name[i] && !(option[i] == '_' && name[i] == '-'))
+            return false;
+    return name[size] == '\0';
+}
+
 /* One element of -o. */
 static int set_one(struct ftx_options *o, char *option)
 {
     char *equals = strchr(option, '=');
     size_t n = equals ? (size_t)(equals - option) : strlen(option);
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        if (strlen(table[i].name) != n || strncmp(option, table[i].name, n) != 0)
+        if (!is_named(option, n, table[i].name))
             continue;
-        if (!equals)
+        if (table[i].value && !equals)
             return bad("-o: %s needs a value", table[i].name);
-        return table[i].set(o, equals + 1);
+        if (!table[i].value && equals)
+            return bad("-o: %s takes no value", table[i].name);
+        return table[i].set(o, equals ? equals + 1 : NULL);
     }
     if (strcmp(option, "foreground") == 0) {
         o->foreground = true;
@@ -420,7 +440,8 @@ int ftx_options_parse(int argc, char **argv, struct ftx_options *out)
         {"foreground", no_argument, NULL, 'f'},
     };
     for (int i = 0; i < N_OPTIONS; i++)
-        options[3 + i] = (struct option){table[i].name, required_argument, NULL, FIRST + i};
+        options[3 + i] = (struct option){
+            table[i].name, table[i].value ? required_argument : no_argument, NULL, FIRST + i};
     *out = (struct ftx_options){.listen = {.port = FTX_DEFAULT_PORT},
                                 .connections = 4,
                                 .read_timeout_s = 30,

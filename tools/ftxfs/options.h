@@ -28,7 +28,8 @@ struct ftx_options {
     char *relays[FTX_RELAYS_MAX]; /* URLs; owned */
     size_t n_relays;
     char *relay_token, *relay_ca; /* owned; NULL: none */
-    char *fuse_options;           /* owned; comma list, or NULL */
+    bool no_lan;
+    char *fuse_options; /* owned; comma list, or NULL */
     unsigned read_timeout_s;
     struct ftx_spool_config spool;
     uint64_t inbox_max; /* bytes that the inbox of a link may take; 0: no limit */
