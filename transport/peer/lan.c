@@ -6,7 +6,8 @@
  *   seek --timer--> announce --> 1 s --> 2 s --> 7 s --> 60 s --> 60 s ...
  *   a datagram --> parsed --> its source may --> tags compared --> a way to the peer (or: seek)
  *
- * Who does not listen announces port 0; who recognises that announces itself, and is dialled.
+ * Who does not listen, or on a port of the machine's own services, announces port 0; who recognises
+ * that announces itself, and is dialled.
  */
 #include "transport/peer/lan.h"
 
@@ -26,7 +27,8 @@
 enum {
     APART_MS = 1000,      /* between two announcements, whatever asks for them */
     ASKED_MS = 10 * 1000, /* between two beginnings that others asked for */
-    DATAGRAMS_MAX = 16,   /* of one announcement: no end hears more of a source at once */
+    PORT_MIN = 1024, /* an announcement may be anybody's: it sends us to no service of a machine */
+    DATAGRAMS_MAX = 16, /* of one announcement: no end hears more of a source at once */
 };
 
 static const unsigned gap_s[] = {1, 2, 7, 60};
@@ -81,6 +83,12 @@ struct announcement {
     struct ftx_announcing datagram;
 };
 
+static uint16_t port_of(const struct announcement *a)
+{
+    uint16_t port = a->lan->node->port;
+    return a->reachable && port >= PORT_MIN ? port : 0;
+}
+
 static void send_datagram(struct announcement *a)
 {
     if (a->n > 0)
@@ -95,7 +103,7 @@ static void add(struct announcement *a, const struct ftx_handshake_link *link)
     if (a->n == DATAGRAMS_MAX)
         return; /* it finds others, and is not found */
     send_datagram(a);
-    ftx_announce_begin(&a->datagram, a->reachable ? a->lan->node->port : 0, any_bytes, NULL);
+    ftx_announce_begin(&a->datagram, port_of(a), any_bytes, NULL);
     a->n++;
     ftx_announce_add(&a->datagram, link);
 }
@@ -201,7 +209,7 @@ static void on_received(void *owner, const uint8_t *bytes, size_t size,
     struct ftx_announce announce;
     struct ftx_address address;
     struct ftx_handshake_link link;
-    if (ftx_announce_parse(&announce, bytes, size) ||
+    if (ftx_announce_parse(&announce, bytes, size) || (announce.port && announce.port < PORT_MIN) ||
         !address_of(source, announce.port, &address) || !admits(lan, source, &address))
         return;
     struct ftx_list *end = &lan->node->peers;
