@@ -472,6 +472,8 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
         ftx_node_set_access(xfer->node, config->access);
     if (!err && config->lan)
         err = ftx_node_search_lan(xfer->node, FTX_DEFAULT_PORT, false);
+    if (!err && config->portmap)
+        err = ftx_node_map_port(xfer->node);
     if (!err)
         err = uv_async_init(loop, &xfer->wake, on_wake);
     if (err) {

@@ -25,6 +25,7 @@ struct ftx_xfer_config {
     size_t n_relays;
     const char *relay_token, *relay_ca; /* ftx_node_set_relay_access */
     bool lan;                           /* local networks are searched */
+    bool portmap;                       /* the router is asked for a port */
     unsigned n_data;                    /* data connections that a link may add */
     enum ftx_links_policy links;
     enum ftx_compress_mode compress;

@@ -136,7 +136,7 @@ class Node:
     # -- life ----------------------------------------------------------------------------------
 
     def arguments(self):
-        words = ["--store", self.store, "--no-lan", "--listen", f"{self.listen_at}:{self.port}" if self.port else "none"]
+        words = ["--store", self.store, "--no-lan", "--no-portmap", "--listen", f"{self.listen_at}:{self.port}" if self.port else "none"]
         for port in self.peers:
             words += ["--peer", f"127.0.0.1:{port}"]
         if self.options:

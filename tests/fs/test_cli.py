@@ -40,7 +40,7 @@ def assert_refused(done, status, *words):
 def test_help_names_every_option():
     done = ftxfs("--help")
     assert done.returncode == 0 and not done.stderr
-    for word in ("--store", "--listen", "--allow", "--no-lan", "--peer", "--foreground", "-f", "-d", "-o", "--help", "--version", "15820"):
+    for word in ("--store", "--listen", "--allow", "--no-lan", "--no-portmap", "--peer", "--foreground", "-f", "-d", "-o", "--help", "--version", "15820"):
         assert word in done.stdout.decode()
 
 
@@ -76,7 +76,7 @@ def test_unknown_option_is_named(scratch, words, option):
 
 class TestBadMountPoint:
     def refused(self, scratch, mount, *words):
-        done = ftxfs("--store", os.path.join(scratch, "store"), "--listen", "none", "--no-lan", mount)
+        done = ftxfs("--store", os.path.join(scratch, "store"), "--listen", "none", "--no-lan", "--no-portmap", mount)
         assert_refused(done, 1, mount, *words)
         assert not is_mounted(mount)
 
@@ -97,7 +97,7 @@ class TestBadMountPoint:
     def test_store_inside(self, scratch):
         mount = os.path.join(scratch, "mnt")
         os.mkdir(mount)
-        assert_refused(ftxfs("--store", os.path.join(mount, "store"), "--listen", "none", "--no-lan", mount), 1, "store")
+        assert_refused(ftxfs("--store", os.path.join(mount, "store"), "--listen", "none", "--no-lan", "--no-portmap", mount), 1, "store")
         assert not is_mounted(mount)
 
     def test_inside_its_store(self, scratch):
@@ -106,14 +106,14 @@ class TestBadMountPoint:
         os.makedirs(mount)
         os.symlink(store, os.path.join(scratch, "link"))
         for name in (store, os.path.join(scratch, "link"), mount):
-            assert_refused(ftxfs("--store", name, "--listen", "none", "--no-lan", mount), 1, "inside", mount)
+            assert_refused(ftxfs("--store", name, "--listen", "none", "--no-lan", "--no-portmap", mount), 1, "inside", mount)
             assert not is_mounted(mount)
             assert os.listdir(store) == ["mnt"] and not os.listdir(mount)
 
     def test_default_store_inside(self, scratch):
         os.makedirs(os.path.join(scratch, "data"))
         os.symlink("data", os.path.join(scratch, "link"))
-        done = ftxfs("--listen", "none", "--no-lan", os.path.join(scratch, "data"),
+        done = ftxfs("--listen", "none", "--no-lan", "--no-portmap", os.path.join(scratch, "data"),
                      env=dict(os.environ, XDG_DATA_HOME=os.path.join(scratch, "link")))
         assert_refused(done, 1, "inside")
         assert not os.listdir(os.path.join(scratch, "data"))
@@ -121,7 +121,7 @@ class TestBadMountPoint:
     def test_folder_above_the_store_is_missing(self, scratch):
         mount, store = os.path.join(scratch, "mnt"), os.path.join(scratch, "no", "store")
         os.mkdir(mount)
-        assert_refused(ftxfs("--store", store, "--listen", "none", "--no-lan", mount), 1, store)
+        assert_refused(ftxfs("--store", store, "--listen", "none", "--no-lan", "--no-portmap", mount), 1, store)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide /dev/fuse")
@@ -130,7 +130,7 @@ def test_missing_dev_fuse_is_named(scratch):
     os.mkdir(mount)
     script = 'mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 && exec "$@"'
     done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", BIN, "--store", os.path.join(scratch, "store"),
-                           "--listen", "none", "--no-lan", mount], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           "--listen", "none", "--no-lan", "--no-portmap", mount], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=20 * SLOW, check=False)
     assert_refused(done, 1, "/dev/fuse")
 
@@ -139,7 +139,7 @@ def test_busy_store_is_refused(make_node, scratch):
     node = make_node().start()
     other = os.path.join(scratch, "other")
     os.mkdir(other)
-    done = ftxfs("--store", node.store, "--listen", "none", "--no-lan", other)
+    done = ftxfs("--store", node.store, "--listen", "none", "--no-lan", "--no-portmap", other)
     assert_refused(done, 1, node.store)
     assert not is_mounted(other)
     os.mkdir(node.outbox(harness.CODE))  # the first goes on undisturbed
@@ -147,7 +147,7 @@ def test_busy_store_is_refused(make_node, scratch):
 
 def test_mounted_mount_point_is_refused(make_node, scratch):
     node = make_node().start()
-    done = ftxfs("--store", os.path.join(scratch, "other"), "--listen", "none", "--no-lan", node.mount)
+    done = ftxfs("--store", os.path.join(scratch, "other"), "--listen", "none", "--no-lan", "--no-portmap", node.mount)
     assert_refused(done, 1, node.mount)
     assert "outbox" in os.listdir(node.mount)
 
@@ -192,7 +192,7 @@ def test_background_start_means_usable(make_node):
 
 def test_every_long_option_works_behind_o(make_node):
     node = make_node(listen=False)
-    options = f"store={node.store},listen=127.0.0.1:{harness.free_port()},peer=127.0.0.1:{harness.free_port()},no_lan"
+    options = f"store={node.store},listen=127.0.0.1:{harness.free_port()},peer=127.0.0.1:{harness.free_port()},no_lan,no_portmap"
     done = ftxfs("-o", options, node.mount)
     assert done.returncode == 0, done.stderr.decode()
     assert os.path.isdir(os.path.join(node.store, ".ftx"))
@@ -255,7 +255,7 @@ def test_killed_mount_is_replaced_at_the_next_start(make_node):
 def test_killed_mount_is_replaced_whatever_it_is_called(make_node, name):
     node = make_node().start()
     node.kill9()
-    done = ftxfs("--store", node.store, "--listen", "none", "--no-lan", name, cwd=node.base)
+    done = ftxfs("--store", node.store, "--listen", "none", "--no-lan", "--no-portmap", name, cwd=node.base)
     assert done.returncode == 0, done.stderr.decode()
     assert sorted(os.listdir(node.mount)) == ["inbox", "outbox"]
     run("fusermount3", "-u", node.mount)

@@ -29,7 +29,7 @@ class Machine:
 
     def fstab(self, source, options, point=None):
         with open(self.table, "w", encoding="utf-8") as file:
-            file.write(f"{source} {point or self.mount} fuse.ftxfs {options},listen=none,no_lan 0 0\n")
+            file.write(f"{source} {point or self.mount} fuse.ftxfs {options},listen=none,no_lan,no_portmap 0 0\n")
 
     def run(self, *command, user=None, data=None):
         who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
@@ -100,7 +100,7 @@ def test_a_line_of_fstab_is_enough(machine):
 @pytest.mark.parametrize("how", ["fuse.ftxfs", "fuse", "fuse3"])
 def test_every_form_of_the_type_works(machine, how):
     source = machine.store if how == "fuse.ftxfs" else f"ftxfs#{machine.store}"
-    machine.ok("mount", "-t", how, source, machine.mount, "-o", "listen=none,no_lan,ro")
+    machine.ok("mount", "-t", how, source, machine.mount, "-o", "listen=none,no_lan,no_portmap,ro")
     assert machine.listing() == ["inbox", "outbox"]
     assert machine.run("mkdir", os.path.join(machine.mount, "outbox", harness.CODE)).returncode
     machine.umount()
@@ -108,7 +108,7 @@ def test_every_form_of_the_type_works(machine, how):
 
 def test_source_none_means_the_users_own_store(machine):
     machine.store = os.path.join(machine.base, "ftxfs")
-    machine.ok("mount", "-t", "fuse.ftxfs", "none", machine.mount, "-o", "listen=none,no_lan", data=machine.base)
+    machine.ok("mount", "-t", "fuse.ftxfs", "none", machine.mount, "-o", "listen=none,no_lan,no_portmap", data=machine.base)
     assert os.path.isdir(os.path.join(machine.store, ".ftx"))
     machine.ok("umount", machine.mount)
     pid = machine.daemon()
@@ -131,7 +131,7 @@ def test_root_mounts_for_a_user_with_setuid(machine):
     os.chmod(os.path.dirname(machine.base), 0o711)
     for path in (machine.base, machine.mount):
         os.chown(path, NOBODY, NOBODY)
-    machine.ok("mount", "-t", "fuse.ftxfs", machine.store, machine.mount, "-o", "listen=none,no_lan,setuid=nobody")
+    machine.ok("mount", "-t", "fuse.ftxfs", machine.store, machine.mount, "-o", "listen=none,no_lan,no_portmap,setuid=nobody")
     assert machine.listing(user=NOBODY) == ["inbox", "outbox"]
     assert os.stat(machine.store).st_uid == NOBODY
     machine.umount()
@@ -142,7 +142,7 @@ def test_a_killed_mount_is_taken_over(machine):
     machine.ok("mount", "-T", machine.table, machine.mount)
     machine.kill()
     assert machine.run("ls", machine.mount).returncode
-    machine.ok("mount", "-t", "fuse.ftxfs", machine.store, machine.mount, "-o", "listen=none,no_lan")
+    machine.ok("mount", "-t", "fuse.ftxfs", machine.store, machine.mount, "-o", "listen=none,no_lan,no_portmap")
     assert machine.listing() == ["inbox", "outbox"]
     machine.umount()
     assert machine.listing() == []
@@ -150,7 +150,7 @@ def test_a_killed_mount_is_taken_over(machine):
 
 def test_what_cannot_be_mounted_is_said_in_one_line(machine):
     def refused(source, point, *words):
-        machine.refused("mount", "-t", "fuse.ftxfs", source, point, "-o", "listen=none,no_lan", words=words)
+        machine.refused("mount", "-t", "fuse.ftxfs", source, point, "-o", "listen=none,no_lan,no_portmap", words=words)
     machine.fstab(machine.store, "defaults")
     machine.ok("mount", "-T", machine.table, machine.mount)
     other, full = (os.path.join(machine.base, name) for name in ("other", "full"))

@@ -33,7 +33,7 @@ def as_nobody(*command, **kwargs):
 
 
 def start_refused(runner, binary, store, mount):
-    done = runner(binary, "-f", "--store", store, "--listen", "none", "--no-lan", mount)
+    done = runner(binary, "-f", "--store", store, "--listen", "none", "--no-lan", "--no-portmap", mount)
     assert done.returncode == 1 and len(done.stdout.splitlines()) == 1, done.stdout
     assert not harness.is_mounted(mount)
     return done.stdout.decode()
@@ -174,7 +174,7 @@ def test_process_may_not_be_dumped_or_looked_into(folder):
         for path in (mount, store):
             os.chown(path, user, user)
     drop = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all"] if user == NOBODY else ["setpriv"]
-    with subprocess.Popen([*drop, "--pdeathsig", "KILL", "--", binary, "-f", "--store", store, "--listen", "none", "--no-lan", mount],
+    with subprocess.Popen([*drop, "--pdeathsig", "KILL", "--", binary, "-f", "--store", store, "--listen", "none", "--no-lan", "--no-portmap", mount],
                           stdin=subprocess.DEVNULL) as process:
         try:
             wait_until(lambda: harness.is_mounted(mount), "the mount")

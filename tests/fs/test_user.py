@@ -47,7 +47,7 @@ def test_the_store_is_in_the_data_folder_by_default(scratch):
     mount = os.path.join(scratch, "mnt")
     os.mkdir(mount)
     environment = dict(os.environ, XDG_DATA_HOME=os.path.join(scratch, "data"))
-    with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", harness.BIN, "-f", "--listen", "none", "--no-lan", mount],
+    with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", harness.BIN, "-f", "--listen", "none", "--no-lan", "--no-portmap", mount],
                           env=environment, stdin=subprocess.DEVNULL) as process:
         try:
             harness.wait_until(lambda: "outbox" in os.listdir(mount), "the mount")

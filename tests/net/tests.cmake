@@ -24,3 +24,7 @@ foreach(name dial listen tailnet multicast)
 endforeach()
 # The test decides what the resolver says, and when, and how fast ten seconds pass.
 target_link_options(test_dial PRIVATE -Wl,--wrap=uv_timer_start,--wrap=uv_getaddrinfo)
+# The router is the test, and half an hour short.
+ftx_test(net portmap ftx_net)
+target_sources(test_portmap PRIVATE net/loop.c)
+target_link_options(test_portmap PRIVATE -Wl,--wrap=uv_timer_start,--wrap=ftx_gateway_map,--wrap=ftx_gateway_unmap)

@@ -184,6 +184,7 @@ static int open_network(struct daemon *d, const struct ftx_options *o, char *mes
                                      .relay_token = o->relay_token,
                                      .relay_ca = o->relay_ca,
                                      .lan = !o->no_lan,
+                                     .portmap = !o->no_portmap,
                                      .n_data = o->connections - 1,
                                      .links = o->links,
                                      .compress = o->compress};

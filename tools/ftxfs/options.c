@@ -124,6 +124,13 @@ static int set_no_lan(struct ftx_options *o, const char *value)
     return 0;
 }
 
+static int set_no_portmap(struct ftx_options *o, const char *value)
+{
+    (void)value;
+    o->no_portmap = true;
+    return 0;
+}
+
 /* A number from 1 to `most`, with *out_end at what stands behind it. False: it is none. */
 static bool parse_count(const char *value, uint64_t most, uint64_t *out, const char **out_end)
 {
@@ -260,6 +267,7 @@ static const struct {
     {"relay_token", "FILE", "what the relays ask for, in its first line", set_relay_token},
     {"relay_ca", "FILE", "PEM of whom wss:// trusts (default: the system's)", set_relay_ca},
     {"no-lan", NULL, "links are not announced on local networks, nor looked for", set_no_lan},
+    {"no-portmap", NULL, "no router is asked for a port (NAT-PMP, UPnP)", set_no_portmap},
     {"connections", "N", "TCP connections of a link, added while that adds throughput, 1 to 9 (4)",
      set_connections},
     {"read_timeout", "SECONDS",

@@ -28,7 +28,7 @@ struct ftx_options {
     char *relays[FTX_RELAYS_MAX]; /* URLs; owned */
     size_t n_relays;
     char *relay_token, *relay_ca; /* owned; NULL: none */
-    bool no_lan;
+    bool no_lan, no_portmap;
     char *fuse_options; /* owned; comma list, or NULL */
     unsigned read_timeout_s;
     struct ftx_spool_config spool;

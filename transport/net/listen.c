@@ -302,6 +302,18 @@ size_t ftx_listener_ips(const struct ftx_listener *listener, struct ftx_ip *out,
     return n;
 }
 
+bool ftx_listener_is_loopback(const struct ftx_listener *listener)
+{
+    for (size_t i = 0; i < listener->n_sockets; i++) {
+        struct ftx_ip ip;
+
+        if (!ftx_ip_of((const struct sockaddr *)&listener->sockets[i].address, &ip) ||
+            !ftx_ip_is_loopback(&ip))
+            return false;
+    }
+    return true;
+}
+
 bool ftx_listener_covers(const struct ftx_listener *listener, const struct sockaddr *own)
 {
     struct ftx_ip ip, bound;

@@ -8,9 +8,9 @@
 #include <uv.h>
 
 /*
- * *out_addresses is the caller's to free: n different ones, n > 0, IPv4 first, ports 0. `host` is "": all
- * addresses; "localhost": the loopback's; "tailscale": this machine's in its tailnet; the name of an
- * interface: those it has now; else an address or a name that is looked up. Blocks.
+ * *out_addresses is the caller's to free: n different ones, n > 0, IPv4 first, ports 0. `host` is
+ * "": all addresses; "localhost": the loopback's; "tailscale": this machine's in its tailnet; the
+ * name of an interface: those it has now; else an address or a name that is looked up. Blocks.
  * -EADDRNOTAVAIL: it stands for none; what the resolver says; for "tailscale", as
  * ftx_tailnet_read.
  */

@@ -30,8 +30,8 @@ struct ftx_multicast_host {
 
 /*
  * Joins the groups, and follows when interfaces come and go (a look every 15 s). `port` is shared
- * with other programs that allow it; `loopback`: on the loopback interface instead of all others. One family is enough.
- * -EADDRINUSE and the like, -ENOMEM.
+ * with other programs that allow it; `loopback`: on the loopback interface instead of all others.
+ * One family is enough. -EADDRINUSE and the like, -ENOMEM.
  */
 int ftx_multicast_start(uv_loop_t *loop, uint16_t port, bool loopback,
                         const struct ftx_multicast_host *host, void *owner,

@@ -62,6 +62,8 @@ void ftx_listener_restrict(struct ftx_listener *listener, struct ftx_access *acc
 uint16_t ftx_listener_port(const struct ftx_listener *listener);
 /* Where others can reach it: at most `capacity` addresses; returns how many. */
 size_t ftx_listener_ips(const struct ftx_listener *listener, struct ftx_ip *out, size_t capacity);
+/* True if nobody but this machine can reach it. */
+bool ftx_listener_is_loopback(const struct ftx_listener *listener);
 /* True if who calls this address of the machine is heard. */
 bool ftx_listener_covers(const struct ftx_listener *listener, const struct sockaddr *own);
 void ftx_listener_stop(struct ftx_listener *listener);

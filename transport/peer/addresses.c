@@ -23,7 +23,9 @@ void ftx_node_look(struct ftx_node *node)
         return;
     size_t n = ftx_listener_ips(node->listener, ips, FTX_ADDRESSES_MAX);
     node->n_told = 0;
-    for (size_t i = 0; i < n; i++) {
+    if (node->outside.port)
+        node->told[node->n_told++] = node->outside;
+    for (size_t i = 0; i < n && node->n_told < FTX_ADDRESSES_MAX; i++) {
         if (!ftx_ip_is_host(&ips[i]))
             continue; /* who listens on loopback is reached through something else */
         struct ftx_told_address *told = &node->told[node->n_told++];
@@ -38,6 +40,30 @@ void ftx_peer_tell_addresses(struct ftx_peer *peer)
     ftx_node_look(node);
     if (ftx_engine_tell_addresses(&peer->session.engine, node->told, node->n_told))
         ftx_log(FTX_LOG_WARNING, "cannot tell a peer where we are: out of memory");
+}
+
+static void on_mapped(void *owner, const struct ftx_ip *external, uint16_t port)
+{
+    struct ftx_node *node = owner;
+    node->outside = (struct ftx_told_address){0};
+    if (external && ftx_ip_is_host(external)) {
+        memcpy(node->outside.address, external->bytes, sizeof external->bytes);
+        node->outside.port = port;
+    }
+    for (struct ftx_list *it = node->peers.next; it != &node->peers; it = it->next) {
+        struct ftx_peer *peer = ftx_list_of(it, struct ftx_peer, in_node);
+        if (peer->session.state != FTX_SESSION_RUNNING || !peer->session.connected)
+            continue;
+        ftx_peer_tell_addresses(peer);
+        ftx_peer_kick(peer);
+    }
+}
+
+int ftx_node_map_port(struct ftx_node *node)
+{
+    if (!node->listener || ftx_listener_is_loopback(node->listener))
+        return 0;
+    return ftx_portmap_start(node->loop, node->port, on_mapped, node, &node->portmap);
 }
 
 static bool ip_of_text(const char *text, struct ftx_ip *out)

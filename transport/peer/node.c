@@ -158,6 +158,8 @@ void ftx_node_stop(struct ftx_node *node, void (*closed)(void *ctx), void *ctx)
     uv_close((uv_handle_t *)&node->life, on_life_closed);
     ftx_lan_stop(node->lan);
     node->lan = NULL;
+    ftx_portmap_stop(node->portmap);
+    node->portmap = NULL;
     if (node->listener)
         ftx_listener_stop(node->listener);
     node->listener = NULL;

@@ -92,6 +92,9 @@ void ftx_node_set_access(struct ftx_node *node, struct ftx_access *access);
  * links. `port`: of the datagrams, FTX_DEFAULT_PORT but for tests, as is `loopback`: there instead.
  * -ENOMEM. */
 int ftx_node_search_lan(struct ftx_node *node, uint16_t port, bool loopback);
+/* Has its port mapped at the router, unless nobody else can reach it, and tells peers of that.
+ * -ENOMEM. */
+int ftx_node_map_port(struct ftx_node *node);
 /* S keeps `least` data connections in each session of a link that it can dial, and adds up to
  * `most` (FTX_DATA_CONNECTIONS_MAX at most; at first 0 and 0) while that adds throughput. Holds for
  * sessions that begin later. */

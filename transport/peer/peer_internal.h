@@ -16,6 +16,7 @@
 #define FTX_PEER_INTERNAL_H
 
 #include "transport/base/list.h"
+#include "transport/net/portmap.h"
 #include "transport/net/websocket.h"
 #include "transport/peer/connection.h"
 #include "transport/peer/gate.h"
@@ -30,12 +31,14 @@ struct ftx_node {
     struct ftx_listener *listener;
     struct ftx_access *access; /* NULL: everybody may connect */
     struct ftx_lan *lan;       /* NULL: local networks are not searched */
+    struct ftx_portmap *portmap;
     uint16_t port;
     struct ftx_address *dial;
     size_t n_dial;
     bool told_set;                                   /* `told` was given */
     struct ftx_told_address told[FTX_ADDRESSES_MAX]; /* where it says that it can be dialled */
     size_t n_told;
+    struct ftx_told_address outside;           /* of those: our port at the router; port 0: none */
     struct ftx_address relays[FTX_RELAYS_MAX]; /* `host` is the URL */
     size_t n_relays;
     const char *relay_token, *relay_ca_file; /* NULL: none */

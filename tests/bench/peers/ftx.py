@@ -39,7 +39,7 @@ class Node:
     def start(self):
         options = ",".join(["links=all", *self.peer.options])
         self.process = self.peer.place.start(
-            self.peer.binary, "-f", "--no-lan", "--store", self.store, "--listen", f"{self.host}:{self.port}", "--peer",
+            self.peer.binary, "-f", "--no-lan", "--no-portmap", "--store", self.store, "--listen", f"{self.host}:{self.port}", "--peer",
             f"{self.other.host}:{self.other.port}", "-o", options, self.mount, side=self.side, log=os.path.join(self.base, "log"))
         self.peer.place.wait_until(self.is_usable, f"the mount of {self.side}")
 
