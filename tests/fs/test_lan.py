@@ -37,6 +37,7 @@ def arm(a, b):
 def assert_meet(a, b):
     a.wait_link(a.outbox(CODE))
     b.wait_link(b.inbox(CODE))
+    assert [node.status()["links"][0]["path"] for node in (a, b)] == ["lan", "lan"]
     with open(a.outbox(CODE, "file"), "wb") as out:
         out.write(b"bytes" * 1000)
     harness.wait_state(b.inbox(CODE, "file"), "complete")

@@ -18,7 +18,8 @@
 
 enum {
     RETRY_MS = 900 * 1000,
-    LEAST_MS = 30 * 1000, /* whatever lifetime a router gives */
+    CHANGED_MS = 2 * 1000, /* a network that has just come may have no router yet */
+    LEAST_MS = 30 * 1000,  /* whatever lifetime a router gives */
 };
 
 struct ftx_portmap {
@@ -146,6 +147,12 @@ int ftx_portmap_start(uv_loop_t *loop, uint16_t port, ftx_mapped_fn mapped, void
     uv_timer_start(&portmap->timer, on_timer, 0, 0);
     *out_portmap = portmap;
     return 0;
+}
+
+void ftx_portmap_look(struct ftx_portmap *portmap)
+{
+    if (portmap && !portmap->asking)
+        uv_timer_start(&portmap->timer, on_timer, CHANGED_MS, 0);
 }
 
 static void on_timer_closed(uv_handle_t *handle)

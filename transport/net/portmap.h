@@ -17,6 +17,8 @@ typedef void (*ftx_mapped_fn)(void *owner, const struct ftx_ip *external, uint16
  * -ENOMEM. */
 int ftx_portmap_start(uv_loop_t *loop, uint16_t port, ftx_mapped_fn mapped, void *owner,
                       struct ftx_portmap **out_portmap);
+/* The network is another one: asks soon. NULL: nothing. */
+void ftx_portmap_look(struct ftx_portmap *portmap);
 /* No `mapped` after it; removes the mapping and frees itself, which keeps the loop as long as the
  * router takes: 2 s if it is being looked for and there is none. NULL: nothing. */
 void ftx_portmap_stop(struct ftx_portmap *portmap);

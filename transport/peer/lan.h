@@ -16,7 +16,8 @@ struct ftx_node;
 int ftx_lan_new(struct ftx_node *node, uint16_t port, bool loopback, struct ftx_lan **out_lan);
 /* Frees itself later. NULL: nothing. */
 void ftx_lan_stop(struct ftx_lan *lan);
-/* A link is not connected, and was, or is new: announced soon. NULL: nothing. */
+/* A link is not connected, and was, or is new, or the network is another one: announced soon. NULL:
+ * nothing. */
 void ftx_lan_seek(struct ftx_lan *lan);
 
 #endif

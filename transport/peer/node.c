@@ -115,6 +115,8 @@ static void on_accepted(void *owner, struct ftx_pipe *pipe)
 void ftx_node_network_changed(struct ftx_node *node)
 {
     ftx_log(FTX_LOG_INFO, "the network has changed");
+    ftx_lan_seek(node->lan);
+    ftx_portmap_look(node->portmap);
     for (struct ftx_list *it = node->peers.next; it != &node->peers; it = it->next) {
         struct ftx_peer *peer = ftx_list_of(it, struct ftx_peer, in_node);
         ftx_ways_doubt(&peer->ways);

@@ -112,7 +112,7 @@ void ftx_node_set_relay_access(struct ftx_node *node, const char *token, const c
  * interfaces' addresses: a port may be forwarded to it. Holds for sessions that begin later. */
 void ftx_node_set_told(struct ftx_node *node, const struct ftx_told_address *told, size_t n);
 /* The machine's network has changed: running sessions are probed, links without one dial at once,
- * and peers are told the new addresses. */
+ * are announced, and peers are told the new addresses; the router is asked again. */
 void ftx_node_network_changed(struct ftx_node *node);
 /* Says GOODBYE on all sessions, closes everything, frees itself and its peers when all handles are
  * gone; `closed` then comes once, after each host's `end` (running sessions) and `gone`. */
