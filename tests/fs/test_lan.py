@@ -65,10 +65,9 @@ def test_two_mounts_meet_with_no_option_at_all(network):
     assert_meet(a, b)
 
 
-@pytest.mark.parametrize("options", [(("--listen", "eth0"), ("--listen", "none")), (("--listen", "localhost"), ("--listen", "fd09::2"))],
-                         ids=["interface-none", "localhost-address"])
-def test_either_end_may_be_the_one_that_can_be_dialled(network, options):
-    a, b = (network.node(name, network.host(), QUIET, *words) for name, words in zip("AB", options))
+def test_one_end_that_can_be_dialled_is_enough(network):
+    a = network.node("A", network.host(), QUIET, "--listen", "localhost")
+    b = network.node("B", network.host(), QUIET, "--listen", "fd09::2")
     arm(a, b)
     assert_meet(a, b)
 
