@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "transport/peer/peer_internal.h"
@@ -98,6 +99,28 @@ static void silent_ways_hold_up_nobody(void **state)
         assert_works();
         close_ways();
     }
+}
+
+/* More than are tried at once: those give way in time. */
+static void crowd_of_silent_ways_hides_nobody(void **state)
+{
+    (void)state;
+    struct proxy silent;
+    open_ways();
+    proxy_open_at(&silent, &both.loop.uv, "0.0.0.0");
+    silent.frozen = true;
+    start(S);
+    start(R);
+    for (int i = 0; i < 20; i++) {
+        struct ftx_address address = {.port = silent.port};
+        snprintf(address.host, sizeof address.host, "127.1.%d.1", i);
+        ftx_peer_found(both.ends[S].peer, FTX_WAY_LAN, &address);
+    }
+    find(S, &more[R][0]);
+    assert_works();
+    silent.frozen = false;
+    proxy_close(&silent);
+    close_ways();
 }
 
 /* However many connections there are at once: one pairs, and one carries the session. */
@@ -293,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(way_that_is_found_is_dialled),
         cmocka_unit_test(silent_ways_hold_up_nobody),
+        cmocka_unit_test(crowd_of_silent_ways_hides_nobody),
         cmocka_unit_test(all_ways_at_once_end_in_one_session),
         cmocka_unit_test(better_way_replaces_the_session_while_content_flows),
         cmocka_unit_test(better_way_that_fails_harms_nothing),

@@ -288,15 +288,19 @@ static uint64_t relays_wait_ms(const struct ftx_peer *peer)
 
 static void on_retry(uv_timer_t *retry);
 
-/* Begins the next way; the timer begins the one after it, or the end of a try. */
+/* Begins the next way; the timer, or the failure of a try, begins the one after it. */
 static void race(struct ftx_peer *peer)
 {
     uv_timer_stop(&peer->retry);
-    while (peer->racing && n_tries(peer) < TRIES_MAX) {
+    while (peer->racing) {
         enum ftx_path above = ftx_peer_above(peer);
         uint64_t wait_ms =
             above < FTX_PATH_RELAY && peer->node->n_relays ? relays_wait_ms(peer) : 0;
         const struct ftx_way *way = NULL;
+        if (n_tries(peer) >= TRIES_MAX) {
+            uv_timer_start(&peer->retry, on_retry, APART_MS, 0);
+            return;
+        }
         if (may_try(peer))
             way = ftx_ways_next(&peer->ways, wait_ms ? FTX_PATH_RELAY : above);
         if (way ? begin_way(peer, way) : wait_ms > 0) {
