@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* How fast a pipe is taken to be and what may stand before it; when a session adds connections. */
+/* How fast a pipe is taken to be and what may stand before it; when a session adds connections; what a
+ * limit lets pass. */
 #include "transport/peer/growth.h"
+#include "transport/peer/limit.h"
 #include "transport/peer/pace.h"
 
 #include <setjmp.h>
@@ -116,6 +118,57 @@ static void who_has_nothing_more_to_send_needs_one(void **state)
     }
 }
 
+/* Bytes that pass in `ms`, in pieces of `size`, by a clock of milliseconds. */
+static uint64_t pass(struct ftx_limit *limit, size_t size, uint64_t ms, uint64_t *now_ms)
+{
+    uint64_t passed = 0;
+    for (uint64_t end = *now_ms + ms; *now_ms < end;) {
+        uint64_t wait_ms = ftx_limit_wait_ms(limit, *now_ms);
+        *now_ms += wait_ms;
+        if (wait_ms)
+            continue;
+        ftx_limit_take(limit, size);
+        passed += size;
+    }
+    return passed;
+}
+
+static void a_limit_holds_for_pieces_of_any_size(void **state)
+{
+    (void)state;
+    for (uint64_t rate = 1000; rate <= 1000000000; rate *= 100)
+        for (size_t size = rate / 10000 + 100; size <= MIB; size *= 100) {
+            struct ftx_limit limit = {0};
+            uint64_t now_ms = 5000, ms = size * 20000 / rate + 10000;
+            ftx_limit_set(&limit, rate, now_ms);
+            uint64_t passed = pass(&limit, size, ms, &now_ms);
+            assert_in_range(passed, rate * ms / 1000 / 100 * 94, rate * ms / 1000 / 100 * 112);
+        }
+}
+
+static void a_limit_saves_no_more_than_a_tenth_of_a_second(void **state)
+{
+    (void)state;
+    struct ftx_limit limit = {0};
+    uint64_t now_ms = 5000;
+    ftx_limit_set(&limit, 1000000, now_ms);
+    now_ms += 3600 * 1000;
+    assert_in_range(pass(&limit, 1000, 1000, &now_ms), 1000000, 1110000);
+}
+
+static void no_limit_lets_all_pass(void **state)
+{
+    (void)state;
+    struct ftx_limit limit = {0};
+    ftx_limit_take(&limit, UINT64_MAX);
+    assert_int_equal(ftx_limit_wait_ms(&limit, 5), 0);
+    ftx_limit_set(&limit, 1, 5);
+    ftx_limit_take(&limit, 1000);
+    assert_true(ftx_limit_wait_ms(&limit, 6) > 900000);
+    ftx_limit_set(&limit, 0, 7); /* lifted: what was overdrawn is forgotten */
+    assert_int_equal(ftx_limit_wait_ms(&limit, 7), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +179,9 @@ int main(void)
         cmocka_unit_test(adds_while_that_adds_throughput),
         cmocka_unit_test(a_short_way_needs_one),
         cmocka_unit_test(who_has_nothing_more_to_send_needs_one),
+        cmocka_unit_test(a_limit_holds_for_pieces_of_any_size),
+        cmocka_unit_test(a_limit_saves_no_more_than_a_tenth_of_a_second),
+        cmocka_unit_test(no_limit_lets_all_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

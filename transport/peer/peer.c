@@ -196,10 +196,12 @@ int ftx_peer_new(struct ftx_node *node, const struct ftx_peer_identity *identity
     uv_idle_init(node->loop, &peer->turn);
     uv_timer_init(node->loop, &peer->retry);
     uv_timer_init(node->loop, &peer->tick);
+    uv_timer_init(node->loop, &peer->thaw);
     peer->turn.data = peer;
     peer->retry.data = peer;
     peer->tick.data = peer;
-    peer->n_handles = 3;
+    peer->thaw.data = peer;
+    peer->n_handles = 4;
     ftx_list_append(&node->peers, &peer->in_node);
     node->n_peers++;
     for (size_t i = 0; i < node->n_dial; i++)
@@ -253,4 +255,5 @@ void ftx_peer_remove(struct ftx_peer *peer)
     uv_close((uv_handle_t *)&peer->turn, on_handle_closed);
     uv_close((uv_handle_t *)&peer->retry, on_handle_closed);
     uv_close((uv_handle_t *)&peer->tick, on_handle_closed);
+    uv_close((uv_handle_t *)&peer->thaw, on_handle_closed);
 }

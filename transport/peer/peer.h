@@ -135,6 +135,17 @@ void ftx_peer_found(struct ftx_peer *peer, enum ftx_way_kind kind,
 void ftx_peer_saved(struct ftx_peer *peer, uint64_t token, int err);
 void ftx_peer_ready(struct ftx_peer *peer, uint64_t op_seen);
 
+/* Its session ends (GOODBYE), and no other begins, neither dialled nor taken, until it goes on. */
+void ftx_peer_pause(struct ftx_peer *peer, bool paused);
+/* Dials at once if no session runs. */
+void ftx_peer_dial_now(struct ftx_peer *peer);
+/* The guesses of a code begin anew; the host has written that. */
+void ftx_peer_rearm(struct ftx_peer *peer);
+/* Bytes of content per second; 0: no limit. */
+void ftx_peer_limit(struct ftx_peer *peer, uint64_t send, uint64_t receive);
+/* Of all links together. */
+void ftx_node_limit(struct ftx_node *node, uint64_t send, uint64_t receive);
+
 /* What came cannot be taken (a full disk, damaged bytes): ends the session with this error; the
  * link goes on after its back-off. */
 void ftx_peer_fail(struct ftx_peer *peer, int err);

@@ -26,10 +26,10 @@ bool ftx_peer_link(const struct ftx_peer *peer, enum ftx_mode mode, struct ftx_h
     if (mode == FTX_MODE_PAIR) {
         out->code = id->code;
         out->label = id->label;
-        return id->stage != FTX_PEER_PAIRED && id->guesses < FTX_GUESSES_MAX;
+        return !peer->paused && id->stage != FTX_PEER_PAIRED && id->guesses < FTX_GUESSES_MAX;
     }
     out->keys = &id->keys;
-    return id->stage != FTX_PEER_ARMED;
+    return !peer->paused && id->stage != FTX_PEER_ARMED;
 }
 
 static struct ftx_connection *connection_at(struct ftx_list *node)

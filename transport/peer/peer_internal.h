@@ -10,6 +10,7 @@
  *   peer_relay.c      rooms at relays
  *   peer_dial.c       when, where and in which mode it dials
  *   peer_handshake.c  which handshakes may run, what they want, who is proven
+ *   peer_steer.c      what the owner says: paused, limited
  *   peer_session.c    from a proven connection to a running engine, and its end
  */
 #ifndef FTX_PEER_INTERNAL_H
@@ -22,12 +23,19 @@
 #include "transport/peer/gate.h"
 #include "transport/peer/growth.h"
 #include "transport/peer/lan.h"
+#include "transport/peer/limit.h"
 #include "transport/peer/peer.h"
 #include "transport/peer/quality.h"
 #include "transport/peer/ways.h"
 
+/* Bytes of content per second, both ways. */
+struct ftx_limits {
+    struct ftx_limit send, receive;
+};
+
 struct ftx_node {
     uv_loop_t *loop;
+    struct ftx_limits limits; /* of all links together */
     struct ftx_listener *listener;
     struct ftx_access *access; /* NULL: everybody may connect */
     struct ftx_lan *lan;       /* NULL: local networks are not searched */
@@ -88,7 +96,9 @@ struct ftx_peer {
     char health_address[64];
     struct ftx_list connections; /* all of the link, until they are gone */
     size_t held_bytes;
-    bool removed;
+    bool removed, paused;
+    struct ftx_limits limits;
+    uv_timer_t thaw; /* a limit let nothing pass: when it does again */
     unsigned n_handles;
     uv_idle_t turn; /* runs once after kicks */
 
@@ -212,6 +222,14 @@ void ftx_peer_handshake_wants(struct ftx_peer *peer, struct ftx_connection *c,
 void ftx_peer_handshake_record(struct ftx_peer *peer, struct ftx_connection *c,
                                const uint8_t *plain, size_t size, void *whole);
 void ftx_peer_handshake_ended(struct ftx_peer *peer, struct ftx_connection *c, int err);
+
+/* -- peer_steer.c -- */
+/* May content go now? If not, the peer is kicked when it may. */
+bool ftx_peer_may_send(struct ftx_peer *peer);
+bool ftx_peer_may_receive(struct ftx_peer *peer);
+void ftx_peer_sends(struct ftx_peer *peer, uint64_t bytes);
+/* Reading pauses when it was too much. */
+void ftx_peer_receives(struct ftx_peer *peer, uint64_t bytes);
 
 /* -- peer_session.c -- */
 /* The connection is proven: it becomes the control connection of the next session, which replaces

@@ -134,6 +134,7 @@ static void take_record(struct ftx_peer *peer, struct ftx_connection *c, const u
 {
     struct ftx_peer_session *session = &peer->session;
     session->moved_bytes += size;
+    ftx_peer_receives(peer, size);
     (void)ftx_engine_receive(&session->engine, c->index, plain, size, whole, now_ms(peer));
     if (look_at_engine(peer))
         ftx_peer_kick(peer);
@@ -186,7 +187,7 @@ bool ftx_peer_session_join(struct ftx_peer *peer, struct ftx_connection *c)
     ftx_peer_try_over(c);
     ftx_connection_settle(c);
     add_connection(peer, c, (unsigned)index);
-    if (peer->held_bytes >= FTX_PEER_HELD_MAX)
+    if (peer->held_bytes >= FTX_PEER_HELD_MAX || !ftx_peer_may_receive(peer))
         ftx_connection_pause(c);
     ftx_peer_kick(peer);
     return true;
@@ -208,8 +209,11 @@ static void pull(struct ftx_peer *peer)
         for (unsigned i = 0; i < session->n_connections; i++) {
             struct ftx_connection *c = session->connections[i];
             struct ftx_plan *plan = NULL;
+            session->engine.held = !ftx_peer_may_send(peer);
             if (session->state == FTX_SESSION_RUNNING && ftx_connection_has_room(c))
                 plan = ftx_engine_pull(&session->engine, i, now_ms(peer));
+            if (plan)
+                ftx_peer_sends(peer, plan->window_bytes);
             if (plan)
                 ftx_connection_send(c, plan, peer->host->read, peer->ctx);
             more = more || plan;
@@ -240,7 +244,8 @@ void ftx_peer_on_turn(uv_idle_t *turn)
     struct ftx_peer_session *session = &peer->session;
     uv_idle_stop(turn);
     for (unsigned i = 0; i < session->n_connections; i++)
-        if (session->state == FTX_SESSION_RUNNING && peer->held_bytes < FTX_PEER_HELD_MAX)
+        if (session->state == FTX_SESSION_RUNNING && peer->held_bytes < FTX_PEER_HELD_MAX &&
+            ftx_peer_may_receive(peer))
             ftx_connection_resume(session->connections[i]);
     if (session->state != FTX_SESSION_RUNNING)
         return;

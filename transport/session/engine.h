@@ -148,6 +148,7 @@ struct ftx_engine {
     uint64_t window;       /* bytes of extents in flight, with their heads */
     uint64_t next_send;
     bool start_due, have_due, peer_have_done;
+    bool held;      /* the caller's: no content goes out for now, all else does */
     bool announce;  /* content waits longer than a record: tell sizes first */
     bool told_news; /* `told` came: the caller sets it back when it has looked */
     uint8_t n_told; /* where the peer says that it can be dialled */

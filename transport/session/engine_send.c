@@ -252,7 +252,7 @@ static int fill(struct ftx_engine *engine, struct ftx_engine_connection *c, stru
     bool open = running && (plan->connection == 0 || c->join_done);
     if (!err && open)
         err = ftx_engine_add_answers(engine, plan);
-    if (!err && open && engine->peer_have_done)
+    if (!err && open && engine->peer_have_done && !engine->held)
         err = add_content(engine, plan);
     if (!err && plan->n_entries == 0 && silent(c, now_ms))
         err = add_token(plan, FTX_MSG_PONG, 0); /* not asked for: a sign of life */
