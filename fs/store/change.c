@@ -107,6 +107,39 @@ static void put_xattr(struct writer *writer, const struct ftx_change *change)
     put_string(writer, xattr->value, xattr->value_size);
 }
 
+static bool history_valid(const struct ftx_history_row *row)
+{
+    return row->box <= 1 && row->result >= FTX_HISTORY_DELIVERED &&
+           row->result <= FTX_HISTORY_FAILED;
+}
+
+static void put_history(struct writer *writer, const struct ftx_history_row *row)
+{
+    put_int(writer, (uint64_t)row->time_ns, 8);
+    put_int(writer, row->size, 8);
+    put_int(writer, row->ms, 8);
+    put_int(writer, row->box, 1);
+    put_int(writer, row->result, 1);
+    put_int(writer, row->reason, 1);
+    put_string(writer, row->link, row->link_size);
+    put_string(writer, row->path, row->path_size);
+    if (!history_valid(row))
+        writer->bad = true;
+}
+
+/* The number of the row that the change is about. */
+static uint64_t id_of(const struct ftx_change *change)
+{
+    switch (change->kind) {
+    case FTX_CHANGE_ITEM:
+        return change->as.item.id;
+    case FTX_CHANGE_HISTORY:
+        return change->as.history.id;
+    default:
+        return change->id;
+    }
+}
+
 size_t ftx_change_encode(const struct ftx_change *change, uint8_t *out, size_t used, size_t size)
 {
     assert(used <= size);
@@ -115,7 +148,7 @@ size_t ftx_change_encode(const struct ftx_change *change, uint8_t *out, size_t u
     struct writer writer = {.out = out, .used = used, .size = size};
     put_int(&writer, change->kind, 1);
     if (change->kind != FTX_CHANGE_NEXT_ITEM)
-        put_int(&writer, change->kind == FTX_CHANGE_ITEM ? change->as.item.id : change->id, 8);
+        put_int(&writer, id_of(change), 8);
     switch ((enum ftx_change_kind)change->kind) {
     case FTX_CHANGE_ITEM:
         put_item(&writer, &change->as.item);
@@ -133,6 +166,9 @@ size_t ftx_change_encode(const struct ftx_change *change, uint8_t *out, size_t u
         break;
     case FTX_CHANGE_XATTR:
         put_xattr(&writer, change);
+        break;
+    case FTX_CHANGE_HISTORY:
+        put_history(&writer, &change->as.history);
         break;
     case FTX_CHANGE_OPS_GONE:
     case FTX_CHANGE_OP_SEEN:
@@ -241,6 +277,20 @@ static void get_xattr(struct reader *reader, struct ftx_change *change)
         reader->bad = true;
 }
 
+static void get_history(struct reader *reader, struct ftx_history_row *row)
+{
+    row->time_ns = (int64_t)get_int(reader, 8);
+    row->size = get_int(reader, 8);
+    row->ms = get_int(reader, 8);
+    row->box = (uint8_t)get_int(reader, 1);
+    row->result = (uint8_t)get_int(reader, 1);
+    row->reason = (uint8_t)get_int(reader, 1);
+    row->link = (const char *)get_string(reader, &row->link_size);
+    row->path = (const char *)get_string(reader, &row->path_size);
+    if (!history_valid(row))
+        reader->bad = true;
+}
+
 int ftx_change_decode(const uint8_t *bytes, size_t size, size_t *in_out_offset,
                       struct ftx_change *out)
 {
@@ -267,6 +317,10 @@ int ftx_change_decode(const uint8_t *bytes, size_t size, size_t *in_out_offset,
         break;
     case FTX_CHANGE_XATTR:
         get_xattr(&reader, &change);
+        break;
+    case FTX_CHANGE_HISTORY:
+        change.as.history.id = change.id;
+        get_history(&reader, &change.as.history);
         break;
     case FTX_CHANGE_OPS_GONE:
     case FTX_CHANGE_OP_SEEN:

@@ -32,6 +32,7 @@ enum ftx_change_kind {
                                 operation `number` of xattr.link, not acknowledged by the peer */
     FTX_CHANGE_XATTRS_GONE,  /* id = item: all of them */
     FTX_CHANGE_XATTRS_MOVED, /* id, number = items: those of `number` are now those of `id` */
+    FTX_CHANGE_HISTORY,      /* history: a transfer has ended */
 };
 
 /* A row of items. Strings are borrowed, not NUL-ended. */
@@ -57,9 +58,30 @@ struct ftx_item_row {
     size_t target_size;
 };
 
+/* On disk: values are never reused. */
+enum ftx_history_result {
+    FTX_HISTORY_DELIVERED = 1,
+    FTX_HISTORY_COMPLETE,
+    FTX_HISTORY_REFUSED,
+    FTX_HISTORY_CANCELLED,
+    FTX_HISTORY_FAILED,
+};
+
+#define FTX_HISTORY_UNKNOWN UINT64_MAX /* how long it took */
+
+/* A transfer that ended. Strings are borrowed, not NUL-ended. */
+struct ftx_history_row {
+    uint64_t id; /* 1, 2, 3 ...: one that is in the database already is passed over */
+    int64_t time_ns;
+    uint64_t size, ms;
+    uint8_t box, result, reason; /* reason: of the wire, of REFUSED */
+    const char *link, *path;     /* as they were then; path from the mount's root */
+    size_t link_size, path_size;
+};
+
 struct ftx_change {
     uint8_t kind;
-    uint64_t id; /* of an item: encode takes as.item.id, decode sets both */
+    uint64_t id; /* of an item or history: encode takes as.item.id, decode sets both */
     uint64_t number;
     union {
         struct ftx_item_row item;
@@ -75,6 +97,7 @@ struct ftx_change {
             uint64_t link, wire; /* `wire`: the item in the operation */
             struct ftx_xattr xattr;
         } xattr;
+        struct ftx_history_row history;
     } as;
 };
 

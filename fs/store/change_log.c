@@ -27,6 +27,11 @@ int64_t ftx_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+uint32_t ftx_since_ms(void)
+{
+    return (uint32_t)ftx_now_ms() | 1;
+}
+
 uint64_t ftx_random_id(void)
 {
     uint64_t id;
@@ -289,6 +294,11 @@ void ftx_log_trash(struct ftx_log *log, uint64_t object)
 void ftx_log_trash_gone(struct ftx_log *log, uint64_t object)
 {
     note(log, &(struct ftx_change){.kind = FTX_CHANGE_TRASH_GONE, .id = object});
+}
+
+void ftx_log_history(struct ftx_log *log, const struct ftx_history_row *row)
+{
+    note(log, &(struct ftx_change){.kind = FTX_CHANGE_HISTORY, .as.history = *row});
 }
 
 uint64_t ftx_log_promise(struct ftx_log *log, const struct ftx_link *link)

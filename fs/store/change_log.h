@@ -57,6 +57,8 @@ void ftx_log_trash(struct ftx_log *log, uint64_t object);
 /* ... and the object that nothing refers to any more; `spool`: it was the outbox's. */
 void ftx_trash_add(struct ftx_store *store, const struct ftx_item *item);
 void ftx_log_trash_gone(struct ftx_log *log, uint64_t object);
+/* A transfer has ended. */
+void ftx_log_history(struct ftx_log *log, const struct ftx_history_row *row);
 void ftx_log_flush(struct ftx_log *log);
 
 /*
@@ -98,6 +100,8 @@ void ftx_item_reap(struct ftx_log *log, struct ftx_item *item);
 /* Wall clock for mtime, ns; monotonic for timers, ms. */
 int64_t ftx_now_ns(void);
 int64_t ftx_now_ms(void);
+/* The last 32 bits of that, never 0: what lasts less than 49 days can be told by two of them. */
+uint32_t ftx_since_ms(void);
 /* 64 random bits, never 0. */
 uint64_t ftx_random_id(void);
 

@@ -77,6 +77,7 @@ static void take_round(struct ftx_store *store, struct round *round)
     memcpy(round->written, store->written, sizeof round->written);
     round->n_written = store->n_written;
     round->sync_all = store->sync_all;
+    ftx_database_set_history_max(store->db, store->history_max);
     /* an object is removed, or a part of it, only when no power cut can bring its row back */
     round->durable =
         store->durable || !ftx_list_empty(&store->trash) || !ftx_list_empty(&store->spool.punches);

@@ -19,7 +19,7 @@
 
 enum {
     APPLICATION_ID = 0x66747866, /* "ftxf", in the file's header */
-    SCHEMA_VERSION = 3,
+    SCHEMA_VERSION = 4,
 };
 
 /* docs/store.md 4 says what the columns mean. */
@@ -83,6 +83,21 @@ static const char schema_2[] = "CREATE TABLE xattrs("
                                "  value BLOB NOT NULL,"
                                "  PRIMARY KEY(item, name)) WITHOUT ROWID;";
 
+/* What version 4 has beyond version 3. */
+static const char schema_4[] = "CREATE TABLE settings("
+                               "  link INTEGER PRIMARY KEY,"
+                               "  paused INTEGER NOT NULL,"
+                               "  priority INTEGER NOT NULL,"
+                               "  accept INTEGER NOT NULL,"
+                               "  up INTEGER NOT NULL,"
+                               "  down INTEGER NOT NULL,"
+                               "  max_size INTEGER NOT NULL,"
+                               "  max_files INTEGER NOT NULL);"
+                               "CREATE TABLE history("
+                               "  first INTEGER PRIMARY KEY,"
+                               "  last INTEGER NOT NULL,"
+                               "  changes BLOB NOT NULL);";
+
 /* Integers are bound first, then blobs, both in the order of the columns. */
 static const char *const sql[FTX_SQL_COUNT] = {
     [FTX_SQL_PUT_STATE] = "UPDATE state SET journal_last = ?1, next_item = ?2",
@@ -118,13 +133,18 @@ static const char *const sql[FTX_SQL_COUNT] = {
         " session = ?6, name = ?7, code = ?8, label = ?9, static_secret = ?10,"
         " static_public = ?11, peer_public = ?12, link_secret = ?13",
     [FTX_SQL_DROP_LINK] = "DELETE FROM links WHERE id = ?1",
+    [FTX_SQL_PUT_SETTINGS] = "REPLACE INTO settings VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
+    [FTX_SQL_DROP_SETTINGS] = "DELETE FROM settings WHERE link = ?1",
+    [FTX_SQL_PUT_HISTORY] = "REPLACE INTO history VALUES(?1,?2,?3)",
+    [FTX_SQL_DROP_HISTORY] = "DELETE FROM history WHERE first <= ?1 AND last <= ?1",
 };
 
 static const char settings[] = "PRAGMA journal_mode = WAL;"
                                "PRAGMA secure_delete = ON;" /* codes and keys that were dropped */
                                "PRAGMA foreign_keys = OFF;"
                                "PRAGMA cell_size_check = ON;"
-                               "PRAGMA cache_size = -8000;"        /* 8 MB */
+                               "PRAGMA busy_timeout = 1000;" /* a reader of the history is quick */
+                               "PRAGMA cache_size = -8000;"  /* 8 MB */
                                "PRAGMA wal_autocheckpoint = 4000;" /* 16 MB */
                                "PRAGMA journal_size_limit = 33554432;";
 
@@ -296,6 +316,8 @@ static int make_schema(struct ftx_database *db, int64_t version)
         rc = ftx_database_exec(db, schema);
     if (rc == 0 && version < 2)
         rc = ftx_database_exec(db, schema_2);
+    if (rc == 0 && version < 4)
+        rc = ftx_database_exec(db, schema_4);
     if (rc == 0)
         rc = ftx_database_exec(db, marks);
     return ftx_database_end(db, rc);
@@ -344,18 +366,24 @@ static int open_file(struct ftx_database *db, const char *path, const char **out
 int ftx_database_open(const char *path, struct ftx_database **out_db, uint64_t *out_journal_last,
                       uint64_t *out_next_item, const char **out_message)
 {
-    int64_t state[2];
+    int64_t state[2], history[2];
     const char *message = NULL;
     struct ftx_database *db = calloc(1, sizeof *db);
     int rc = db ? open_file(db, path, &message) : -ENOMEM;
     if (rc == 0)
         rc = ask(db, "SELECT journal_last, next_item FROM state", state);
+    if (rc == 0)
+        rc =
+            ask(db, "SELECT coalesce((SELECT last FROM history ORDER BY first DESC LIMIT 1), 0), 0",
+                history);
     if (rc < 0) {
         *out_message = message ? message : rc == FTX_ECORRUPT ? text_damaged : ftx_err_text(rc);
         ftx_database_close(db);
         return rc;
     }
     db->next_item = (uint64_t)state[1];
+    db->history_last = (uint64_t)history[0];
+    db->history_max = UINT64_MAX;
     *out_db = db;
     *out_journal_last = (uint64_t)state[0];
     *out_next_item = db->next_item;
@@ -371,6 +399,7 @@ void ftx_database_close(struct ftx_database *db)
     sqlite3_close(db->sqlite);
     free(db->batch.bytes);
     free(db->batch.images);
+    free(db->history.bytes);
     free(db);
 }
 
@@ -380,6 +409,8 @@ void ftx_database_rest(struct ftx_database *db)
     free(db->batch.bytes);
     free(db->batch.images);
     db->batch = (struct ftx_batch){0};
+    free(db->history.bytes);
+    db->history = (struct ftx_history_batch){0};
 }
 
 uint64_t ftx_database_next_item(const struct ftx_database *db)
@@ -387,9 +418,19 @@ uint64_t ftx_database_next_item(const struct ftx_database *db)
     return db->next_item;
 }
 
+uint64_t ftx_database_history_last(const struct ftx_database *db)
+{
+    return db->history_last;
+}
+
+void ftx_database_set_history_max(struct ftx_database *db, uint64_t max)
+{
+    db->history_max = max;
+}
+
 int ftx_database_commit(struct ftx_database *db, uint64_t journal_last, bool durable)
 {
-    uint64_t next_item = db->next_item;
+    uint64_t next_item = db->next_item, history_last = db->history_last;
     int rc = ftx_database_begin(db, durable);
     if (rc == 0) {
         rc = ftx_database_write_batch(db, &next_item);
@@ -400,7 +441,10 @@ int ftx_database_commit(struct ftx_database *db, uint64_t journal_last, bool dur
     }
     db->batch.size = db->batch.n_images = 0;
     db->batch.contents_lost = false;
+    db->history.size = 0;
     if (rc == 0)
         db->next_item = next_item;
+    else
+        db->history_last = history_last;
     return rc;
 }

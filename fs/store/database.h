@@ -28,8 +28,21 @@ struct ftx_link_row {
     uint64_t op_acked; /* our last operation that the peer has applied, see FTX_CHANGE_OPS_GONE */
 };
 
+enum ftx_accept { FTX_ACCEPT_ALL, FTX_ACCEPT_NONE };
+
+/* How a link is treated; 0: no limit. Those of all links together (limits only) stand under link 0.
+ */
+struct ftx_link_settings {
+    bool paused;
+    uint8_t priority;
+    uint8_t accept;     /* enum ftx_accept: what the peer offers */
+    uint64_t limit[2];  /* bytes per second, by box: up, down */
+    uint64_t max_size;  /* of a file that is taken */
+    uint64_t max_files; /* items in the inbox */
+};
+
 /* What loading tells; any may be NULL. A negative return ends the load with that error. Order:
- * links, items (parents before children is not promised), segments by offset, operations by number,
+ * links, their settings, items (parents before children is not promised), segments by offset, operations by number,
  * trash, attributes. */
 struct ftx_database_visitor {
     int (*link)(void *ctx, const struct ftx_link_row *row);
@@ -38,6 +51,7 @@ struct ftx_database_visitor {
     int (*op)(void *ctx, uint64_t link, uint64_t number, const uint8_t *bytes, size_t size);
     int (*trash)(void *ctx, uint64_t object);
     int (*xattr)(void *ctx, uint64_t item, const struct ftx_xattr *xattr);
+    int (*settings)(void *ctx, uint64_t link, const struct ftx_link_settings *settings);
 };
 
 /*
@@ -50,6 +64,10 @@ int ftx_database_open(const char *path, struct ftx_database **out_db, uint64_t *
                       uint64_t *out_next_item, const char **out_message);
 /* The same after what was committed since. */
 uint64_t ftx_database_next_item(const struct ftx_database *db);
+/* The number of the last transfer in the history; 0: none. */
+uint64_t ftx_database_history_last(const struct ftx_database *db);
+/* From the next commit on no more than so many are kept. */
+void ftx_database_set_history_max(struct ftx_database *db, uint64_t max);
 int ftx_database_load(struct ftx_database *db, const struct ftx_database_visitor *visitor,
                       void *ctx);
 
@@ -71,10 +89,12 @@ int ftx_database_commit(struct ftx_database *db, uint64_t journal_last, bool dur
 /*
  * Links change rarely, are always durable at return and no part of the batch. put_link inserts or
  * replaces the row of row->id; a code or key that leaves the row leaves the files as well.
- * drop_link takes the link's operations with it, also those still in the journal or the batch (its
+ * put_settings likewise. drop_link takes the link's settings and operations with it, also those still in the journal or the batch (its
  * items are dropped by changes).
  */
 int ftx_database_put_link(struct ftx_database *db, const struct ftx_link_row *row);
+int ftx_database_put_settings(struct ftx_database *db, uint64_t link,
+                              const struct ftx_link_settings *settings);
 int ftx_database_drop_link(struct ftx_database *db, uint64_t id);
 
 void ftx_database_close(struct ftx_database *db);

@@ -276,6 +276,8 @@ static int write_change(struct ftx_database *db, const struct ftx_change *change
         return run(db, FTX_SQL_DROP_XATTRS, 1, values);
     case FTX_CHANGE_XATTRS_MOVED:
         return run(db, FTX_SQL_MOVE_XATTRS, 2, values);
+    case FTX_CHANGE_HISTORY:
+        break; /* gathered */
     }
     return FTX_ECORRUPT;
 }
@@ -287,12 +289,15 @@ int ftx_database_write_batch(struct ftx_database *db, uint64_t *in_out_next_item
     size_t n_images = 0;
     find_overtaken(batch);
     for (size_t offset = 0; offset < batch->size;) {
+        size_t from = offset;
         int rc = ftx_change_decode(batch->bytes, batch->size, &offset, &change);
         bool image = rc == 0 && change.kind == FTX_CHANGE_ITEM;
-        if (rc == 0 && !(image && batch->images[n_images++].overtaken))
+        if (rc == 0 && change.kind == FTX_CHANGE_HISTORY)
+            rc = ftx_database_add_history(db, change.id, batch->bytes + from, offset - from);
+        else if (rc == 0 && !(image && batch->images[n_images++].overtaken))
             rc = write_change(db, &change, in_out_next_item);
         if (rc < 0)
             return rc;
     }
-    return 0;
+    return ftx_database_flush_history(db);
 }

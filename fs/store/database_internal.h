@@ -34,6 +34,10 @@ enum ftx_sql {
     FTX_SQL_SECRETS_LEAVE,
     FTX_SQL_PUT_LINK,
     FTX_SQL_DROP_LINK,
+    FTX_SQL_PUT_SETTINGS,
+    FTX_SQL_DROP_SETTINGS,
+    FTX_SQL_PUT_HISTORY,
+    FTX_SQL_DROP_HISTORY,
     FTX_SQL_COUNT
 };
 
@@ -50,11 +54,20 @@ struct ftx_batch {
     bool contents_lost; /* its inbox segments are cut instead of put */
 };
 
+/* Transfers of a batch that ended, encoded as changes, on their way into one row. */
+struct ftx_history_batch {
+    uint8_t *bytes;
+    size_t size, capacity;
+    uint64_t first, last; /* their numbers */
+};
+
 struct ftx_database {
     sqlite3 *sqlite;
     sqlite3_stmt *statements[FTX_SQL_COUNT];
     struct ftx_batch batch;
+    struct ftx_history_batch history;
     uint64_t next_item;
+    uint64_t history_last, history_max;
 };
 
 /* The error of the table for what SQLite returned; 0 for SQLITE_OK, SQLITE_ROW and SQLITE_DONE. */
@@ -75,6 +88,11 @@ int ftx_database_begin(struct ftx_database *db, bool durable);
 
 /* Ends it: commits if `rc` is 0, else rolls back and returns `rc`. */
 int ftx_database_end(struct ftx_database *db, int rc);
+
+/* Adds the encoded change of a transfer that ended; flush writes the row, and drops the oldest rows
+ * of which nothing is to be kept. database_history.c */
+int ftx_database_add_history(struct ftx_database *db, uint64_t id, const void *bytes, size_t size);
+int ftx_database_flush_history(struct ftx_database *db);
 
 /* Writes the batch inside the transaction. */
 int ftx_database_write_batch(struct ftx_database *db, uint64_t *in_out_next_item);

@@ -78,8 +78,29 @@ int ftx_database_drop_link(struct ftx_database *db, uint64_t id)
     if (rc == 0)
         rc = ftx_database_run(
             db, ftx_database_bind(db, FTX_SQL_DROP_OPS, 2, (uint64_t[]){id, INT64_MAX}));
+    if (rc == 0)
+        rc = ftx_database_run(db, ftx_database_bind(db, FTX_SQL_DROP_SETTINGS, 1, &id));
     rc = ftx_database_end(db, rc);
     if (rc == 0)
         forget_log(db);
     return rc;
+}
+
+int ftx_database_put_settings(struct ftx_database *db, uint64_t link,
+                              const struct ftx_link_settings *settings)
+{
+    const uint64_t values[] = {link,
+                               settings->paused,
+                               settings->priority,
+                               settings->accept,
+                               settings->limit[0],
+                               settings->limit[1],
+                               settings->max_size,
+                               settings->max_files};
+    int rc = ftx_database_begin(db, true);
+    if (rc < 0)
+        return rc;
+    rc = ftx_database_run(
+        db, ftx_database_bind(db, FTX_SQL_PUT_SETTINGS, sizeof values / sizeof *values, values));
+    return ftx_database_end(db, rc);
 }

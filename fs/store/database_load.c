@@ -3,6 +3,7 @@
  * not see: FTX_ECORRUPT. */
 #include "fs/store/database_internal.h"
 #include "transport/base/err.h"
+#include "transport/session/scheduler.h"
 
 #include <string.h>
 
@@ -77,6 +78,21 @@ static int load_link(sqlite3_stmt *row, const struct ftx_database_visitor *visit
     int rc = columns.bad ? FTX_ECORRUPT : visitor->link(ctx, &link);
     explicit_bzero(&link, sizeof link);
     return rc;
+}
+
+static int load_settings(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
+{
+    struct columns columns = {.row = row};
+    struct ftx_link_settings settings;
+    uint64_t link = get_int(&columns, UINT64_MAX);
+    settings.paused = get_int(&columns, 1) != 0;
+    settings.priority = (uint8_t)get_int(&columns, FTX_PRIORITY_MAX);
+    settings.accept = (uint8_t)get_int(&columns, FTX_ACCEPT_NONE);
+    for (int box = 0; box < 2; box++)
+        settings.limit[box] = get_int(&columns, INT64_MAX);
+    settings.max_size = get_int(&columns, INT64_MAX);
+    settings.max_files = get_int(&columns, INT64_MAX);
+    return columns.bad ? FTX_ECORRUPT : visitor->settings(ctx, link, &settings);
 }
 
 static int load_item(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
@@ -178,6 +194,7 @@ int ftx_database_load(struct ftx_database *db, const struct ftx_database_visitor
         bool wanted;
     } tables[] = {
         {"SELECT * FROM links ORDER BY id", load_link, visitor->link != NULL},
+        {"SELECT * FROM settings", load_settings, visitor->settings != NULL},
         {"SELECT * FROM items", load_item, visitor->item != NULL},
         {"SELECT * FROM segments ORDER BY item, offset", load_segment, visitor->segment != NULL},
         {"SELECT * FROM ops ORDER BY link, number", load_op, visitor->op != NULL},

@@ -35,7 +35,8 @@ int ftx_inbox_apply(struct ftx_store *store, struct ftx_link *link, uint64_t num
 /*
  * An extent is about to be written: *out_object is where; the item counts one write under way until
  * ftx_inbox_wrote. -EALREADY: nothing to do (old version). -ENOENT: no such file here (refuse it).
- * -EDQUOT: there is no room for it in the link's inbox; it was dropped (refuse it).
+ * -EDQUOT: there is no room for it in the link's inbox, -EFBIG: it is larger than what its owner
+ * takes; it was dropped (refuse it).
  */
 int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *extent,
                     uint64_t *out_item, uint64_t *out_object);
@@ -45,9 +46,8 @@ int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct
 int ftx_inbox_wrote(struct ftx_store *store, uint64_t item, const struct ftx_extent *extent,
                     int err, uint64_t *out_entry);
 
-/* The size of an unfinished file as the sender knows it. */
-void ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link,
-                      const struct ftx_extent *size);
+/* The size of an unfinished file as the sender knows it. -EFBIG: refuse it. */
+int ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *size);
 
 /*
  * A SEAL is met in the stream of messages: its mode and time are the file's from here on (later
@@ -147,6 +147,6 @@ void ftx_arriving_end(struct ftx_item *item);
 /* Takes an item (a folder with all below it) out of the tree, with its shadows. */
 void ftx_inbox_drop(struct ftx_log *log, struct ftx_item *item);
 /* An unfinished file is not taken: it goes; what was complete before stays, its owner's alone. */
-void ftx_inbox_refuse(struct ftx_log *log, struct ftx_item *item);
+void ftx_inbox_refuse(struct ftx_log *log, struct ftx_item *item, enum ftx_refusal reason);
 
 #endif

@@ -5,6 +5,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/inbox_room.h"
 #include "fs/store/news.h"
+#include "fs/store/tell.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -86,9 +87,11 @@ static struct ftx_item *begin_version(struct ftx_log *log, struct ftx_item *base
     shadow->state = FTX_ITEM_ARRIVING;
     shadow->version = version;
     shadow->as.arriving->base = base;
+    shadow->as.arriving->since_ms = ftx_since_ms();
     base->shadow = shadow;
     ftx_item_set_remote(&store->index, shadow, base->remote);
     ftx_log_item(log, shadow);
+    ftx_tell_item(log, FTX_EVENT_ARRIVING, shadow);
     return shadow;
 }
 
@@ -159,6 +162,22 @@ static uint64_t cost(const struct ftx_extent *extent)
     return extent->kind == FTX_EXTENT_DATA ? extent->length : 0;
 }
 
+/* A file that grows beyond what the link's owner takes goes: -EFBIG. */
+static int check_size(struct ftx_log *log, struct ftx_item *item, uint64_t size)
+{
+    uint64_t most = item->link->settings.max_size;
+    if (!most || size <= most)
+        return 0;
+    ftx_inbox_refuse(log, item, FTX_REFUSED_SIZE);
+    return -EFBIG;
+}
+
+static uint64_t size_with(const struct ftx_extent *extent)
+{
+    uint64_t end = extent->offset + extent->length;
+    return end > extent->size_now ? end : extent->size_now;
+}
+
 int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *extent,
                     uint64_t *out_item, uint64_t *out_object)
 {
@@ -167,11 +186,12 @@ int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct
     if (err)
         return err;
     struct ftx_item *item = receiver_of(&log, link, extent->stream, extent->version, &err);
-    if (item && !ftx_inbox_claim(store, link, cost(extent))) {
-        ftx_inbox_refuse(&log, item);
+    if (item)
+        err = check_size(&log, item, size_with(extent));
+    if (item && !err && !ftx_inbox_claim(store, link, cost(extent))) {
+        ftx_inbox_refuse(&log, item, FTX_REFUSED_POLICY);
         err = -EDQUOT;
-    } else if (item) {
-        err = 0;
+    } else if (item && !err) {
         if (!item->object && extent->kind == FTX_EXTENT_DATA) {
             item->object = ftx_random_id();
             ftx_log_item(&log, item);
@@ -244,8 +264,7 @@ int ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_exten
         err = ftx_arriving_put(arriving, &segment);
         if (!err) {
             ftx_log_segment(&log, id, &segment);
-            uint64_t end = extent->offset + extent->length;
-            grow(&log, item, end > extent->size_now ? end : extent->size_now);
+            grow(&log, item, size_with(extent));
             ftx_log_written(&log, item->object);
             arriving->progress_ms = ftx_now_ms();
             if (extent->kind == FTX_EXTENT_DATA)
@@ -263,15 +282,21 @@ int ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_exten
     return err;
 }
 
-void ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *size)
+int ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *size)
 {
     struct ftx_log log;
+    int err = 0;
     if (ftx_log_begin(&log, store))
-        return;
+        return 0;
     struct ftx_item *item = ftx_item_find_remote(&store->index, link, size->stream);
     if (item && item->kind == FTX_FILE && item->as.arriving && size->version >= item->version)
+        err = check_size(&log, item, size->size_now);
+    else
+        item = NULL;
+    if (item && !err)
         grow(&log, item, size->size_now);
     ftx_log_commit(&log);
+    return err;
 }
 
 /* The first ranges from `from` to `end` that are not here. */
@@ -345,7 +370,7 @@ static int take_from_base(struct ftx_log *log, struct ftx_item *item, uint64_t e
     arriving->whole_to = out->ranges[0].offset;
     out->claimed = copied_bytes(log->store, arriving->base, out);
     if (!ftx_inbox_claim(log->store, item->link, out->claimed)) {
-        ftx_inbox_refuse(log, item);
+        ftx_inbox_refuse(log, item, FTX_REFUSED_POLICY);
         return -EDQUOT;
     }
     if (!item->object) {
@@ -490,6 +515,7 @@ int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
         item->state = FTX_ITEM_COMPLETE;
         item->size = seal->size;
         log.news = ftx_news_complete(store, item);
+        ftx_tell_item(&log, FTX_EVENT_COMPLETE, item);
         ftx_inbox_measure(store, item);
         drop_empty_object(&log, item);
         ftx_arriving_end(item);

@@ -5,6 +5,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/names.h"
 #include "fs/store/outbox.h"
+#include "fs/store/tell.h"
 #include "transport/wire/limits.h"
 
 #include <errno.h>
@@ -44,6 +45,8 @@ int ftx_inbox_remove(struct ftx_store *store, uint64_t parent_id, const char *na
     if (!err) {
         item->link->inbox_full = false;
         touch(&log, item->parent);
+        if (item->kind == FTX_FILE && item->as.arriving)
+            ftx_tell_item(&log, FTX_EVENT_REFUSED, item);
         ftx_inbox_drop(&log, item);
     }
     ftx_log_commit(&log);

@@ -5,6 +5,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/names.h"
 #include "fs/store/news.h"
+#include "fs/store/tell.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
 
@@ -131,7 +132,11 @@ static enum ftx_refusal judge_make(const struct applying *a, const struct ftx_it
         (a->policy == FTX_LINKS_NONE ||
          !ftx_target_inside(op->target, op->target_size, ftx_item_depth(parent))))
         return FTX_REFUSED_KIND;
-    if (a->link->n_items[FTX_INBOX] >= FTX_LINK_ITEMS_MAX)
+    const struct ftx_link_settings *settings = &a->link->settings;
+    uint64_t most = settings->max_files && settings->max_files < FTX_LINK_ITEMS_MAX
+                        ? settings->max_files + 1 /* the link's folder counts */
+                        : FTX_LINK_ITEMS_MAX;
+    if (settings->accept == FTX_ACCEPT_NONE || a->link->n_items[FTX_INBOX] >= most)
         return FTX_REFUSED_POLICY;
     return judge_place(parent, op, 0);
 }
@@ -149,7 +154,9 @@ static int dress(struct ftx_item *item, const struct ftx_op *op)
     }
     if (item->kind == FTX_FILE) {
         item->state = FTX_ITEM_ARRIVING;
-        return ftx_arriving_get(item) ? 0 : -ENOMEM;
+        if (!ftx_arriving_get(item))
+            return -ENOMEM;
+        item->as.arriving->since_ms = (uint32_t)item->as.arriving->progress_ms | 1;
     }
     return 0;
 }
@@ -322,8 +329,10 @@ static int apply_make(struct applying *a)
     enum ftx_refusal reason = judge_make(a, parent);
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
     bool adopts = there && there->kind == FTX_FOLDER && op->what == FTX_FOLDER;
-    if (reason)
+    if (reason) {
+        ftx_tell_refused(&a->log, parent, op->name, op->name_size, (uint8_t)reason);
         return refuse(a, reason);
+    }
     if (adopts)
         return adopt(a, there);
     char *name;
@@ -338,6 +347,9 @@ static int apply_make(struct applying *a)
     err = item ? dress(item, op) : -ENOMEM;
     if (!err) {
         show(a, item, parent, name);
+        if (item->kind != FTX_FOLDER)
+            ftx_tell_item(&a->log, item->kind == FTX_FILE ? FTX_EVENT_ARRIVING : FTX_EVENT_COMPLETE,
+                          item);
         return 0;
     }
     free(name);
@@ -363,9 +375,11 @@ static int place(struct applying *a, struct ftx_item *item, struct ftx_item *par
     return 0;
 }
 
-void ftx_inbox_refuse(struct ftx_log *log, struct ftx_item *item)
+void ftx_inbox_refuse(struct ftx_log *log, struct ftx_item *item, enum ftx_refusal reason)
 {
     struct ftx_item *base = updated_base(item);
+    item->error = (uint8_t)reason;
+    ftx_tell_item(log, FTX_EVENT_REFUSED, item);
     log->news |= ftx_news_gone(log->store, item);
     ftx_inbox_drop(log, item);
     if (base) {
@@ -486,6 +500,7 @@ static int apply_halt(struct applying *a)
     if (item && item->kind == FTX_FILE && item->state == FTX_ITEM_ARRIVING) {
         item->state = FTX_ITEM_INTERRUPTED;
         ftx_log_item(&a->log, item);
+        ftx_tell_item(&a->log, FTX_EVENT_INTERRUPTED, item);
     }
     return 0;
 }
@@ -530,7 +545,7 @@ int ftx_inbox_apply(struct ftx_store *store, struct ftx_link *link, uint64_t num
         err = ftx_log_begin(&a.log, store);
     if (err)
         return err;
-    err = link->folders[FTX_INBOX] ? apply[a.op.kind](&a) : FTX_EPROTO;
+    err = link->folders[FTX_INBOX] && !link->removed ? apply[a.op.kind](&a) : FTX_EPROTO;
     if (!err) {
         link->row.op_seen = number;
         ftx_log_op_seen(&a.log, link, number);

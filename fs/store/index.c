@@ -458,7 +458,7 @@ struct ftx_item *ftx_item_find_wire(const struct ftx_index *index, uint64_t wire
     if (!item)
         item = ftx_item_find(index, wire);
     bool travels = item && item->link && item->box == FTX_OUTBOX && ftx_item_wire(item) == wire &&
-                   item->state != FTX_ITEM_LOCAL;
+                   !ftx_item_stays(item);
     return travels ? item : NULL;
 }
 
@@ -479,6 +479,29 @@ size_t ftx_folder_count(const struct ftx_item *folder)
 bool ftx_item_is_root(const struct ftx_item *item)
 {
     return !item->link || (item->parent && !item->parent->link);
+}
+
+const char *ftx_item_path(const struct ftx_item *item, char *out, size_t size, size_t *out_size)
+{
+    if (size == 0)
+        return NULL;
+    size_t at = size - 1;
+    out[at] = '\0';
+    for (; item->link; item = item->parent) {
+        if (!item->linked || at <= item->name_size)
+            return NULL;
+        at -= item->name_size;
+        memcpy(out + at, item->name, item->name_size);
+        out[--at] = '/';
+    }
+    const char *box = item->box == FTX_OUTBOX ? "outbox" : "inbox";
+    size_t n = strlen(box);
+    if (n > at)
+        return NULL;
+    at -= n;
+    memcpy(out + at, box, n);
+    *out_size = size - 1 - at;
+    return out + at;
 }
 
 unsigned ftx_item_depth(const struct ftx_item *item)

@@ -67,6 +67,10 @@ size_t ftx_folder_count(const struct ftx_item *folder);
 unsigned ftx_item_depth(const struct ftx_item *item);
 /* How many names the longest path below it has: 0 for anything without children. */
 unsigned ftx_item_height(const struct ftx_item *item);
+/* Its path from the mount's root, "inbox/code/a", written to the end of `out` with a NUL: returns
+ * where it begins, *out_size its length without the NUL. NULL: it stands nowhere, or the room is too
+ * small. */
+const char *ftx_item_path(const struct ftx_item *item, char *out, size_t size, size_t *out_size);
 /* True if `item` is `folder` or lies below it. */
 bool ftx_item_below(const struct ftx_item *item, const struct ftx_item *folder);
 /* True for a box or the folder of a link: not something that travels. */

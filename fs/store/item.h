@@ -34,6 +34,8 @@ enum ftx_item_state {
     FTX_ITEM_REFUSED = 7,     /* outbox: the peer does not take it; `error` is the wire's reason */
     FTX_ITEM_FAILED = 8,      /* its bytes cannot be read or written here */
     FTX_ITEM_LOCAL = 9, /* outbox, every kind: stays here, as its name or a folder above it says */
+    FTX_ITEM_CANCELLED =
+        10, /* outbox, no folder: stays here until it is retried, as its owner says */
 };
 
 /* Whether the handles of an outbox file go through the kernel's page cache: all do or none does. */
@@ -80,14 +82,15 @@ struct ftx_sending {
     uint64_t open_at;            /* offset of the OPEN segment, if has_open */
     int64_t touched_ms;          /* last write or flush, monotonic */
     XXH3_state_t *tail_hash;     /* of the OPEN segment */
-    uint32_t sealed_version;     /* a SEAL of this version left, in whatever session */
+    uint32_t since_ms;           /* when its version was begun, monotonic; 0: before the start */
     bool has_open : 1;
-    bool patched : 1; /* overwritten or cut since the last close: hashes are missing */
-    bool updates : 1; /* the peer had the file when it was written to again */
-    bool sealed : 1;  /* the SEAL of the item's version was sent in this session */
-    bool sent : 1;    /* something of it left in this session */
-    bool blocked : 1; /* a due segment waits for one in flight */
-    bool dropped : 1; /* the item is gone: the loop frees this */
+    bool patched : 1;   /* overwritten or cut since the last close: hashes are missing */
+    bool updates : 1;   /* the peer had the file when it was written to again */
+    bool seal_left : 1; /* a SEAL of the item's version left, in whatever session */
+    bool sealed : 1;    /* the SEAL of the item's version was sent in this session */
+    bool sent : 1;      /* something of it left in this session */
+    bool blocked : 1;   /* a due segment waits for one in flight */
+    bool dropped : 1;   /* the item is gone: the loop frees this */
 };
 
 /* State of a range in ftx_released.ranges. */
@@ -114,6 +117,7 @@ struct ftx_arriving {
     struct ftx_item *base; /* the complete version that this one will replace; NULL: none */
     int64_t progress_ms;   /* when bytes last came, monotonic */
     uint64_t room;         /* what the object takes, as counted in link->inbox_used */
+    uint32_t since_ms;     /* when it was announced, monotonic; 0: before the start */
     uint32_t n_writing;    /* extents, or a copy, on their way to the disk */
     uint64_t settled;      /* journal entry of the last change of `have` */
     uint64_t whole_to;     /* all before it is here, or a hole of the base, as a seal has found */
@@ -174,6 +178,12 @@ struct ftx_item {
     bool stale : 1; /* outbox: was written past the page cache since it was last opened through it;
                        inbox: was opened before it was complete, and not since */
 };
+
+/* Outbox: the peer is told nothing of it. */
+static inline bool ftx_item_stays(const struct ftx_item *item)
+{
+    return item->state == FTX_ITEM_LOCAL || item->state == FTX_ITEM_CANCELLED;
+}
 
 /* There may be a million: docs/performance.md has what each of them costs in all. */
 _Static_assert(sizeof(struct ftx_item) <= 176, "an item and its name no longer fit in 300 bytes");

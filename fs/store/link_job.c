@@ -9,30 +9,35 @@
 struct link_job {
     struct ftx_list node;
     enum ftx_link_job_kind kind;
-    struct ftx_link_row row;
+    struct ftx_link_row row; /* SETTINGS: its id */
+    struct ftx_link_settings settings;
     ftx_link_written_fn done;
     void *ctx;
 };
 
-static int queue(struct ftx_store *store, enum ftx_link_job_kind kind,
-                 const struct ftx_link_row *row, ftx_link_written_fn done, void *ctx)
+/* The job, queued: what else it needs is filled in before the lock is given away. NULL: no memory. */
+static struct link_job *queue(struct ftx_store *store, enum ftx_link_job_kind kind,
+                              ftx_link_written_fn done, void *ctx)
 {
     struct link_job *job = calloc(1, sizeof *job);
     if (!job)
-        return -ENOMEM;
+        return NULL;
     job->kind = kind;
-    job->row = *row;
     job->done = done;
     job->ctx = ctx;
     ftx_list_append(&store->jobs, &job->node);
     pthread_cond_signal(&store->work);
-    return 0;
+    return job;
 }
 
 int ftx_link_job_queue(struct ftx_store *store, const struct ftx_link_row *row,
                        ftx_link_written_fn done, void *ctx)
 {
-    return queue(store, FTX_LINK_JOB_PUT, row, done, ctx);
+    struct link_job *job = queue(store, FTX_LINK_JOB_PUT, done, ctx);
+    if (!job)
+        return -ENOMEM;
+    job->row = *row;
+    return 0;
 }
 
 struct waiter {
@@ -51,16 +56,46 @@ static void on_waited(void *ctx, int err)
     pthread_mutex_unlock(&waiter->store->lock);
 }
 
+static int wait_for(struct waiter *waiter)
+{
+    while (!waiter->done)
+        pthread_cond_wait(&waiter->store->drained, &waiter->store->lock);
+    return waiter->err;
+}
+
 int ftx_link_job_wait(struct ftx_store *store, enum ftx_link_job_kind kind,
                       const struct ftx_link_row *row)
 {
     struct waiter waiter = {.store = store};
-    int err = queue(store, kind, row, on_waited, &waiter);
-    if (err)
-        return err;
-    while (!waiter.done)
-        pthread_cond_wait(&store->drained, &store->lock);
-    return waiter.err;
+    struct link_job *job = queue(store, kind, on_waited, &waiter);
+    if (!job)
+        return -ENOMEM;
+    job->row = *row;
+    return wait_for(&waiter);
+}
+
+int ftx_link_job_settings(struct ftx_store *store, uint64_t link,
+                          const struct ftx_link_settings *settings)
+{
+    struct waiter waiter = {.store = store};
+    struct link_job *job = queue(store, FTX_LINK_JOB_SETTINGS, on_waited, &waiter);
+    if (!job)
+        return -ENOMEM;
+    job->row.id = link;
+    job->settings = *settings;
+    return wait_for(&waiter);
+}
+
+static int run_job(struct ftx_store *store, const struct link_job *job)
+{
+    switch (job->kind) {
+    case FTX_LINK_JOB_PUT:
+        return ftx_database_put_link(store->db, &job->row);
+    case FTX_LINK_JOB_DROP:
+        return ftx_database_drop_link(store->db, job->row.id);
+    default:
+        return ftx_database_put_settings(store->db, job->row.id, &job->settings);
+    }
 }
 
 void ftx_link_jobs_run(struct ftx_store *store)
@@ -72,8 +107,7 @@ void ftx_link_jobs_run(struct ftx_store *store)
     pthread_mutex_unlock(&store->lock);
     for (struct ftx_list *node; (node = ftx_list_pop(&jobs));) {
         struct link_job *job = ftx_list_of(node, struct link_job, node);
-        int err = job->kind == FTX_LINK_JOB_PUT ? ftx_database_put_link(store->db, &job->row)
-                                                : ftx_database_drop_link(store->db, job->row.id);
+        int err = run_job(store, job);
         if (job->done)
             job->done(job->ctx, err);
         sodium_memzero(&job->row, sizeof job->row);

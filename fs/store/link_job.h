@@ -5,7 +5,7 @@
 
 #include "fs/store/links.h"
 
-enum ftx_link_job_kind { FTX_LINK_JOB_PUT, FTX_LINK_JOB_DROP };
+enum ftx_link_job_kind { FTX_LINK_JOB_PUT, FTX_LINK_JOB_DROP, FTX_LINK_JOB_SETTINGS };
 
 /* Queues a durable write of the row (copied); `done` comes on the database thread, without the
  * lock. -ENOMEM. */
@@ -15,6 +15,10 @@ int ftx_link_job_queue(struct ftx_store *store, const struct ftx_link_row *row,
 /* The same and waits for it; lets go of the lock meanwhile. */
 int ftx_link_job_wait(struct ftx_store *store, enum ftx_link_job_kind kind,
                       const struct ftx_link_row *row);
+
+/* The same for the settings of a link (0: of all together). */
+int ftx_link_job_settings(struct ftx_store *store, uint64_t link,
+                          const struct ftx_link_settings *settings);
 
 /* Database thread, without the lock: does all queued jobs. */
 void ftx_link_jobs_run(struct ftx_store *store);

@@ -6,10 +6,13 @@
 #include "fs/store/fetch.h"
 #include "fs/store/link_job.h"
 #include "fs/store/news.h"
+#include "fs/store/tell.h"
 #include "transport/base/err.h"
+#include "transport/base/words.h"
 
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +80,7 @@ int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
         return -ENOMEM;
     memset(link, 0, sizeof *link);
     link->row = *row;
+    link->settings.priority = FTX_PRIORITY_DEFAULT;
     link->op_first = link->op_next = 1;
     ftx_list_init(&link->sendings);
     ftx_list_init(&link->due);
@@ -202,8 +206,11 @@ int ftx_link_arm(struct ftx_store *store, enum ftx_box box, const char *code, si
         err = ftx_link_job_wait(store, FTX_LINK_JOB_PUT, &row);
     if (err && link)
         detach(store, link);
-    else if (!err)
+    else if (!err) {
         *out_folder = link->folders[box]->id;
+        ftx_tell_link(store, FTX_EVENT_ARMED, link, box == FTX_OUTBOX ? "outbox" : "inbox", NULL,
+                      0);
+    }
     store->link_changes++;
     pthread_mutex_unlock(&store->lock);
     if (!err)
@@ -211,6 +218,21 @@ int ftx_link_arm(struct ftx_store *store, enum ftx_box box, const char *code, si
 out:
     sodium_memzero(&row, sizeof row);
     return err;
+}
+
+int ftx_link_remove(struct ftx_store *store, struct ftx_link *link)
+{
+    link->removed = true; /* nobody writes its row any more */
+    int err = ftx_link_job_wait(store, FTX_LINK_JOB_DROP, &link->row);
+    link->removed = false;
+    if (err)
+        return err;
+    ftx_tell_link(store, FTX_EVENT_UNPAIRED, link, NULL, NULL, 0);
+    detach(store, link);
+    sodium_memzero(link->row.code, sizeof link->row.code);
+    sodium_memzero(link->row.static_secret, sizeof link->row.static_secret);
+    sodium_memzero(link->row.link_secret, sizeof link->row.link_secret);
+    return 0;
 }
 
 int ftx_link_disarm(struct ftx_store *store, enum ftx_box box, const char *name, size_t size)
@@ -224,15 +246,8 @@ int ftx_link_disarm(struct ftx_store *store, enum ftx_box box, const char *name,
         err = -EBUSY;
     else if (ftx_folder_count(link->folders[box]))
         err = -ENOTEMPTY;
-    if (!err) {
-        link->removed = true; /* nobody writes its row any more */
-        err = ftx_link_job_wait(store, FTX_LINK_JOB_DROP, &link->row);
-        link->removed = false;
-    }
-    if (!err) {
-        detach(store, link);
-        sodium_memzero(&link->row.code, sizeof link->row.code);
-    }
+    if (!err)
+        err = ftx_link_remove(store, link);
     pthread_mutex_unlock(&store->lock);
     if (!err)
         store->events.wake(store->events_ctx);
@@ -272,6 +287,8 @@ int ftx_link_rename(struct ftx_store *store, const char *name, size_t size, cons
             err = ftx_link_job_wait(store, FTX_LINK_JOB_PUT, &row);
         if (err && !link->removed)
             (void)set_name(store, link, old, strlen(old));
+        else if (!err)
+            ftx_tell_link(store, FTX_EVENT_RENAMED, link, old, NULL, 0);
         sodium_memzero(&row, sizeof row);
     }
     pthread_mutex_unlock(&store->lock);
@@ -314,6 +331,32 @@ int ftx_link_get(struct ftx_store *store, uint64_t id, struct ftx_link_row *out_
     return link ? 0 : -ENOENT;
 }
 
+void ftx_link_verifier(const struct ftx_link_row *row, char out[FTX_VERIFIER_TEXT])
+{
+    uint16_t numbers[FTX_VERIFIER_WORDS];
+    size_t at = 0;
+    ftx_verifier(row->link_secret, numbers);
+    for (size_t i = 0; i < FTX_VERIFIER_WORDS; i++)
+        at += (size_t)snprintf(out + at, FTX_VERIFIER_TEXT - at, "%s%s", i ? " " : "",
+                               ftx_words[numbers[i]]);
+}
+
+/* What the new row says of the pairing. */
+static void tell_progress(struct ftx_store *store, const struct ftx_link *link,
+                          const struct ftx_link_row *row)
+{
+    char words[FTX_VERIFIER_TEXT];
+    int left = row->guesses < FTX_GUESSES_MAX ? FTX_GUESSES_MAX - row->guesses : 0;
+    if (row->state == FTX_LINK_PAIRED && link->row.state != FTX_LINK_PAIRED) {
+        ftx_link_verifier(row, words);
+        ftx_tell_link(store, FTX_EVENT_PAIRED, link, words, NULL, 0);
+    } else if (row->guesses > link->row.guesses) {
+        ftx_tell_link(store, FTX_EVENT_PAIRING_FAILED, link, NULL, NULL, left);
+        if (!left)
+            ftx_tell_link(store, FTX_EVENT_LOCKED, link, NULL, NULL, 0);
+    }
+}
+
 int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_link_written_fn done,
                  void *ctx)
 {
@@ -326,6 +369,7 @@ int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_li
         memcpy(merged.name, link->row.name, sizeof merged.name); /* it may be renamed meanwhile */
         merged.op_seen = link->row.op_seen;
         merged.op_acked = link->row.op_acked;
+        tell_progress(store, link, &merged);
         link->row = merged;
         sodium_memzero(&merged, sizeof merged);
         bool had[] = {link->folders[FTX_OUTBOX] != NULL, link->folders[FTX_INBOX] != NULL};
@@ -348,6 +392,8 @@ void ftx_link_set_health(struct ftx_store *store, uint64_t id, enum ftx_link_hea
     pthread_mutex_lock(&store->lock);
     struct ftx_link *link = ftx_link_find(store, id);
     if (link) {
+        if (health == FTX_HEALTH_CONNECTED)
+            ftx_tell_link(store, FTX_EVENT_CONNECTED, link, peer_address, "direct", 0);
         link->health = health;
         memset(link->peer_address, 0, sizeof link->peer_address);
         if (peer_address)
@@ -361,6 +407,13 @@ void ftx_link_set_way(struct ftx_store *store, struct ftx_link *link,
 {
     pthread_mutex_lock(&store->lock);
     link->way = *way;
+    pthread_mutex_unlock(&store->lock);
+}
+
+void ftx_link_session_ended(struct ftx_store *store, struct ftx_link *link, const char *reason)
+{
+    pthread_mutex_lock(&store->lock);
+    ftx_tell_link(store, FTX_EVENT_DISCONNECTED, link, reason, NULL, 0);
     pthread_mutex_unlock(&store->lock);
 }
 
@@ -398,6 +451,27 @@ void ftx_link_count_packed(struct ftx_store *store, struct ftx_link *link, enum 
     pthread_mutex_unlock(&store->lock);
 }
 
+int ftx_link_settings(struct ftx_store *store, uint64_t id, struct ftx_link_settings *out,
+                      struct ftx_link_wishes *out_wishes)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_link *link = ftx_link_find(store, id);
+    if (link) {
+        *out = link->settings;
+        *out_wishes = (struct ftx_link_wishes){.dial = link->dial, .rearmed = link->rearmed};
+        link->dial = link->rearmed = false;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return link ? 0 : -ENOENT;
+}
+
+void ftx_links_settings(struct ftx_store *store, struct ftx_link_settings *out)
+{
+    pthread_mutex_lock(&store->lock);
+    *out = store->settings;
+    pthread_mutex_unlock(&store->lock);
+}
+
 static void fill_status(const struct ftx_link *link, struct ftx_link_status *out)
 {
     *out = (struct ftx_link_status){.state = ftx_link_state_text(link),
@@ -407,6 +481,14 @@ static void fill_status(const struct ftx_link *link, struct ftx_link_status *out
                                     .rate_out = link->rate_out,
                                     .rate_in = link->rate_in,
                                     .queue_ops = link->op_next - link->op_first};
+    out->error = ftx_link_error_text(link, FTX_INBOX);
+    out->sender = link->row.role == FTX_ROLE_S;
+    out->paired = link->row.state == FTX_LINK_PAIRED;
+    if (link->row.guesses < FTX_GUESSES_MAX)
+        out->guesses_left = (unsigned)FTX_GUESSES_MAX - link->row.guesses;
+    if (out->paired)
+        ftx_link_verifier(&link->row, out->verifier);
+    out->settings = link->settings;
     memcpy(out->packed, link->packed, sizeof out->packed);
     memcpy(out->name, link->row.name, sizeof out->name);
     memcpy(out->peer, link->peer_address, sizeof out->peer);
@@ -441,9 +523,26 @@ size_t ftx_links_status(struct ftx_store *store, struct ftx_link_status *out, si
     return n;
 }
 
+const char *ftx_link_error_text(const struct ftx_link *link, enum ftx_box box)
+{
+    switch (link->health) {
+    case FTX_HEALTH_SAME_ROLE:
+        return "both ends made the same folder: one makes outbox/CODE, the other inbox/CODE";
+    case FTX_HEALTH_LOST:
+        return "the two ends no longer agree on what was sent: one of them lost its state";
+    default:
+        return box == FTX_INBOX && link->inbox_full
+                   ? "files were refused: the inbox has all that it may take (inbox_max); remove "
+                     "something"
+                   : NULL;
+    }
+}
+
 const char *ftx_link_state_text(const struct ftx_link *link)
 {
     bool paired = link->row.state == FTX_LINK_PAIRED;
+    if (link->settings.paused)
+        return "paused";
     if (!paired && link->row.guesses >= FTX_GUESSES_MAX)
         return "locked";
     switch (link->health) {

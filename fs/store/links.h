@@ -55,6 +55,7 @@ struct ftx_packed {
 struct ftx_link {
     struct ftx_list node; /* store->links */
     struct ftx_link_row row;
+    struct ftx_link_settings settings;
     struct ftx_item *folders[2]; /* in outbox, in inbox; NULL: not there (yet) */
     struct ftx_stored_op **ops;  /* ring of not acknowledged operations: op_first .. op_next - 1 */
     size_t ops_capacity;         /* a power of two, or 0 */
@@ -78,6 +79,8 @@ struct ftx_link {
     enum ftx_link_health health;
     char peer_address[64]; /* empty: not connected */
     struct ftx_link_way way;
+    bool prioritized;                   /* items of it may have a priority of their own */
+    bool dial, rearmed;                 /* asked of the loop: dial now; the guesses are forgotten */
     bool told_of_xattrs;                /* the log knows that the peer sends too many */
     bool removed;                       /* unpaired: the loop lets go of it */
     uint64_t bytes_out, bytes_in;       /* content bytes moved since the mount */
@@ -132,6 +135,13 @@ void ftx_link_set_health(struct ftx_store *store, uint64_t id, enum ftx_link_hea
 void ftx_link_set_way(struct ftx_store *store, struct ftx_link *link,
                       const struct ftx_link_way *way);
 
+/* A session that was connected is over. */
+void ftx_link_session_ended(struct ftx_store *store, struct ftx_link *link, const char *reason);
+
+/* The words that people compare, of a paired link's row. */
+enum { FTX_VERIFIER_TEXT = 64 };
+void ftx_link_verifier(const struct ftx_link_row *row, char out[FTX_VERIFIER_TEXT]);
+
 /* Something is not delivered, or has not arrived. */
 bool ftx_link_busy(struct ftx_store *store, const struct ftx_link *link);
 
@@ -142,12 +152,26 @@ bool ftx_links_measure(struct ftx_store *store);
 void ftx_link_count_packed(struct ftx_store *store, struct ftx_link *link, enum ftx_box box,
                            uint64_t before, uint64_t after);
 
+/* Settings as they are; what the loop is asked for is asked once. -ENOENT. */
+struct ftx_link_wishes {
+    bool dial, rearmed;
+};
+int ftx_link_settings(struct ftx_store *store, uint64_t id, struct ftx_link_settings *out,
+                      struct ftx_link_wishes *out_wishes);
+/* Of all links together. */
+void ftx_links_settings(struct ftx_store *store, struct ftx_link_settings *out);
+
 /* What .ftx/status says of one link. */
 struct ftx_link_status {
     char name[65];
     char peer[64];
     const char *state; /* ftx_link_state_text */
     struct ftx_link_way way;
+    const char *error; /* ftx_link_error_text */
+    bool sender, paired;
+    unsigned guesses_left;
+    char verifier[FTX_VERIFIER_TEXT];
+    struct ftx_link_settings settings;
     uint64_t bytes_out, bytes_in, rate_out, rate_in;
     struct ftx_packed packed[2];             /* by box */
     uint64_t queue_ops;                      /* operations not acknowledged */
@@ -158,14 +182,21 @@ struct ftx_link_status {
 /* Fills at most `capacity`; returns how many links there are. Any thread. */
 size_t ftx_links_status(struct ftx_store *store, struct ftx_link_status *out, size_t capacity);
 
-/* The word for user.ftx.state: waiting pairing connected offline locked, both-senders,
+/* The word for user.ftx.state: waiting pairing connected offline paused locked, both-senders,
  * both-receivers, lost. Static. */
 const char *ftx_link_state_text(const struct ftx_link *link);
+/* What is wrong with it, for user.ftx.error of its folder in the box; NULL: nothing. Static. */
+const char *ftx_link_error_text(const struct ftx_link *link, enum ftx_box box);
 
 /* -- private to fs/store, under the lock -- */
 
 struct ftx_link *ftx_link_find(const struct ftx_store *store, uint64_t id);
 struct ftx_link *ftx_link_find_name(const struct ftx_store *store, const char *name, size_t size);
+/* Removes a link whose boxes are empty: from the disk (the lock is given away meanwhile), then from
+ * the mount. */
+int ftx_link_remove(struct ftx_store *store, struct ftx_link *link);
+/* Of what has none of its own. Likewise. */
+int ftx_link_set_priority(struct ftx_store *store, struct ftx_link *link, uint8_t priority);
 /* Makes a link in memory from its row, with its folders. */
 int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
                  struct ftx_link **out_link);

@@ -40,6 +40,17 @@ static int on_link(void *ctx, const struct ftx_link_row *row)
     return 0;
 }
 
+static int on_settings(void *ctx, uint64_t id, const struct ftx_link_settings *settings)
+{
+    struct loading *loading = ctx;
+    struct ftx_link *link = ftx_link_find(loading->store, id);
+    if (link)
+        link->settings = *settings;
+    else if (id == 0)
+        loading->store->settings = *settings;
+    return 0;
+}
+
 static int remember(struct loading *loading, struct ftx_item *item, const struct ftx_item_row *row)
 {
     if (loading->n == loading->capacity) {
@@ -68,8 +79,7 @@ static int dress(struct ftx_item *item, const struct ftx_item_row *row)
     if (item->kind != FTX_FILE)
         return 0;
     if (item->box == FTX_OUTBOX)
-        return item->state == FTX_ITEM_DELIVERED || item->state == FTX_ITEM_LOCAL ||
-                       ftx_sending_get(item)
+        return item->state == FTX_ITEM_DELIVERED || ftx_item_stays(item) || ftx_sending_get(item)
                    ? 0
                    : -ENOMEM;
     return item->state == FTX_ITEM_COMPLETE || ftx_arriving_get(item) ? 0 : -ENOMEM;
@@ -221,13 +231,15 @@ static int on_xattr(void *ctx, uint64_t id, const struct ftx_xattr *xattr)
     item->link->xattr_bytes[item->box] += ftx_xattrs_bytes(set) - ftx_xattrs_bytes(item->xattrs);
     free(item->xattrs);
     item->xattrs = set;
+    item->link->prioritized |= ftx_xattr_is_ours(xattr);
     return 0;
 }
 
 int ftx_store_load(struct ftx_store *store)
 {
     struct loading loading = {.store = store};
-    static const struct ftx_database_visitor first = {.link = on_link, .item = on_item};
+    static const struct ftx_database_visitor first = {
+        .link = on_link, .settings = on_settings, .item = on_item};
     static const struct ftx_database_visitor second = {
         .segment = on_segment, .op = on_op, .trash = on_trash, .xattr = on_xattr};
     int err = ftx_database_load(store->db, &first, &loading);

@@ -179,38 +179,20 @@ uint64_t ftx_news_lost(struct ftx_store *store)
     return lost;
 }
 
-/* Writes the path backwards, from the end of `out`. */
-static int path_of(const struct ftx_item *item, char *out, size_t size)
-{
-    size_t at = size;
-    if (size == 0)
-        return -ENAMETOOLONG;
-    out[--at] = '\0';
-    for (; item; item = item->parent) {
-        bool box = !item->link;
-        const char *name = !box ? item->name : item->box == FTX_OUTBOX ? "outbox" : "inbox";
-        size_t n = strlen(name);
-        if (!box && !item->linked)
-            return -ENOENT;
-        if (n + !box > at)
-            return -ENAMETOOLONG;
-        at -= n;
-        memcpy(out + at, name, n);
-        if (!box)
-            out[--at] = '/';
-    }
-    memmove(out, out + at, size - at);
-    return 0;
-}
-
 int ftx_news_path(struct ftx_store *store, uint64_t folder, char *out, size_t size,
                   uint64_t *out_parent)
 {
     pthread_mutex_lock(&store->lock);
     const struct ftx_item *item = ftx_item_find(&store->index, folder);
-    int err = item && item->kind == FTX_FOLDER ? path_of(item, out, size) : -ENOENT;
-    if (!err)
+    size_t path_size;
+    const char *path = item && item->kind == FTX_FOLDER && (!item->link || item->linked)
+                           ? ftx_item_path(item, out, size, &path_size)
+                           : NULL;
+    int err = path ? 0 : -ENOENT;
+    if (!err) {
+        memmove(out, path, path_size + 1);
         *out_parent = item->parent ? item->parent->id : FTX_ID_ROOT;
+    }
     pthread_mutex_unlock(&store->lock);
     return err;
 }

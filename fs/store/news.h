@@ -57,7 +57,7 @@ bool ftx_news_forgotten(struct ftx_store *store, uint64_t folder);
 uint64_t ftx_news_lost(struct ftx_store *store);
 
 /* Path of a folder from the mount's root, "inbox/code/a", and the number of the folder it stands
- * in. -ENOENT: it is not in the tree (any more); -ENAMETOOLONG. */
+ * in. -ENOENT: it is not in the tree (any more), or that is too long for `size`. */
 int ftx_news_path(struct ftx_store *store, uint64_t folder, char *out, size_t size,
                   uint64_t *out_parent);
 

@@ -7,6 +7,7 @@
 #include "fs/store/names.h"
 #include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
+#include "fs/store/tell.h"
 #include "transport/wire/limits.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@
 static struct ftx_item *folder_of(struct ftx_store *store, uint64_t id)
 {
     struct ftx_item *item = ftx_item_find(&store->index, id);
-    return item && item->link && item->box == FTX_OUTBOX && item->kind == FTX_FOLDER && item->linked
+    return item && item->link && item->box == FTX_OUTBOX && item->kind == FTX_FOLDER &&
+                   item->linked && !item->link->removed
                ? item
                : NULL;
 }
@@ -156,6 +158,7 @@ int ftx_outbox_make(struct ftx_store *store, uint64_t parent_id, const char *nam
         ftx_log_item(&log, item);
         if (item->kind == FTX_FILE && item->as.sending) {
             item->as.sending->stream.op = item->op;
+            item->as.sending->since_ms = ftx_since_ms();
             item->as.sending->began = ftx_log_promise(&log, item->link);
         }
         *out_id = item->id;
@@ -166,9 +169,14 @@ int ftx_outbox_make(struct ftx_store *store, uint64_t parent_id, const char *nam
     return err;
 }
 
-/* Out of the tree; what was not delivered is cancelled. */
-static void drop_item(struct ftx_log *log, struct ftx_item *item)
+void ftx_outbox_drop(struct ftx_log *log, struct ftx_item *item)
 {
+    uint64_t cookie = 0;
+    for (struct ftx_item *child;
+         item->kind == FTX_FOLDER && (child = ftx_folder_after(item, cookie));) {
+        cookie = child->cookie;
+        ftx_outbox_drop(log, child);
+    }
     ftx_item_unlink(&log->store->index, item);
     if (item->kind == FTX_FILE && item->as.sending) {
         item->as.sending->dropped = true;
@@ -200,7 +208,10 @@ int ftx_outbox_remove(struct ftx_store *store, uint64_t parent_id, const char *n
             err = ftx_outbox_log_drop(&log, item, now_ns);
         if (!err) {
             touch(&log, parent, now_ns);
-            drop_item(&log, item);
+            if (item->kind == FTX_FILE && ftx_outbox_travels(item) &&
+                item->state != FTX_ITEM_DELIVERED)
+                ftx_tell_item(&log, FTX_EVENT_CANCELLED, item);
+            ftx_outbox_drop(&log, item);
         }
     }
     ftx_log_commit(&log);
@@ -247,7 +258,7 @@ static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *par
         told(item);
     }
     if (there)
-        drop_item(log, there);
+        ftx_outbox_drop(log, there);
     ftx_item_unlink(&store->index, item);
     ftx_item_place(&store->index, item, parent, copy, size);
     item->ctime_ns = now_ns;

@@ -8,6 +8,7 @@
 #include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
+#include "fs/store/tell.h"
 #include "transport/wire/limits.h"
 
 #include <errno.h>
@@ -35,6 +36,8 @@ static int delivered(const struct ftx_item *item)
         return item->error == FTX_REFUSED_SPACE    ? -ENOSPC
                : item->error == FTX_REFUSED_POLICY ? -EDQUOT
                                                    : -EPERM;
+    case FTX_ITEM_CANCELLED:
+        return -EPERM;
     case FTX_ITEM_FAILED:
         return -EIO;
     default:
@@ -54,7 +57,7 @@ bool ftx_outbox_closed(const struct ftx_item *item)
     return !item->opened || item->opened->n_writers <= item->opened->n_closing;
 }
 
-static void seal(struct ftx_log *log, struct ftx_item *item)
+void ftx_outbox_seal(struct ftx_log *log, struct ftx_item *item)
 {
     if (item->state != FTX_ITEM_WRITING || !item->linked)
         return;
@@ -69,6 +72,7 @@ static void seal(struct ftx_log *log, struct ftx_item *item)
     item->as.sending->patched = false;
     item->as.sending->closed = ftx_log_promise(log, item->link);
     ftx_sending_due(log, item->as.sending);
+    ftx_tell_item(log, FTX_EVENT_QUEUED, item);
 }
 
 /* A descriptor was closed, and the file is still open through another: its child has ended, or
@@ -76,7 +80,7 @@ static void seal(struct ftx_log *log, struct ftx_item *item)
  * is: the peer takes no more into it, and the next write begins another. */
 static void unseal(struct ftx_log *log, struct ftx_item *item)
 {
-    if (item->as.sending->sealed_version == item->version)
+    if (item->as.sending->seal_left)
         return;
     if (item->state != FTX_ITEM_CLOSED || !item->linked || ftx_outbox_closed(item))
         return;
@@ -230,9 +234,10 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
             ftx_outbox_travels(item)) { /* old bytes would come back where a gap reads as zeros */
             item->state = FTX_ITEM_FAILED;
             ftx_log_item(&log, item);
+            ftx_tell_item(&log, FTX_EVENT_FAILED, item);
         }
         if (ftx_outbox_closed(item))
-            seal(&log, item);
+            ftx_outbox_seal(&log, item);
     }
     ftx_log_commit(&log);
     return err;
@@ -329,7 +334,7 @@ static int flush(struct ftx_store *store, uint64_t id, bool wait)
         return err;
     struct ftx_item *item = ftx_outbox_file_of(store, id);
     if (item)
-        seal(&log, item);
+        ftx_outbox_seal(&log, item);
     err = !item ? -ENOENT : wait ? delivered(item) : 0;
     ftx_log_commit(&log);
     return err;
@@ -399,7 +404,7 @@ void ftx_outbox_release(struct ftx_store *store, uint64_t id, bool writer)
         ftx_opened_drop(&log, item, writer);
         item = ftx_outbox_file_of(store, id);
         if (noted && last_writer && item && item->as.sending) {
-            seal(&log, item); /* written through a mapping after the last close */
+            ftx_outbox_seal(&log, item); /* written through a mapping after the last close */
             ftx_sending_due(&log, item->as.sending);
         }
     }
@@ -457,6 +462,7 @@ static int interrupt(struct ftx_log *log, struct ftx_item *item, bool power_cut)
         item->op = item->link->op_next - 1; /* the next SEAL follows it */
         item->state = FTX_ITEM_INTERRUPTED;
         ftx_log_item(log, item);
+        ftx_tell_item(log, FTX_EVENT_INTERRUPTED, item);
         if (power_cut) /* the peer may have bytes of writes that nobody here knows of any more */
             err = ftx_sending_resend(log, item, 0, item->size);
         ftx_log_flush(log);

@@ -37,6 +37,21 @@ int ftx_outbox_log_make(struct ftx_log *log, struct ftx_item *item, int64_t when
  * have. -ENOMEM. */
 int ftx_outbox_log_drop(struct ftx_log *log, const struct ftx_item *item, int64_t when_ns);
 
+/* What was written becomes a version to be sent, if no program is writing to it. */
+void ftx_outbox_seal(struct ftx_log *log, struct ftx_item *item);
+
+/* Out of the tree, with all below it: it is sent no further. No operation tells of it. */
+void ftx_outbox_drop(struct ftx_log *log, struct ftx_item *item);
+
+/* The item, with what is below it, is dropped at the peer, and stays here: `state` is LOCAL or
+ * CANCELLED. `when_ns`: when it left. -ENOMEM. */
+int ftx_outbox_withdraw(struct ftx_log *log, struct ftx_item *item, int64_t when_ns,
+                        enum ftx_item_state state);
+/* One that stays here is made at the peer as new, with what is below it. -ENOMEM. */
+int ftx_outbox_offer(struct ftx_log *log, struct ftx_item *item);
+/* What did not get through below a folder is offered again. -ENOMEM. */
+int ftx_outbox_retry(struct ftx_log *log, struct ftx_item *folder);
+
 /* Would an item of this name in the folder stay here? */
 bool ftx_outbox_stays(const struct ftx_item *parent, const char *name, size_t size);
 

@@ -20,7 +20,7 @@
 
 bool ftx_outbox_travels(const struct ftx_item *item)
 {
-    return item->linked && item->state != FTX_ITEM_LOCAL;
+    return item->linked && !ftx_item_stays(item);
 }
 
 bool ftx_outbox_stays(const struct ftx_item *parent, const char *name, size_t size)
@@ -74,6 +74,7 @@ static int offer_content(struct ftx_log *log, struct ftx_item *item)
     struct ftx_sending *sending = ftx_sending_get(item);
     if (!sending)
         return -ENOMEM;
+    sending->since_ms = ftx_since_ms();
     sending->began = sending->closed = ftx_log_promise(log, item->link);
     ftx_sending_due(log, sending);
     return ftx_sending_resend(log, item, 0, item->size);
@@ -95,8 +96,7 @@ bool ftx_outbox_is_away(const struct ftx_item *item)
     return false;
 }
 
-/* The item is made at the peer as new, then what is below it. */
-static int offer(struct ftx_log *log, struct ftx_item *item)
+int ftx_outbox_offer(struct ftx_log *log, struct ftx_item *item)
 {
     bool file = item->kind == FTX_FILE;
     bool writers = item->opened && item->opened->n_writers > 0;
@@ -108,7 +108,8 @@ static int offer(struct ftx_log *log, struct ftx_item *item)
     ftx_log_item(log, item); /* before its segments: what a kill leaves out is found missing */
     struct ftx_xattr xattr;
     for (size_t at = 0; !err && ftx_xattrs_next(item->xattrs, &at, &xattr);)
-        err = ftx_log_xattr_op(log, item, &xattr);
+        if (!ftx_xattr_is_ours(&xattr))
+            err = ftx_log_xattr_op(log, item, &xattr);
     if (!err && file)
         err = offer_content(log, item);
     for (struct ftx_item *child = child_after(item, 0); child && !err;
@@ -137,24 +138,25 @@ int ftx_outbox_offer_again(struct ftx_log *log, struct ftx_item *item)
 {
     void_content(log, item);
     item->error = 0;
-    return offer(log, item);
+    return ftx_outbox_offer(log, item);
 }
 
-/* What is below the item is dropped at the peer, then itself. */
-static int withdraw(struct ftx_log *log, struct ftx_item *item, int64_t when_ns)
+/* What is below the item first. */
+int ftx_outbox_withdraw(struct ftx_log *log, struct ftx_item *item, int64_t when_ns,
+                        enum ftx_item_state state)
 {
     int err = 0;
     for (struct ftx_item *child = child_after(item, 0); child && !err;
          child = child_after(item, child->cookie))
-        if (child->state != FTX_ITEM_LOCAL)
-            err = withdraw(log, child, when_ns);
+        if (!ftx_item_stays(child))
+            err = ftx_outbox_withdraw(log, child, when_ns, state);
     if (!err)
         err = ftx_outbox_log_drop(log, item, when_ns);
     if (err)
         return err;
     void_content(log, item);
     ftx_item_clear_remote(&log->store->index, item);
-    item->state = FTX_ITEM_LOCAL;
+    item->state = state;
     item->error = 0;
     ftx_log_item(log, item);
     return 0;
@@ -163,11 +165,13 @@ static int withdraw(struct ftx_log *log, struct ftx_item *item, int64_t when_ns)
 int ftx_outbox_settle_place(struct ftx_log *log, struct ftx_item *item, int64_t when_ns)
 {
     bool stays = ftx_outbox_stays(item->parent, item->name, item->name_size);
+    if (item->state == FTX_ITEM_CANCELLED)
+        return 0;
     bool local = item->state == FTX_ITEM_LOCAL;
     if (stays && !local)
-        return withdraw(log, item, when_ns);
+        return ftx_outbox_withdraw(log, item, when_ns, FTX_ITEM_LOCAL);
     if (!stays && local)
-        return offer(log, item);
+        return ftx_outbox_offer(log, item);
     int err = 0;
     for (struct ftx_item *child = child_after(item, 0); child && !err;
          child = child_after(item, child->cookie))
@@ -182,7 +186,7 @@ static void trim(struct ftx_store *store, const struct ftx_item *item)
     for (struct ftx_item *child = child_after(item, 0); child;
          child = child_after(item, child->cookie))
         trim(store, child);
-    if (item->state != FTX_ITEM_LOCAL || item->kind != FTX_FILE || !item->object)
+    if (!ftx_item_stays(item) || item->kind != FTX_FILE || !item->object)
         return;
     struct stat st;
     int fd = ftx_object_open(&store->objects, item->object, O_WRONLY);

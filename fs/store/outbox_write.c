@@ -91,6 +91,8 @@ void ftx_sending_reopen(struct ftx_log *log, struct ftx_item *item)
     sending->updates |= item->state == FTX_ITEM_DELIVERED;
     item->version++;
     item->state = FTX_ITEM_WRITING;
+    sending->seal_left = false;
+    sending->since_ms = ftx_since_ms();
     item->error = 0;
     ftx_log_item(log, item);
     sending->began = ftx_log_promise(log, item->link);

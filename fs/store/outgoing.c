@@ -6,6 +6,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/outbox.h"
 #include "fs/store/outbox_internal.h"
+#include "fs/store/steer.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -112,6 +113,8 @@ struct ftx_sending *ftx_outgoing_due(struct ftx_store *store, struct ftx_link *l
     for (struct ftx_list *node; !sending && (node = ftx_list_pop(&link->due));) {
         sending = ftx_list_of(node, struct ftx_sending, due);
         sending->stream.small = sending->pending.bytes <= SMALL_BYTES;
+        sending->stream.priority =
+            link->prioritized ? ftx_item_priority(sending->item) : link->settings.priority;
         *out_finished = finished(sending);
         if (!*out_finished && !stream_durable(store, sending, sending->began))
             sending = NULL;
@@ -312,7 +315,7 @@ bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uin
     }
     if (may) {
         sending->sealed = true;
-        sending->sealed_version = item->version;
+        sending->seal_left = true;
         sending->sent = true;
         out->stream = ftx_item_wire(item);
         out->version = item->version;

@@ -8,6 +8,7 @@
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
 #include "fs/store/spool.h"
+#include "fs/store/tell.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -121,6 +122,16 @@ static bool still_there(const struct ftx_sending *sending, const struct ftx_exte
            segment->tag == send && segment->state == FTX_PENDING_FLYING && segment->hashed;
 }
 
+/* Its bytes are not to be had, as far as can be seen now. */
+static void fail(struct ftx_log *log, struct ftx_item *item)
+{
+    bool news = item->state != FTX_ITEM_FAILED;
+    item->state = FTX_ITEM_FAILED;
+    ftx_log_item(log, item);
+    if (news)
+        ftx_tell_item(log, FTX_EVENT_FAILED, item);
+}
+
 int ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
                         const struct ftx_extent *extent, uint64_t send, int cause)
 {
@@ -131,8 +142,7 @@ int ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
         return err;
     (void)ftx_segments_cut(&sending->flying, extent->offset, extent->length);
     if (cause == -EIO || (cause == FTX_ECHANGED && still_there(sending, extent, send))) {
-        sending->item->state = FTX_ITEM_FAILED;
-        ftx_log_item(&log, sending->item);
+        fail(&log, sending->item);
     }
     settle(sending, extent, send, FTX_PENDING_DUE);
     if (extent->offset < sending->scan)
@@ -169,6 +179,7 @@ int ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint6
         forget_pending(&log, sending);
         item->state = FTX_ITEM_DELIVERED;
         ftx_log_item(&log, item);
+        ftx_tell_item(&log, FTX_EVENT_DELIVERED, item);
         ftx_sending_due(&log, sending);
         ftx_spool_drains(store, item);
         log.arrived = true; /* a close may wait for it */
@@ -207,13 +218,6 @@ static bool answers_seal(const struct ftx_item *item, uint32_t version,
            range->offset >= sending->missing_end;
 }
 
-/* Bytes of it are neither here nor there. */
-static void fail(struct ftx_log *log, struct ftx_item *item)
-{
-    item->state = FTX_ITEM_FAILED;
-    ftx_log_item(log, item);
-}
-
 int ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
                          uint32_t version, const struct ftx_range *range)
 {
@@ -225,6 +229,7 @@ int ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_
     struct ftx_item *item = sending->item;
     if (answers_seal(item, version, range)) {
         item->version += sending->sealed; /* no late answer may be taken for one to the next SEAL */
+        sending->seal_left &= !sending->sealed;
         sending->sealed = false;
         sending->scan = 0;
         ftx_log_item(&log, item); /* first: what a kill leaves out is found missing once more */
@@ -262,8 +267,11 @@ int ftx_outgoing_refused(struct ftx_store *store, struct ftx_link *link, uint64_
         if (item->state !=
             FTX_ITEM_REFUSED) /* what it says of the item's content follows from it */
             item->error = reason;
+        bool news = item->state != FTX_ITEM_REFUSED;
         item->state = FTX_ITEM_REFUSED;
         ftx_log_item(&log, item);
+        if (news)
+            ftx_tell_item(&log, FTX_EVENT_REFUSED, item);
         if (item->kind == FTX_FILE && item->as.sending)
             ftx_sending_due(&log, item->as.sending);
     }

@@ -7,6 +7,7 @@
 
 #include "fs/store/change_log.h"
 #include "fs/store/commit.h"
+#include "fs/store/history.h"
 #include "fs/store/links.h"
 #include "fs/store/load.h"
 #include "fs/store/news.h"
@@ -195,6 +196,8 @@ static int open_state(struct ftx_store *store, const char *path, char *room, siz
     store->committed = store->appended = store->durable_at = last;
     next_item = ftx_database_next_item(store->db); /* the journal may have taken more */
     store->next_item = next_item > FTX_ID_FIRST ? next_item : FTX_ID_FIRST;
+    store->next_history = ftx_database_history_last(store->db) + 1;
+    ftx_database_set_history_max(store->db, store->history_max);
     err = ftx_store_load(store);
     if (err)
         return fail(room, size, err, file, "its content could not be read");
@@ -207,6 +210,12 @@ static struct ftx_store *store_new(void)
     if (!store)
         return NULL;
     store->state_fd = store->lock_fd = store->objects.dir_fd = -1;
+    if (ftx_feed_init(&store->feed)) {
+        free(store);
+        return NULL;
+    }
+    store->history_max = FTX_HISTORY_MAX;
+    store->settings.priority = FTX_PRIORITY_DEFAULT;
     ftx_list_init(&store->links);
     ftx_list_init(&store->tails);
     ftx_list_init(&store->news);
@@ -236,6 +245,8 @@ static void store_free(struct ftx_store *store)
         ftx_database_close(store->db);
     ftx_index_close(&store->index);
     ftx_news_close(store);
+    ftx_feed_close(&store->feed);
+    free(store->path);
     for (struct ftx_list *node; !ftx_list_empty(&store->links);) {
         node = store->links.next;
         ftx_link_free(ftx_list_of(node, struct ftx_link, node));
@@ -294,7 +305,8 @@ int ftx_store_open(const char *path, char *message_room, size_t room, struct ftx
         err = take_lock(store, path, message_room, room);
     if (!err) {
         store->entry = malloc(FTX_JOURNAL_ENTRY_MAX);
-        err = store->entry ? ftx_index_init(&store->index) : -ENOMEM;
+        store->path = strdup(path);
+        err = store->entry && store->path ? ftx_index_init(&store->index) : -ENOMEM;
         if (!err)
             err = make_boxes(store);
         if (err)

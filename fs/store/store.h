@@ -12,6 +12,7 @@
 
 #include "fs/store/database.h"
 #include "fs/store/drop_behind.h"
+#include "fs/store/feed.h"
 #include "fs/store/index.h"
 #include "fs/store/journal.h"
 #include "fs/store/objects.h"
@@ -31,6 +32,7 @@ struct ftx_store_events {
     void (*committed)(void *ctx); /* ftx_store_committed advanced (database thread) */
     void (*arrived)(void *ctx);   /* an inbox file got bytes, its end, or went away */
     void (*news)(void *ctx);      /* there are news to take; NULL: nobody takes any */
+    void (*happened)(void *ctx);  /* the feed has an event more; with the lock: may only signal */
 };
 
 enum { FTX_BOOT_ID_SIZE = 64 };
@@ -86,6 +88,7 @@ struct ftx_store {
     struct ftx_list news;  /* struct ftx_news, the oldest first */
     size_t n_news;
     uint64_t news_lost;
+    struct ftx_feed feed;
     struct {
         uint64_t folder; /* 0: none */
         uint32_t n_lookup;
@@ -101,8 +104,12 @@ struct ftx_store {
     char boot_id[FTX_BOOT_ID_SIZE];
     bool power_cut; /* the last run was in another boot: what was not durable may be gone */
     uint64_t next_item, reserved_item;
+    uint64_t next_history;
+    uint64_t history_max; /* transfers that are remembered */
+    char *path;           /* of the folder */
     uint64_t next_link;
-    uint64_t link_changes; /* counts links that came and went */
+    uint64_t link_changes; /* counts links that came and went, and changes of their settings */
+    struct ftx_link_settings settings; /* of all links together */
     uint64_t committed;   /* last journal entry that is in the database, durably where it must be */
     uint64_t appended;    /* last journal entry */
     struct ftx_list jobs; /* link rows to write, for the database thread */

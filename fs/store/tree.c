@@ -5,9 +5,11 @@
 #include "fs/store/released.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/feed.h"
 #include "fs/store/links.h"
 #include "fs/store/names.h"
 #include "fs/store/news.h"
+#include "fs/store/steer.h"
 #include "transport/wire/message.h"
 
 #include <errno.h>
@@ -169,6 +171,8 @@ static const char *outbox_state(const struct ftx_item *item)
         return "failed";
     case FTX_ITEM_LOCAL:
         return "local";
+    case FTX_ITEM_CANCELLED:
+        return "cancelled";
     default:
         return told ? "delivered" : "queued";
     }
@@ -198,7 +202,7 @@ static int state_text(const struct ftx_item *item, char *out, size_t size)
 
 static int progress_text(const struct ftx_item *item, char *out, size_t size)
 {
-    if (place_of(item) != FTX_PLACE_ITEM || item->kind != FTX_FILE || item->state == FTX_ITEM_LOCAL)
+    if (place_of(item) != FTX_PLACE_ITEM || item->kind != FTX_FILE || ftx_item_stays(item))
         return -ENODATA;
     uint64_t done = item->size;
     if (item->box == FTX_OUTBOX && item->as.sending)
@@ -208,48 +212,27 @@ static int progress_text(const struct ftx_item *item, char *out, size_t size)
     return snprintf(out, size, "%" PRIu64 "/%" PRIu64, done, item->size);
 }
 
-static const char *refusal_text(uint8_t reason)
-{
-    switch (reason) {
-    case FTX_REFUSED_NAME:
-        return "the peer cannot use this name there";
-    case FTX_REFUSED_KIND:
-        return "the peer does not take this kind of item; for links that point out of the folder "
-               "it "
-               "needs -o links=all";
-    case FTX_REFUSED_SIZE:
-        return "the peer does not take a file of this size";
-    case FTX_REFUSED_SPACE:
-        return "the peer's disk is full";
-    case FTX_REFUSED_DELETED:
-        return "it was removed at the peer; write it again to send it again";
-    case FTX_REFUSED_POLICY:
-        return "there is no room for it in the peer's inbox (its limits: inbox_max, and how many "
-               "items it keeps); write it again when there is";
-    default:
-        return "the peer could not store it";
-    }
-}
-
 static int error_text(const struct ftx_item *item, char *out, size_t size)
 {
     const char *text = NULL;
     if (place_of(item) == FTX_PLACE_LINK)
-        text = item->link->health == FTX_HEALTH_SAME_ROLE
-                   ? "both ends made the same folder: one makes outbox/CODE, the other inbox/CODE"
-               : item->link->health == FTX_HEALTH_LOST
-                   ? "the two ends no longer agree on what was sent: one of them lost its state"
-               : item->box == FTX_INBOX && item->link->inbox_full
-                   ? "files were refused: the inbox has all that it may take (inbox_max); remove "
-                     "something"
-                   : NULL;
+        text = ftx_link_error_text(item->link, item->box);
     else if (item->state == FTX_ITEM_REFUSED)
-        text = refusal_text(item->error);
+        text = ftx_refusal_text(item->error);
     else if (item->state == FTX_ITEM_INTERRUPTED)
         text = "the writer was cut off; write it again";
     else if (item->state == FTX_ITEM_FAILED)
         text = "its bytes cannot be read from the store; write it again";
     return text ? snprintf(out, size, "%s", text) : -ENODATA;
+}
+
+static int verifier_text(const struct ftx_link *link, char *out, size_t size)
+{
+    char words[FTX_VERIFIER_TEXT];
+    if (link->row.state != FTX_LINK_PAIRED)
+        return -ENODATA;
+    ftx_link_verifier(&link->row, words);
+    return snprintf(out, size, "%s", words);
 }
 
 int ftx_tree_get_xattr(struct ftx_store *store, uint64_t id, const char *name, size_t size,
@@ -272,6 +255,15 @@ int ftx_tree_get_xattr(struct ftx_store *store, uint64_t id, const char *name, s
     return err;
 }
 
+/* Ours are answered, but not listed. */
+static bool next_shown(const struct ftx_xattrs *set, size_t *in_out_at, struct ftx_xattr *out)
+{
+    while (ftx_xattrs_next(set, in_out_at, out))
+        if (!ftx_xattr_is_ours(out))
+            return true;
+    return false;
+}
+
 int ftx_tree_list_xattrs(struct ftx_store *store, uint64_t id, char **out_names, size_t *out_size)
 {
     struct ftx_xattr xattr;
@@ -279,10 +271,10 @@ int ftx_tree_list_xattrs(struct ftx_store *store, uint64_t id, char **out_names,
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_item_find(&store->index, id);
     const struct ftx_xattrs *set = item ? item->xattrs : NULL;
-    for (size_t at = 0; ftx_xattrs_next(set, &at, &xattr);)
+    for (size_t at = 0; next_shown(set, &at, &xattr);)
         used += FTX_USER_SIZE + xattr.name_size + 1;
     char *names = malloc(used + 1), *end = names;
-    for (size_t at = 0; names && ftx_xattrs_next(set, &at, &xattr);) {
+    for (size_t at = 0; names && next_shown(set, &at, &xattr);) {
         memcpy(end, FTX_USER, FTX_USER_SIZE);
         memcpy(end + FTX_USER_SIZE, xattr.name, xattr.name_size);
         end += FTX_USER_SIZE + xattr.name_size;
@@ -316,6 +308,33 @@ int ftx_tree_xattr(struct ftx_store *store, uint64_t id, const char *name, char 
         n = snprintf(out, size, "%s", item->link->peer_address);
     else if (strcmp(name, "path") == 0 && place_of(item) == FTX_PLACE_LINK && item->link->way.path)
         n = snprintf(out, size, "%s", item->link->way.path);
+    else if (strcmp(name, "verifier") == 0 && place_of(item) == FTX_PLACE_LINK)
+        n = verifier_text(item->link, out, size);
+    else if (strcmp(name, "priority") == 0 && item->box == FTX_OUTBOX)
+        n = snprintf(out, size, "%u", (unsigned)ftx_item_priority(item));
     pthread_mutex_unlock(&store->lock);
     return n < 0 ? n : (size_t)n >= size ? -ERANGE : n;
+}
+
+int ftx_path_find(struct ftx_store *store, const char *path, size_t size, uint64_t *out_id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = NULL;
+    for (size_t at = 0, end; at < size; at = end + 1) {
+        const char *slash = memchr(path + at, '/', size - at);
+        end = slash ? (size_t)(slash - path) : size;
+        if (at == 0)
+            item = end == 6 && memcmp(path, "outbox", 6) == 0  ? store->boxes[FTX_OUTBOX]
+                   : end == 5 && memcmp(path, "inbox", 5) == 0 ? store->boxes[FTX_INBOX]
+                                                               : NULL;
+        else if (end > at) /* a slash at the end, or two, mean nothing */
+            item = item->kind == FTX_FOLDER
+                       ? ftx_item_lookup(&store->index, item, path + at, end - at)
+                       : NULL;
+        if (!item)
+            break;
+        *out_id = item->id;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return item ? 0 : -ENOENT;
 }

@@ -39,6 +39,11 @@ bool ftx_xattrs_find(const struct ftx_xattrs *set, const char *name, size_t size
     return false;
 }
 
+bool ftx_xattr_is_ours(const struct ftx_xattr *xattr)
+{
+    return xattr->name_size >= 4 && memcmp(xattr->name, "ftx.", 4) == 0;
+}
+
 size_t ftx_xattrs_bytes(const struct ftx_xattrs *set)
 {
     return set ? set->size + set->count * (size_t)(FTX_USER_SIZE - HEAD) : 0;

@@ -25,6 +25,9 @@ struct ftx_xattrs;
 bool ftx_xattrs_find(const struct ftx_xattrs *set, const char *name, size_t size,
                      struct ftx_xattr *out);
 
+/* One of ours (`ftx.`): it does not travel, and no program sees it in a list. */
+bool ftx_xattr_is_ours(const struct ftx_xattr *xattr);
+
 /* Walks all of them, *in_out_at 0 at first; false: no more. */
 bool ftx_xattrs_next(const struct ftx_xattrs *set, size_t *in_out_at, struct ftx_xattr *out);
 

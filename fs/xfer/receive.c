@@ -124,6 +124,8 @@ int ftx_receive_arrived(void *ctx, const struct ftx_content *content)
         return ftx_engine_refuse(t->engine, extent->stream, FTX_REFUSED_DELETED);
     if (err == -EDQUOT)
         return ftx_inbound_refuse(t, extent->stream, FTX_REFUSED_POLICY);
+    if (err == -EFBIG)
+        return ftx_inbound_refuse(t, extent->stream, FTX_REFUSED_SIZE);
     if (!err)
         t->record->n_pieces++;
     return err;
@@ -152,8 +154,8 @@ int ftx_receive_fetched(void *ctx, uint64_t asked, const struct ftx_content *ans
 int ftx_receive_resized(void *ctx, const struct ftx_extent *size)
 {
     struct ftx_transfer *t = ctx;
-    ftx_inbox_resize(t->store, t->link, size);
-    return 0;
+    int err = ftx_inbox_resize(t->store, t->link, size);
+    return err == -EFBIG ? ftx_inbound_refuse(t, size->stream, FTX_REFUSED_SIZE) : err;
 }
 
 int ftx_receive_sealed(void *ctx, const struct ftx_plan_seal *seal)

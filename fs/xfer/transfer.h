@@ -24,6 +24,7 @@ struct ftx_transfer {
     struct ftx_link *link; /* the store's; lives as long as it */
     struct ftx_peer *peer;
     struct ftx_engine *engine; /* NULL: no session */
+    bool connected;            /* the session was told of */
     bool leaving;              /* its link was removed; the peer says `gone` when it is */
     unsigned n_saving;         /* identities on their way to the database */
     uint64_t unsaved_token;    /* one for which there was no memory; 0: none */

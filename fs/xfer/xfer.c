@@ -159,6 +159,10 @@ static void end(void *ctx, int reason)
     t->engine = NULL;
     t->preparing = false;
     ftx_transfer_receive_end(t);
+    if (t->connected)
+        ftx_link_session_ended(t->store, t->link,
+                               reason ? ftx_err_text(reason) : "one of the ends is leaving");
+    t->connected = false;
     ftx_log(FTX_LOG_DEBUG, "link %s: session ended: %s", t->link->row.name, ftx_err_text(reason));
 }
 
@@ -180,6 +184,7 @@ static void health(void *ctx, enum ftx_peer_health health, const char *address)
     };
     struct ftx_transfer *t = ctx;
     look_at_way(t);
+    t->connected |= health == FTX_PEER_CONNECTED;
     ftx_link_set_health(t->store, t->link->row.id, meaning[health], address);
 }
 
@@ -284,9 +289,27 @@ void ftx_xfer_reap(struct ftx_transfer *t)
     free(t);
 }
 
-/* New links get a transfer, removed ones lose theirs. */
+/* What the owner said of a link since the last look. */
+static void match_settings(struct ftx_transfer *t)
+{
+    struct ftx_link_settings settings;
+    struct ftx_link_wishes wishes;
+    if (t->leaving || ftx_link_settings(t->store, t->link->row.id, &settings, &wishes))
+        return;
+    if (wishes.rearmed)
+        ftx_peer_rearm(t->peer);
+    ftx_peer_limit(t->peer, settings.limit[FTX_OUTBOX], settings.limit[FTX_INBOX]);
+    ftx_peer_pause(t->peer, settings.paused);
+    if (wishes.dial)
+        ftx_peer_dial_now(t->peer);
+}
+
+/* New links get a transfer, removed ones lose theirs, all are as their owner wants them. */
 static void match_links(struct ftx_xfer *xfer)
 {
+    struct ftx_link_settings all;
+    ftx_links_settings(xfer->store, &all);
+    ftx_node_limit(xfer->node, all.limit[FTX_OUTBOX], all.limit[FTX_INBOX]);
     size_t n = ftx_link_list(xfer->store, NULL, 0), capacity = n + 16;
     uint64_t *ids = malloc(capacity * sizeof *ids);
     if (!ids)
@@ -307,6 +330,7 @@ static void match_links(struct ftx_xfer *xfer)
             t->leaving = true;
             ftx_peer_remove(t->peer);
         }
+        match_settings(t);
     }
 }
 

@@ -45,6 +45,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             touch(change.as.xattr.xattr.name, change.as.xattr.xattr.name_size);
             touch(change.as.xattr.xattr.value, change.as.xattr.xattr.value_size);
         }
+        if (change.kind == FTX_CHANGE_HISTORY) {
+            check(change.id == change.as.history.id);
+            touch(change.as.history.link, change.as.history.link_size);
+            touch(change.as.history.path, change.as.history.path_size);
+        }
         check(ftx_change_encode(&change, again, 0, sizeof again) == end - begin);
         check(memcmp(again, data + begin, end - begin) == 0);
     }

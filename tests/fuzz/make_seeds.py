@@ -258,9 +258,16 @@ def main():
     for label, size, sent in (("smallest", 17, 17), ("cut", 4096, 100), ("largest", 16 + 1_052_672, 64), ("over", 17 + 1_052_672, 64),
                               ("empty", 16, 16), ("zero", 0, 8), ("huge", 0xffffffff, 8)):
         seed("record", label, struct.pack("<I", size) + bytes(sent))
-    for number in range(1, 14):
+    for number in range(1, 15):
         seed("change", f"kind-{number:02}", bytes([number]) + bytes(range(120)))
         seed("change", f"zero-{number:02}", bytes([number]) + bytes(120))
+    seed("change", "history", b"\x0e" + struct.pack("<QqQQBBBH", 9, 5, 7, 8, 1, 3, 6, 5) + b"alice" + struct.pack("<H", 9) + b"inbox/a/b")
+    for label, line in (("pause", b"pause 7-guitar-harvest"), ("all", b"resume *"), ("force", b"unpair alice force"), ("tab", b"retry\talice"),
+                        ("blanks", b"cancel outbox/alice/a b\xe9 c"), ("priority", b"priority outbox/alice/a b 10 "),
+                        ("none", b"priority alice -"), ("limit", b"limit * up=2M down=none"), ("too-large", b"limit alice up=8388608T"),
+                        ("largest", b"config alice max_files=9223372036854775807"), ("accept", b"config alice accept=none"),
+                        ("comment", b"\t # nothing")):
+        seed("command", label, line)
     seed("journal", "zeros", bytes(4096))
     seed("journal", "counting", bytes(index % 251 for index in range(8192)))
     seed("any", "empty", b"")

@@ -19,10 +19,11 @@ LAYERS = {
     "transport/relay": ["transport/base"],
     "transport/peer": ["transport/session", "transport/net", "transport/crypto", "transport/wire", "transport/base"],
     "fs/store": ["transport/session/scheduler.h", "transport/session/plan.h", "transport/crypto/identity.h",
+                 "transport/crypto/digest.h",
                  "transport/wire", "transport/base"],
     "fs/xfer": ["fs/store", "transport/peer", "transport/session", "transport/net", "transport/crypto", "transport/wire",
                 "transport/base"],
-    "fs/fuse": ["fs/store", "fs/xfer", "transport/wire", "transport/base"],
+    "fs/fuse": ["fs/store", "fs/xfer", "transport/session/scheduler.h", "transport/wire", "transport/base"],
     "tools": ["fs", "transport"],
     "tests": ["fs", "transport", "tools"],
 }

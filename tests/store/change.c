@@ -58,6 +58,8 @@ static const uint8_t golden_removed[] = {11, INT64(9), INT64(6), INT64(3), INT64
                                          1,  0,        'a',      0,        0};
 static const uint8_t golden_xattrs_gone[] = {12, INT64(9)};
 static const uint8_t golden_xattrs_moved[] = {13, INT64(9), INT64(6)};
+static const uint8_t golden_history[] = {
+    14, INT64(9), INT64(5), INT64(7), INT64(8), 1, 3, 6, 2, 0, 'a', 'b', 3, 0, 'i', '/', 'c'};
 
 #define GOLDEN(bytes, ...)                                                                         \
     {                                                                                              \
@@ -91,6 +93,8 @@ static const struct {
            .as.xattr = {3, 9, {"a", 1, NULL, 0}}),
     GOLDEN(golden_xattrs_gone, .kind = FTX_CHANGE_XATTRS_GONE, .id = 9),
     GOLDEN(golden_xattrs_moved, .kind = FTX_CHANGE_XATTRS_MOVED, .id = 9, .number = 6),
+    GOLDEN(golden_history, .kind = FTX_CHANGE_HISTORY, .id = 9,
+           .as.history = {9, 5, 7, 8, 1, FTX_HISTORY_REFUSED, 6, "ab", "i/c", 2, 3}),
 };
 enum { N_GOLDEN = sizeof golden / sizeof *golden };
 
@@ -118,6 +122,14 @@ static bool same_xattr(const struct ftx_xattr *a, const struct ftx_xattr *b)
            (!a->value || memcmp(a->value, b->value, a->value_size) == 0);
 }
 
+static bool same_history(const struct ftx_history_row *a, const struct ftx_history_row *b)
+{
+    return a->id == b->id && a->time_ns == b->time_ns && a->size == b->size && a->ms == b->ms &&
+           a->box == b->box && a->result == b->result && a->reason == b->reason &&
+           a->link_size == b->link_size && memcmp(a->link, b->link, a->link_size) == 0 &&
+           a->path_size == b->path_size && memcmp(a->path, b->path, a->path_size) == 0;
+}
+
 static bool same_change(const struct ftx_change *a, const struct ftx_change *b)
 {
     if (a->kind != b->kind || a->id != b->id || a->number != b->number)
@@ -125,6 +137,8 @@ static bool same_change(const struct ftx_change *a, const struct ftx_change *b)
     switch ((enum ftx_change_kind)a->kind) {
     case FTX_CHANGE_ITEM:
         return same_item(&a->as.item, &b->as.item);
+    case FTX_CHANGE_HISTORY:
+        return same_history(&a->as.history, &b->as.history);
     case FTX_CHANGE_SEGMENT:
         return same_segment(&a->as.segment, &b->as.segment);
     case FTX_CHANGE_SEGMENT_CUT:
@@ -206,10 +220,10 @@ static void refuses_an_unknown_kind(void **state)
     uint8_t bytes[256] = {0};
     for (unsigned kind = 0; kind < 256; kind++) {
         bytes[0] = (uint8_t)kind;
-        if (kind == 0 || kind > FTX_CHANGE_XATTRS_MOVED)
+        if (kind == 0 || kind > FTX_CHANGE_HISTORY)
             assert_int_equal(decode(bytes, sizeof bytes), FTX_ECORRUPT);
     }
-    struct ftx_change change = {.kind = FTX_CHANGE_XATTRS_MOVED + 1};
+    struct ftx_change change = {.kind = FTX_CHANGE_HISTORY + 1};
     assert_int_equal(ftx_change_encode(&change, bytes, 0, sizeof bytes), 0);
 }
 

@@ -235,8 +235,8 @@ static int tell_xattr(void *ctx, uint64_t item, const struct ftx_xattr *xattr)
     return 0;
 }
 
-static const struct ftx_database_visitor teller = {tell_link, tell_item,  tell_segment,
-                                                   tell_op,   tell_trash, tell_xattr};
+static const struct ftx_database_visitor teller = {tell_link,  tell_item,  tell_segment, tell_op,
+                                                   tell_trash, tell_xattr, NULL};
 
 /* The caller frees it. */
 static char *told(void)
@@ -696,11 +696,11 @@ static void assert_refused(const char *word)
 static void newer_and_foreign_files_are_refused(void **state)
 {
     (void)state;
-    tamper("PRAGMA user_version = 4");
+    tamper("PRAGMA user_version = 5");
     assert_refused("newer");
     tamper("PRAGMA user_version = 0");
     assert_refused("damaged");
-    tamper("PRAGMA user_version = 3; PRAGMA application_id = 1");
+    tamper("PRAGMA user_version = 4; PRAGMA application_id = 1");
     assert_refused("not a database of ftxfs");
     tamper("PRAGMA application_id = 1718909030; DROP TABLE ops");
     assert_refused("damaged");

@@ -43,3 +43,10 @@ target_link_options(test_promises PRIVATE -Wl,--wrap=ftx_object_write -Wl,--wrap
 # Released bytes, while others write to the file.
 ftx_test(store release ftx_store ftx_session)
 target_link_options(test_release PRIVATE -Wl,--wrap=ftx_object_write)
+
+# What .ftx/events and .ftx/history tell.
+ftx_test(store feed ftx_store)
+ftx_test(store history ftx_store)
+
+# What .ftx/ctl does to links and items.
+ftx_test(store steer ftx_store ftx_session)

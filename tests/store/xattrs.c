@@ -182,9 +182,11 @@ static void older_schema_is_brought_up(void **state)
     assert_int_equal(scratch_open(&scratch), 0);
     ftx_database_close(open_database(&scratch, path));
     assert_int_equal(sqlite3_open(path, &sqlite), SQLITE_OK);
-    assert_int_equal(
-        sqlite3_exec(sqlite, "DROP TABLE xattrs; PRAGMA user_version = 1", NULL, NULL, NULL),
-        SQLITE_OK);
+    assert_int_equal(sqlite3_exec(sqlite,
+                                  "DROP TABLE xattrs; DROP TABLE settings; DROP TABLE history;"
+                                  "PRAGMA user_version = 1",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
     sqlite3_close(sqlite);
     for (int i = 0; i < 2; i++) {
         struct ftx_database *db = open_database(&scratch, path);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* Steering links: paused, limited, unlocked, removed. The loop sees it by store->link_changes. */
+#include "fs/store/steer.h"
+
+#include "fs/store/change_log.h"
+#include "fs/store/inbox.h"
+#include "fs/store/link_job.h"
+#include "fs/store/outbox_internal.h"
+#include "fs/store/tell.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *ftx_setting_name(enum ftx_setting setting)
+{
+    static const char *const names[FTX_SETTINGS] = {[FTX_SETTING_UP] = "up",
+                                                    [FTX_SETTING_DOWN] = "down",
+                                                    [FTX_SETTING_ACCEPT] = "accept",
+                                                    [FTX_SETTING_MAX_SIZE] = "max_size",
+                                                    [FTX_SETTING_MAX_FILES] = "max_files"};
+    return names[setting];
+}
+
+/* Writes new settings durably, under the lock (which is given away meanwhile); the old ones are back
+ * if that fails. `link` NULL: those of all links together. */
+static int put_settings(struct ftx_store *store, struct ftx_link *link,
+                        const struct ftx_link_settings *settings)
+{
+    struct ftx_link_settings *now = link ? &link->settings : &store->settings, old = *now;
+    *now = *settings;
+    int err = ftx_link_job_settings(store, link ? link->row.id : 0, settings);
+    if (err)
+        *now = old;
+    else
+        store->link_changes++;
+    return err;
+}
+
+static int pause_link(struct ftx_store *store, struct ftx_link *link, bool paused)
+{
+    struct ftx_link_settings settings = link->settings;
+    if (settings.paused == paused)
+        return 0;
+    settings.paused = paused;
+    int err = put_settings(store, link, &settings);
+    if (!err)
+        ftx_tell_link(store, paused ? FTX_EVENT_PAUSED : FTX_EVENT_RESUMED, link, NULL, NULL, 0);
+    return err;
+}
+
+int ftx_link_pause(struct ftx_store *store, const char *name, size_t size, bool paused)
+{
+    int err = name ? -ENOENT : 0;
+    pthread_mutex_lock(&store->lock);
+    if (name) {
+        struct ftx_link *link = ftx_link_find_name(store, name, size);
+        err = link ? pause_link(store, link, paused) : -ENOENT;
+    } else { /* links are never taken out of the list */
+        for (struct ftx_list *node = store->links.next; node != &store->links && !err;
+             node = node->next) {
+            struct ftx_link *link = ftx_list_of(node, struct ftx_link, node);
+            if (!link->removed)
+                err = pause_link(store, link, paused);
+        }
+    }
+    pthread_mutex_unlock(&store->lock);
+    store->events.wake(store->events_ctx);
+    return err;
+}
+
+static void apply(struct ftx_link_settings *settings, enum ftx_setting setting, uint64_t value)
+{
+    switch (setting) {
+    case FTX_SETTING_UP:
+        settings->limit[FTX_OUTBOX] = value;
+        break;
+    case FTX_SETTING_DOWN:
+        settings->limit[FTX_INBOX] = value;
+        break;
+    case FTX_SETTING_ACCEPT:
+        settings->accept = (uint8_t)value;
+        break;
+    case FTX_SETTING_MAX_SIZE:
+        settings->max_size = value;
+        break;
+    default:
+        settings->max_files = value;
+        break;
+    }
+}
+
+int ftx_link_set(struct ftx_store *store, const char *name, size_t size, enum ftx_setting setting,
+                 uint64_t value, const char *text)
+{
+    if (!name && setting > FTX_SETTING_DOWN)
+        return -EOPNOTSUPP;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_link *link = name ? ftx_link_find_name(store, name, size) : NULL;
+    int err = name && !link ? -ENOENT : 0;
+    if (!err) {
+        struct ftx_link_settings settings = link ? link->settings : store->settings;
+        apply(&settings, setting, value);
+        err = put_settings(store, link, &settings);
+    }
+    if (!err)
+        ftx_tell_link(store, FTX_EVENT_CONFIGURED, link, ftx_setting_name(setting), text, 0);
+    pthread_mutex_unlock(&store->lock);
+    store->events.wake(store->events_ctx);
+    return err;
+}
+
+int ftx_link_set_priority(struct ftx_store *store, struct ftx_link *link, uint8_t priority)
+{
+    struct ftx_link_settings settings = link->settings;
+    char text[4];
+    settings.priority = priority;
+    snprintf(text, sizeof text, "%u", priority);
+    int err = put_settings(store, link, &settings);
+    if (!err)
+        ftx_tell_link(store, FTX_EVENT_CONFIGURED, link, "priority", text, 0);
+    return err;
+}
+
+int ftx_link_rearm(struct ftx_store *store, const char *name, size_t size)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_link *link = ftx_link_find_name(store, name, size);
+    int err = !link ? -ENOENT : link->row.state == FTX_LINK_PAIRED ? -EALREADY : 0;
+    if (!err) {
+        uint8_t guesses = link->row.guesses;
+        link->row.guesses = 0;
+        struct ftx_link_row row = link->row;
+        err = ftx_link_job_wait(store, FTX_LINK_JOB_PUT, &row);
+        sodium_memzero(&row, sizeof row);
+        if (err)
+            link->row.guesses = guesses;
+    }
+    if (!err) {
+        link->rearmed = link->dial = true;
+        store->link_changes++;
+        ftx_tell_link(store, FTX_EVENT_ARMED, link,
+                      link->row.role == FTX_ROLE_S ? "outbox" : "inbox", NULL, 0);
+    }
+    pthread_mutex_unlock(&store->lock);
+    store->events.wake(store->events_ctx);
+    return err;
+}
+
+int ftx_link_retry(struct ftx_store *store, const char *name, size_t size)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_link *link = ftx_link_find_name(store, name, size);
+    err = link ? 0 : -ENOENT;
+    if (link && link->folders[FTX_OUTBOX])
+        err = ftx_outbox_retry(&log, link->folders[FTX_OUTBOX]);
+    if (link) {
+        link->dial = true;
+        store->link_changes++;
+        log.wake = true;
+    }
+    ftx_log_commit(&log);
+    return err;
+}
+
+/* -- removing -- */
+
+static bool is_undelivered(const struct ftx_link *link)
+{
+    bool any = link->op_first != link->op_next;
+    for (struct ftx_list *node = link->sendings.next; node != &link->sendings && !any;
+         node = node->next) {
+        const struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
+        any = !sending->dropped && sending->item->state != FTX_ITEM_DELIVERED;
+    }
+    return any;
+}
+
+static void empty_box(struct ftx_log *log, struct ftx_item *folder)
+{
+    uint64_t cookie = 0;
+    for (struct ftx_item *child; folder && (child = ftx_folder_after(folder, cookie));) {
+        cookie = child->cookie;
+        if (child->box == FTX_OUTBOX)
+            ftx_outbox_drop(log, child);
+        else
+            ftx_inbox_drop(log, child);
+    }
+}
+
+int ftx_link_unpair(struct ftx_store *store, const char *name, size_t size, bool force)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_link *link = ftx_link_find_name(store, name, size);
+    const struct ftx_item *inbox = link ? link->folders[FTX_INBOX] : NULL;
+    if (!link)
+        err = -ENOENT;
+    else if (!force && is_undelivered(link))
+        err = -EBUSY;
+    else if (!force && inbox && ftx_folder_count(inbox))
+        err = -ENOTEMPTY;
+    if (!err) {
+        for (int box = 0; box < 2; box++)
+            empty_box(&log, link->folders[box]);
+        ftx_log_flush(&log);
+        err = ftx_link_remove(store, link);
+        log.wake = log.arrived = true;
+    }
+    ftx_log_commit(&log);
+    return err;
+}
+
+void ftx_tell_command_failed(struct ftx_store *store, const char *line, size_t size, int error,
+                             const char *message)
+{
+    enum { COMMAND_MAX = 256 };
+    pthread_mutex_lock(&store->lock);
+    ftx_feed_note(store,
+                  &(struct ftx_happening){
+                      .event = FTX_EVENT_COMMAND_FAILED,
+                      .time_ns = ftx_now_ns(),
+                      .number = error,
+                      .text = {line, message},
+                      .text_size = {size < COMMAND_MAX ? size : COMMAND_MAX, strlen(message)}});
+    pthread_mutex_unlock(&store->lock);
+}
