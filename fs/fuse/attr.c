@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Attributes: lookup, getattr, setattr, forget, statfs. */
-#include "fs/fuse/session.h"
+#include "fs/fuse/control.h"
 
 #include "fs/store/change_log.h"
 #include "fs/store/inbox.h"
@@ -97,13 +97,14 @@ static void fixed_stat(const struct ftx_mount *mount, fuse_ino_t ino, struct sta
 {
     memset(out, 0, sizeof *out);
     out->st_ino = ino;
-    out->st_mode = ino == FTX_ID_STATUS    ? S_IFREG | 0400
-                   : ino == FTX_ID_CONTROL ? S_IFDIR | 0500
-                                           : S_IFDIR | 0555;
-    out->st_nlink = ino == FTX_ID_STATUS ? 1 : ino == FTX_ID_ROOT ? 5 : 2;
+    out->st_mode = S_IFDIR | (ino == FTX_ID_CONTROL ? 0500 : 0555);
+    out->st_nlink = ino == FTX_ID_ROOT ? 5 : 2;
     out->st_uid = mount->uid;
     out->st_gid = mount->gid;
     out->st_mtim = out->st_ctim = out->st_atim = mount->started;
+    const struct ftx_control *control = ftx_control_of(ino);
+    if (control)
+        ftx_control_stat(mount, control, out);
 }
 
 int ftx_stat_of(const struct ftx_mount *mount, fuse_ino_t ino, struct stat *out,
@@ -111,7 +112,7 @@ int ftx_stat_of(const struct ftx_mount *mount, fuse_ino_t ino, struct stat *out,
 {
     struct ftx_attr attr;
     *out_timeout = 0;
-    if (ino == FTX_ID_ROOT || ino == FTX_ID_CONTROL || ino == FTX_ID_STATUS) {
+    if (ino == FTX_ID_ROOT || ino == FTX_ID_CONTROL || ftx_control_of(ino)) {
         fixed_stat(mount, ino, out);
         return 0;
     }
@@ -157,6 +158,16 @@ static void lookup_in_root(fuse_req_t req, const char *name)
         fuse_reply_err(req, ENOENT);
 }
 
+static void lookup_control(fuse_req_t req, const char *name)
+{
+    for (size_t i = 0; i < FTX_CONTROLS; i++)
+        if (strcmp(name, ftx_controls[i]->name) == 0) {
+            reply_fixed(req, ftx_controls[i]->ino);
+            return;
+        }
+    fuse_reply_err(req, ENOENT);
+}
+
 /* A folder whose names only the kernel changes: it may remember what is not there. */
 static bool is_settled_folder(struct ftx_store *store, fuse_ino_t ino)
 {
@@ -179,10 +190,7 @@ void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         return;
     }
     if (parent == FTX_ID_CONTROL) {
-        if (strcmp(name, "status") == 0)
-            reply_fixed(req, FTX_ID_STATUS);
-        else
-            fuse_reply_err(req, ENOENT);
+        lookup_control(req, name);
         return;
     }
     struct ftx_store *store = ftx_mount_of(req)->store;

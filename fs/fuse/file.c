@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on open files. fi->fh: FTX_HANDLE_...; for .ftx/status see control.c. */
-#include "fs/fuse/session.h"
+/* Operations on open files. fi->fh: FTX_HANDLE_...; for the files in .ftx see control.h. */
+#include "fs/fuse/control.h"
 
 #include "fs/store/inbox.h"
 #include "fs/store/outbox.h"
@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,8 +60,9 @@ void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct ftx_attr attr;
     if (ftx_repeat_open(req, ino, fi))
         return;
-    if (ino == FTX_ID_STATUS) {
-        ftx_status_open(req, fi);
+    const struct ftx_control *control = ftx_control_of(ino);
+    if (control) {
+        ftx_control_open(req, control, fi);
         return;
     }
     int err = ftx_tree_attr(store, ino, &attr);
@@ -87,9 +89,8 @@ static void make_room_key(void)
     (void)pthread_key_create(&room_key, free);
 }
 
-/* Where a thread reads to: it answers with that before it reads again. NULL without memory. (A
- * block for each read would be mapped and unmapped; a static one per thread would be cleared.) */
-static char *read_room(void)
+/* A block for each read would be mapped and unmapped; a static one per thread would be cleared. */
+char *ftx_read_room(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)pthread_once(&once, make_room_key);
@@ -122,7 +123,7 @@ static int read_file(struct ftx_mount *mount, fuse_ino_t ino, size_t size, off_t
                      struct ftx_reply *out)
 {
     struct ftx_attr attr;
-    char *bytes = read_room();
+    char *bytes = ftx_read_room();
     *out = (struct ftx_reply){.bytes = bytes};
     if (!bytes)
         return -ENOMEM;
@@ -167,8 +168,8 @@ static const struct ftx_wait_kind waiting_read = {.attempt = try_read,
 void ftx_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                  struct fuse_file_info *fi)
 {
-    if (ino == FTX_ID_STATUS) {
-        ftx_status_read(req, size, offset, fi);
+    if (ftx_control_of(ino)) {
+        ftx_control_read(req, size, offset, fi);
         return;
     }
     struct ftx_mount *mount = ftx_mount_of(req);
@@ -176,7 +177,7 @@ void ftx_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     struct ftx_reply reply;
     int err = read_file(mount, ino, size, offset, wait, &reply);
     if (err == -EAGAIN && wait)
-        ftx_park_wait(mount->park, &waiting_read, req, ino, NULL, size, offset);
+        ftx_park_wait(mount->park, &waiting_read, req, ino, fi->fh, NULL, size, offset);
     else if (err)
         ftx_reply_err(req, err);
     else
@@ -215,10 +216,13 @@ void ftx_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size
                   struct fuse_file_info *fi)
 {
     struct ftx_mount *mount = ftx_mount_of(req);
-    (void)fi;
+    if (ftx_control_of(ino)) {
+        ftx_control_write(req, bytes, size, fi);
+        return;
+    }
     int err = ftx_outbox_write(mount->store, ino, bytes, size, (uint64_t)offset);
     if (err == -EAGAIN)
-        ftx_park_wait(mount->park, &waiting_write, req, ino, bytes, size, offset);
+        ftx_park_wait(mount->park, &waiting_write, req, ino, fi->fh, bytes, size, offset);
     else if (err)
         ftx_reply_err(req, err);
     else
@@ -256,21 +260,36 @@ void ftx_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct ftx_mount *mount = ftx_mount_of(req);
     int err = 0;
-    if (ino != FTX_ID_STATUS && (fi->fh & FTX_HANDLE_WRITE))
+    if (!ftx_control_of(ino) && (fi->fh & FTX_HANDLE_WRITE))
         err = ftx_outbox_flush(mount->store, ino, mount->close_delivered);
     if (err == -EAGAIN)
-        ftx_park_wait(mount->park, &waiting_close, req, ino, NULL, 0, 0);
+        ftx_park_wait(mount->park, &waiting_close, req, ino, fi->fh, NULL, 0, 0);
     else
         ftx_reply_err(req, err);
+}
+
+/* Files can always be read and written, as far as poll is concerned. */
+void ftx_op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+                 struct fuse_pollhandle *wait)
+{
+    if (ftx_control_of(ino)) {
+        ftx_control_poll(req, fi, wait);
+        return;
+    }
+    if (wait)
+        fuse_pollhandle_destroy(wait);
+    fuse_reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
 }
 
 void ftx_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct ftx_store *store = ftx_mount_of(req)->store;
     struct ftx_attr attr;
-    if (ino == FTX_ID_STATUS) {
-        ftx_status_close(ftx_mount_of(req), fi);
-    } else if (fi->fh != FTX_HANDLE_REPEAT && ftx_tree_attr(store, ino, &attr) == 0) {
+    if (ftx_control_of(ino)) {
+        ftx_control_release(req, fi);
+        return;
+    }
+    if (fi->fh != FTX_HANDLE_REPEAT && ftx_tree_attr(store, ino, &attr) == 0) {
         if (attr.box == FTX_OUTBOX)
             ftx_handle_closed(store, ino, fi);
         else

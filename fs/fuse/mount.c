@@ -2,7 +2,8 @@
 /* The life of the FUSE session, and what may be a mount point. */
 #include "fs/fuse/mount.h"
 
-#include "fs/fuse/session.h"
+#include "fs/fuse/control.h"
+#include "fs/fuse/digest.h"
 #include "transport/base/log.h"
 
 #include <dirent.h>
@@ -63,6 +64,7 @@ static const struct fuse_lowlevel_ops operations = {
     .open = ftx_op_open,
     .read = ftx_op_read,
     .write = ftx_op_write,
+    .poll = ftx_op_poll,
     .flush = ftx_op_flush,
     .release = ftx_op_release,
     .fsync = ftx_op_fsync,
@@ -230,13 +232,14 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
         mount->uid = getuid();
         mount->gid = getgid();
         clock_gettime(CLOCK_REALTIME, &mount->started);
-        ftx_texts_init(&mount->texts);
+        ftx_controls_init(mount);
         pthread_mutex_init(&mount->repeat.lock, NULL);
         mount->path = strdup(options->path);
         mount->park = ftx_park_new(mount, options->read_timeout_ms);
+        mount->digest = ftx_digest_new(mount);
         mount->session = new_session(mount, options);
         mount->notify = ftx_notify_start(mount);
-        err = mount->path && mount->park && mount->session ? 0 : -EINVAL;
+        err = mount->path && mount->park && mount->digest && mount->session ? 0 : -EINVAL;
         if (!mount->notify)
             ftx_log(FTX_LOG_WARNING, "no thread for it: inotify will not see what arrives");
     }
@@ -281,6 +284,13 @@ void ftx_mount_arrived(void *ctx)
     ftx_park_arrived(mount->park);
 }
 
+void ftx_mount_happened(void *ctx)
+{
+    struct ftx_mount *mount = ctx;
+    if (!atomic_exchange(&mount->happened, true))
+        ftx_park_happened(mount->park);
+}
+
 void ftx_mount_news(void *ctx)
 {
     struct ftx_mount *mount = ctx;
@@ -311,6 +321,7 @@ void ftx_mount_close(struct ftx_mount *mount)
 {
     ftx_notify_stop(mount->notify);
     ftx_park_stop(mount->park);
+    ftx_digest_stop(mount->digest);
     if (mount->mounted && is_covered(mount))
         let_go(mount->session);
     if (mount->mounted)
@@ -319,13 +330,14 @@ void ftx_mount_close(struct ftx_mount *mount)
     if (mount->session)
         fuse_session_destroy(mount->session);
     mount->session = NULL;
-    ftx_texts_close(&mount->texts);
+    ftx_controls_close(mount);
 }
 
 void ftx_mount_free(struct ftx_mount *mount)
 {
     ftx_serve_free(mount->serve);
     ftx_park_free(mount->park);
+    ftx_digest_free(mount->digest);
     pthread_mutex_destroy(&mount->repeat.lock);
     free(mount->path);
     free(mount);

@@ -37,6 +37,10 @@ int ftx_mount_detach(const char *path);
 /* An inbox file got bytes, its end, or went away: parked reads are looked at. Any thread. */
 void ftx_mount_arrived(void *mount);
 
+/* The feed has an event more: who reads or polls .ftx/events is told. Any thread; with the store's
+ * lock. */
+void ftx_mount_happened(void *mount);
+
 /* The store has news: watchers are told. Any thread. */
 void ftx_mount_news(void *mount);
 

@@ -4,7 +4,7 @@
  * whenever something arrived, a signal came or a deadline passed, and answers those whose time has
  * come.
  */
-#include "fs/fuse/session.h"
+#include "fs/fuse/control.h"
 
 #include "fs/store/change_log.h"
 
@@ -65,12 +65,17 @@ static bool take_bytes(struct ftx_parked *parked, const char *bytes, size_t size
 }
 
 void ftx_park_wait(struct ftx_park *park, const struct ftx_wait_kind *kind, fuse_req_t req,
-                   fuse_ino_t ino, const char *bytes, size_t size, off_t offset)
+                   fuse_ino_t ino, uint64_t handle, const char *bytes, size_t size, off_t offset)
 {
     struct ftx_parked *parked = calloc(1, sizeof *parked);
     if (parked)
-        *parked = (struct ftx_parked){
-            .park = park, .kind = kind, .req = req, .ino = ino, .size = size, .offset = offset};
+        *parked = (struct ftx_parked){.park = park,
+                                      .kind = kind,
+                                      .req = req,
+                                      .ino = ino,
+                                      .handle = handle,
+                                      .size = size,
+                                      .offset = offset};
     if (!parked || (bytes && !take_bytes(parked, bytes, size))) {
         if (kind->leave)
             kind->leave(park->mount, ino);
@@ -95,6 +100,13 @@ void ftx_park_arrived(struct ftx_park *park)
     pthread_mutex_unlock(&park->lock);
 }
 
+void ftx_park_happened(struct ftx_park *park)
+{
+    pthread_mutex_lock(&park->lock);
+    look(park);
+    pthread_mutex_unlock(&park->lock);
+}
+
 /* Waits for nothing any more: out of the list, where no interrupt can reach it, and answered. Not
  * under the lock. */
 static void answer(struct ftx_parked *parked, int err, const struct ftx_reply *reply)
@@ -115,6 +127,15 @@ static void answer(struct ftx_parked *parked, int err, const struct ftx_reply *r
     free(parked);
 }
 
+/* When its wait ends if nothing comes. */
+static int64_t deadline_of(const struct ftx_park *park, const struct ftx_parked *parked)
+{
+    if (!parked->kind->timeout_err)
+        return INT64_MAX;
+    int64_t progress_ms = parked->kind->progress_ms(park->mount, parked->ino);
+    return (progress_ms > parked->since_ms ? progress_ms : parked->since_ms) + park->timeout_ms;
+}
+
 /* Answers if it can; else returns when to look again. */
 static int64_t try_answer(struct ftx_park *park, struct ftx_parked *parked, bool interrupted,
                           int64_t now_ms)
@@ -126,15 +147,15 @@ static int64_t try_answer(struct ftx_park *park, struct ftx_parked *parked, bool
                                : parked->kind->attempt(park->mount, parked, ask, &reply);
     if (ask)
         parked->asked_ms = now_ms;
-    int64_t progress_ms = parked->kind->progress_ms(park->mount, parked->ino);
-    int64_t from_ms = progress_ms > parked->since_ms ? progress_ms : parked->since_ms;
-    int64_t deadline_ms = from_ms + park->timeout_ms;
+    int64_t deadline_ms = deadline_of(park, parked);
     if (err == -EAGAIN && now_ms >= deadline_ms)
         err = parked->kind->timeout_err;
     if (err != -EAGAIN) {
         answer(parked, err, &reply);
         return INT64_MAX;
     }
+    if (deadline_ms == INT64_MAX)
+        return INT64_MAX;
     int64_t ask_ms = parked->asked_ms + ASK_AGAIN_MS;
     return deadline_ms < ask_ms ? deadline_ms : ask_ms;
 }
@@ -181,6 +202,8 @@ static void *run(void *arg)
         pthread_mutex_unlock(&park->lock);
         if (last)
             return NULL;
+        if (atomic_exchange(&park->mount->happened, false))
+            ftx_events_happened(park->mount);
         next_ms = look_at_all(park);
     }
 }

@@ -14,6 +14,7 @@
 #include "transport/base/list.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -25,6 +26,9 @@ enum {
     FTX_ID_STATUS = 5,
     FTX_ID_GONE_FILE = 6, /* what the notifier removes once more */
     FTX_ID_GONE_FOLDER = 7,
+    FTX_ID_EVENTS = 8,
+    FTX_ID_HISTORY = 9,
+    FTX_ID_CTL = 10,
 };
 
 /* fi->fh of files that stand in a store; DIRECT, in the outbox: past the page cache. */
@@ -39,23 +43,19 @@ enum { FTX_REQUEST_MAX = 1 << 20 }; /* bytes of a read or write: as agreed on wi
 
 struct ftx_park;
 struct ftx_parked;
-struct ftx_text;
-
-/* The texts of control files that are open: an unmount can come before their release does. */
-struct ftx_texts {
-    pthread_mutex_t lock;
-    struct ftx_text *first;
-};
 
 struct ftx_mount {
     struct ftx_store *store;
     struct fuse_session *session;
     struct ftx_serve *serve;
     struct ftx_park *park;
+    struct ftx_digest *digest;
     struct ftx_notify *notify; /* NULL: nothing is repeated for watchers */
     struct ftx_repeat repeat;
-    struct ftx_texts texts;
-    char *path; /* the mount point */
+    pthread_mutex_t controls_lock;
+    struct ftx_list controls; /* struct ftx_control_handle: control files that are open */
+    atomic_bool happened;     /* an event, not yet told to those who poll */
+    char *path;               /* the mount point */
     bool any_target;
     bool close_delivered;
     bool mounted;
@@ -90,12 +90,9 @@ void ftx_handle_opened(struct ftx_store *store, fuse_ino_t ino, bool writer,
                        struct fuse_file_info *fi);
 void ftx_handle_closed(struct ftx_store *store, fuse_ino_t ino, const struct fuse_file_info *fi);
 
-/* control.c: .ftx/status, open: the text as it was then. */
-void ftx_status_open(fuse_req_t req, struct fuse_file_info *fi);
-void ftx_status_read(fuse_req_t req, size_t size, off_t offset, const struct fuse_file_info *fi);
-void ftx_status_close(struct ftx_mount *mount, const struct fuse_file_info *fi);
-void ftx_texts_init(struct ftx_texts *texts);
-void ftx_texts_close(struct ftx_texts *texts); /* with those still open */
+/* file.c: FTX_REQUEST_MAX bytes where a thread reads to: it answers with that before it reads again.
+ * NULL: no memory. */
+char *ftx_read_room(void);
 
 /*
  * park.c: requests that wait for the peer. What waits, and for what, is its kind's: `attempt`
@@ -110,10 +107,10 @@ struct ftx_reply {
 struct ftx_wait_kind {
     int (*attempt)(struct ftx_mount *mount, const struct ftx_parked *parked, bool ask,
                    struct ftx_reply *out);
-    int64_t (*progress_ms)(struct ftx_mount *mount, fuse_ino_t ino); /* ftx_now_ms */
+    int64_t (*progress_ms)(struct ftx_mount *mount, fuse_ino_t ino); /* ftx_now_ms; if it ends */
     void (*reply)(fuse_req_t req, const struct ftx_reply *reply);
     void (*leave)(struct ftx_mount *mount, fuse_ino_t ino); /* however it ended; NULL: nothing */
-    int timeout_err; /* after read_timeout without progress */
+    int timeout_err; /* after read_timeout without progress; 0: it waits on, for ever */
 };
 
 struct ftx_parked {
@@ -122,6 +119,7 @@ struct ftx_parked {
     const struct ftx_wait_kind *kind;
     fuse_req_t req;
     fuse_ino_t ino;
+    uint64_t handle; /* fi->fh, where the kind wants it */
     size_t size;
     off_t offset;
     char *bytes; /* of a write: a copy, owned */
@@ -135,8 +133,10 @@ void ftx_park_free(struct ftx_park *park);
 /* Takes over the request: answered when its kind can, with EINTR on a signal, with the kind's error
  * without progress. `bytes` (NULL: none) are copied. */
 void ftx_park_wait(struct ftx_park *park, const struct ftx_wait_kind *kind, fuse_req_t req,
-                   fuse_ino_t ino, const char *bytes, size_t size, off_t offset);
+                   fuse_ino_t ino, uint64_t handle, const char *bytes, size_t size, off_t offset);
 void ftx_park_arrived(struct ftx_park *park);
+/* The same though nothing may be parked: mount->happened was set. */
+void ftx_park_happened(struct ftx_park *park);
 
 /* The operations, by theme. */
 void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
@@ -162,6 +162,8 @@ void ftx_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 void ftx_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ftx_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                  struct fuse_file_info *fi);
+void ftx_op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+                 struct fuse_pollhandle *wait);
 void ftx_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
                   struct fuse_file_info *fi);
 void ftx_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations on names: make, remove, rename, read folders and links. */
-#include "fs/fuse/session.h"
+#include "fs/fuse/control.h"
 
 #include "fs/store/inbox.h"
 #include "fs/store/links.h"
@@ -242,23 +242,26 @@ static bool add_item(void *ctx, const char *name, uint64_t cookie, const struct 
     return add_name(listing, name, &st, cookie + DOTS);
 }
 
-static int list_fixed(struct listing *listing, fuse_ino_t ino, uint64_t at)
+static void list_root(struct listing *listing, uint64_t at)
 {
     static const struct {
-        fuse_ino_t folder, ino;
+        fuse_ino_t ino;
         const char *name;
-        mode_t type;
-    } fixed[] = {
-        {FTX_ID_ROOT, FTX_ID_INBOX, "inbox", S_IFDIR},
-        {FTX_ID_ROOT, FTX_ID_OUTBOX, "outbox", S_IFDIR},
-        {FTX_ID_CONTROL, FTX_ID_STATUS, "status", S_IFREG},
-    };
-    for (size_t i = at; i < sizeof fixed / sizeof *fixed; i++) {
-        struct stat st = {.st_ino = fixed[i].ino, .st_mode = fixed[i].type};
-        if (fixed[i].folder == ino && !add_name(listing, fixed[i].name, &st, i + 1 + DOTS))
-            break;
+    } boxes[] = {{FTX_ID_INBOX, "inbox"}, {FTX_ID_OUTBOX, "outbox"}};
+    for (size_t i = at; i < sizeof boxes / sizeof *boxes; i++) {
+        struct stat st = {.st_ino = boxes[i].ino, .st_mode = S_IFDIR};
+        if (!add_name(listing, boxes[i].name, &st, i + 1 + DOTS))
+            return;
     }
-    return 0;
+}
+
+static void list_controls(struct listing *listing, uint64_t at)
+{
+    for (size_t i = at; i < FTX_CONTROLS; i++) {
+        struct stat st = {.st_ino = ftx_controls[i]->ino, .st_mode = S_IFREG};
+        if (!add_name(listing, ftx_controls[i]->name, &st, i + 1 + DOTS))
+            return;
+    }
 }
 
 static fuse_ino_t parent_of(const struct ftx_mount *mount, fuse_ino_t ino)
@@ -284,10 +287,14 @@ void ftx_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
             break;
     }
     int err = 0;
-    if (at >= DOTS)
-        err = ino == FTX_ID_ROOT || ino == FTX_ID_CONTROL
-                  ? list_fixed(&listing, ino, at - DOTS)
-                  : ftx_tree_list(ftx_mount_of(req)->store, ino, at - DOTS, add_item, &listing);
+    if (at < DOTS)
+        ; /* no room for more */
+    else if (ino == FTX_ID_ROOT)
+        list_root(&listing, at - DOTS);
+    else if (ino == FTX_ID_CONTROL)
+        list_controls(&listing, at - DOTS);
+    else
+        err = ftx_tree_list(ftx_mount_of(req)->store, ino, at - DOTS, add_item, &listing);
     if (err)
         ftx_reply_err(req, err);
     else

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Extended attributes: user.ftx.* tell what goes on, other user.* ones travel with their item, and
  * no other namespace exists here. */
-#include "fs/fuse/session.h"
+#include "fs/fuse/digest.h"
 
 #include "fs/store/outbox.h"
+#include "fs/store/steer.h"
 #include "fs/store/xattrs.h"
 #include "transport/base/err.h"
+#include "transport/session/scheduler.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -39,6 +41,10 @@ static void reply_bytes(fuse_req_t req, const void *bytes, size_t n, size_t room
 static void get_ours(fuse_req_t req, fuse_ino_t ino, const char *name, size_t room)
 {
     char text[512];
+    if (ino >= FTX_ID_FIRST && strcmp(name, "sha256") == 0) {
+        ftx_digest_answer(ftx_mount_of(req)->digest, req, ino, room);
+        return;
+    }
     int n = ftx_tree_xattr(ftx_mount_of(req)->store, ino, name, text, sizeof text);
     if (n < 0)
         fuse_reply_err(req, ino < FTX_ID_FIRST ? ENODATA : ftx_err_errno(n));
@@ -93,11 +99,30 @@ static int check_change(const struct ftx_mount *mount, fuse_ino_t ino, const cha
     return !err && attr.box == FTX_INBOX ? -EPERM : err;
 }
 
+/* The only one of ours that can be set: 0 to 10; removed without a value. */
+static int set_priority(const struct ftx_mount *mount, fuse_ino_t ino, const char *value,
+                        size_t size)
+{
+    int priority = FTX_PRIORITY_INHERIT;
+    if (value && size == 2 && memcmp(value, "10", 2) == 0)
+        priority = FTX_PRIORITY_MAX;
+    else if (value && size == 1 && *value >= '0' && *value <= '9')
+        priority = *value - '0';
+    else if (value)
+        return -EINVAL;
+    int err = ino < FTX_ID_FIRST ? -EOPNOTSUPP : ftx_item_set_priority(mount->store, ino, priority);
+    return err == -EOPNOTSUPP ? -EPERM : err;
+}
+
 /* Sets, or removes without a value. */
 static void change(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
                    enum ftx_xattr_how how)
 {
     const struct ftx_mount *mount = ftx_mount_of(req);
+    if (strcmp(name, FTX_USER OURS "priority") == 0) {
+        ftx_reply_err(req, set_priority(mount, ino, value, size));
+        return;
+    }
     int err = check_change(mount, ino, name);
     if (!err) {
         const struct ftx_xattr xattr = {.name = name + FTX_USER_SIZE,

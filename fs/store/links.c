@@ -393,7 +393,8 @@ void ftx_link_set_health(struct ftx_store *store, uint64_t id, enum ftx_link_hea
     struct ftx_link *link = ftx_link_find(store, id);
     if (link) {
         if (health == FTX_HEALTH_CONNECTED)
-            ftx_tell_link(store, FTX_EVENT_CONNECTED, link, peer_address, "direct", 0);
+            ftx_tell_link(store, FTX_EVENT_CONNECTED, link, peer_address,
+                          link->way.path ? link->way.path : "direct", 0);
         link->health = health;
         memset(link->peer_address, 0, sizeof link->peer_address);
         if (peer_address)

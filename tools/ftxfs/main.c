@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ftxfs: opens the store, listens, mounts, serves; everything ends in the reverse order. */
 #include "fs/fuse/mount.h"
+#include "fs/store/history.h"
 #include "fs/store/inbox_room.h"
 #include "fs/xfer/xfer.h"
 #include "tools/ftxfs/background.h"
@@ -131,8 +132,18 @@ static void on_news(void *ctx)
         ftx_mount_news(d->mount);
 }
 
-static const struct ftx_store_events events = {
-    .wake = on_wake, .committed = on_wake, .arrived = on_arrived, .news = on_news};
+static void on_happened(void *ctx)
+{
+    struct daemon *d = ctx;
+    if (d->mount)
+        ftx_mount_happened(d->mount);
+}
+
+static const struct ftx_store_events events = {.wake = on_wake,
+                                               .committed = on_wake,
+                                               .arrived = on_arrived,
+                                               .news = on_news,
+                                               .happened = on_happened};
 
 /* -- the loop's thread -- */
 
@@ -258,6 +269,7 @@ static int run(const struct ftx_options *o, const char *path, const char *store)
         return fail(message);
     ftx_spool_configure(d.store, &o->spool);
     ftx_inbox_limit(d.store, o->inbox_max);
+    ftx_history_configure(d.store, o->history_max);
     int err = open_network(&d, o, message);
     if (!err) {
         ftx_store_set_events(d.store, &events, &d);

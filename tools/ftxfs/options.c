@@ -3,6 +3,7 @@
  * that is not ours goes to FUSE, which knows its own. */
 #include "tools/ftxfs/options.h"
 
+#include "fs/store/history.h"
 #include "transport/base/log.h"
 #include "transport/net/websocket.h"
 #include "transport/wire/limits.h"
@@ -193,6 +194,16 @@ static int set_inbox_max(struct ftx_options *o, const char *value)
     return set_size("inbox_max", value, &o->inbox_max);
 }
 
+static int set_history_max(struct ftx_options *o, const char *value)
+{
+    const char *end;
+    bool none = strcmp(value, "0") == 0;
+    o->history_max = 0;
+    if (!none && (!parse_count(value, 1000000000, &o->history_max, &end) || *end))
+        return bad("--history_max: '%s' is not 0 to 1000000000 transfers", value);
+    return 0;
+}
+
 static int set_keep(struct ftx_options *o, const char *value)
 {
     o->spool.keep_all = strcmp(value, "all") == 0;
@@ -278,6 +289,7 @@ static const struct {
      set_inbox_max},
     {"release_after", "SECONDS", "delivered files nobody uses give their room back then (600)",
      set_release_after},
+    {"history_max", "N", "transfers that .ftx/history remembers (100000)", set_history_max},
     {"keep", "needed|all", "all: nothing that was delivered gives its room back (needed)",
      set_keep},
     {"close", "sealed|delivered", "delivered: close(2) waits until the peer has the file (sealed)",
@@ -453,6 +465,7 @@ int ftx_options_parse(int argc, char **argv, struct ftx_options *out)
     *out = (struct ftx_options){.listen = {.port = FTX_DEFAULT_PORT},
                                 .connections = 4,
                                 .read_timeout_s = 30,
+                                .history_max = FTX_HISTORY_MAX,
                                 .spool.release_after_ms = FTX_RELEASE_AFTER_MS,
                                 .links = FTX_LINKS_SAFE,
                                 .compress = FTX_COMPRESS_AUTO};

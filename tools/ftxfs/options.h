@@ -33,6 +33,7 @@ struct ftx_options {
     unsigned read_timeout_s;
     struct ftx_spool_config spool;
     uint64_t inbox_max; /* bytes that the inbox of a link may take; 0: no limit */
+    uint64_t history_max;
     bool close_delivered;
     enum ftx_links_policy links;
     enum ftx_compress_mode compress;

@@ -22,6 +22,40 @@ static void status_is_read(void)
     SUCCEEDS(fsync(fd));
 }
 
+static void events_are_read_to_their_end(void)
+{
+    char text[1 << 16];
+    int fd = (int)SUCCEEDS(open("events", O_RDONLY | O_NONBLOCK));
+    ssize_t n = SUCCEEDS(read(fd, text, sizeof text));
+    TRUE(n > 2 && text[0] == '{');
+    EQUAL(n, pread(fd, text, sizeof text, 0));
+    SUCCEEDS(lseek(fd, 0, SEEK_END));
+    FAILS(EAGAIN, read(fd, text, sizeof text));
+    EQUAL(posix_stat("events").st_size, lseek(fd, 0, SEEK_END));
+}
+
+static void history_is_read(void)
+{
+    char text[1 << 16];
+    int fd = (int)SUCCEEDS(open("history", O_RDONLY));
+    while (SUCCEEDS(read(fd, text, sizeof text)) > 0)
+        ;
+    EQUAL(0, read(fd, text, sizeof text));
+    EQUAL(0, pread(fd, text, sizeof text, INT64_MAX - (1 << 20)));
+}
+
+static void ctl_is_only_written(void)
+{
+    REFUSED(open("ctl", O_RDONLY));
+    REFUSED(open("ctl", O_RDWR));
+    int fd = (int)SUCCEEDS(open("ctl", O_WRONLY | O_TRUNC | O_APPEND));
+    EQUAL(3, write(fd, "# x", 3));
+    EQUAL(1, write(fd, "\n", 1));
+    FAILS(EINVAL, write(fd, "x", 1));
+    FAILS(ESPIPE, lseek(fd, 0, SEEK_SET));
+    SUCCEEDS(fsync(fd));
+}
+
 static void two_handles_read_each_its_own(void)
 {
     int one = (int)SUCCEEDS(open("status", O_RDONLY)),
@@ -45,13 +79,16 @@ static void folder_is_listed(void)
 {
     DIR *dir = opendir(".");
     TRUE(dir != NULL);
-    bool status = false;
+    int found = 0;
     for (struct dirent *entry; (entry = readdir(dir));) {
-        status |= strcmp(entry->d_name, "status") == 0;
-        if (entry->d_name[0] != '.')
-            EQUAL(posix_stat(entry->d_name).st_ino, entry->d_ino);
+        if (entry->d_name[0] == '.')
+            continue;
+        EQUAL(posix_stat(entry->d_name).st_ino, entry->d_ino);
+        EQUAL(S_IFREG | (strcmp(entry->d_name, "ctl") == 0 ? 0200 : 0400),
+              posix_stat(entry->d_name).st_mode);
+        found++;
     }
-    TRUE(status);
+    EQUAL(4, found);
 }
 
 static void it_is_hidden_in_the_root(void)
@@ -73,13 +110,17 @@ static void missing_names_are_enoent(void)
     FAILS(ENAMETOOLONG, stat(posix_long_name(256), &st));
 }
 
-static void status_is_not_written(void)
+static void what_tells_is_not_written(void)
 {
-    REFUSED(open("status", O_WRONLY));
-    REFUSED(open("status", O_RDWR));
-    REFUSED(open("status", O_WRONLY | O_APPEND));
-    REFUSED(open("status", O_RDONLY | O_TRUNC));
-    REFUSED(truncate("status", 0));
+    static const char *const names[] = {"status", "events", "history"};
+    for (int i = 0; i < 3; i++) {
+        REFUSED(open(names[i], O_WRONLY));
+        REFUSED(open(names[i], O_RDWR));
+        REFUSED(open(names[i], O_WRONLY | O_APPEND));
+        REFUSED(open(names[i], O_RDONLY | O_TRUNC));
+        REFUSED(truncate(names[i], 0));
+    }
+    FAILS(EPERM, truncate("ctl", 0));
 }
 
 static void status_keeps_its_attributes(void)
@@ -175,7 +216,10 @@ static const struct posix_case cases[] = {
     POSIX_CASE(folder_is_listed),
     POSIX_CASE(it_is_hidden_in_the_root),
     POSIX_CASE(missing_names_are_enoent),
-    POSIX_CASE(status_is_not_written),
+    POSIX_CASE(what_tells_is_not_written),
+    POSIX_CASE(events_are_read_to_their_end),
+    POSIX_CASE(history_is_read),
+    POSIX_CASE(ctl_is_only_written),
     POSIX_CASE(status_keeps_its_attributes),
     POSIX_CASE(nothing_is_made),
     POSIX_CASE(nothing_is_removed),

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* One table of commands; each kind of argument has its reader. */
+#include "fs/fuse/command.h"
+
+#include "transport/session/scheduler.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What is left of a line. */
+struct words {
+    const char *at;
+    size_t size;
+};
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static void skip_blanks(struct words *words)
+{
+    for (; words->size && is_blank(*words->at); words->size--)
+        words->at++;
+}
+
+/* The next word; empty: there is none. */
+static struct words next_word(struct words *words)
+{
+    skip_blanks(words);
+    struct words word = {.at = words->at};
+    while (word.size < words->size && !is_blank(words->at[word.size]))
+        word.size++;
+    words->at += word.size;
+    words->size -= word.size;
+    return word;
+}
+
+static bool is_word(const struct words *word, const char *text)
+{
+    return strlen(text) == word->size && memcmp(word->at, text, word->size) == 0;
+}
+
+static int say(const char **out_message, const char *message)
+{
+    *out_message = message;
+    return -EINVAL;
+}
+
+static const char no_more[] = "there are more words than the command takes";
+
+static int take_link(struct words *words, struct ftx_command *out, const char **out_message)
+{
+    struct words word = next_word(words);
+    if (!word.size)
+        return say(out_message, "name a link, as it stands in outbox or inbox");
+    bool all = is_word(&word, "*");
+    out->name = all ? NULL : word.at;
+    out->size = all ? 0 : word.size;
+    return 0;
+}
+
+static int no_rest(struct words *words, const char **out_message)
+{
+    return next_word(words).size ? say(out_message, no_more) : 0;
+}
+
+static int parse_link(struct words *words, struct ftx_command *out, const char **out_message)
+{
+    int err = take_link(words, out, out_message);
+    if (!err && !out->name && out->kind != FTX_COMMAND_PAUSE && out->kind != FTX_COMMAND_RESUME)
+        return say(out_message, "name one link");
+    if (!err && out->kind == FTX_COMMAND_UNPAIR) {
+        struct words rest = *words, word = next_word(&rest);
+        out->force = is_word(&word, "force");
+        *words = out->force ? rest : *words;
+    }
+    return err ? err : no_rest(words, out_message);
+}
+
+static int parse_path(struct words *words, struct ftx_command *out, const char **out_message)
+{
+    skip_blanks(words);
+    if (!words->size)
+        return say(out_message, "name a path below the mount, as outbox/CODE/NAME");
+    out->name = words->at;
+    out->size = words->size;
+    return 0;
+}
+
+static int parse_priority(struct words *words, struct ftx_command *out, const char **out_message)
+{
+    static const char wanted[] = "the priority is a number from 0 to 10, or - for none of its own";
+    int err = parse_path(words, out, out_message);
+    if (err)
+        return err;
+    size_t end = out->size;
+    while (end && is_blank(out->name[end - 1]))
+        end--;
+    size_t at = end;
+    while (at && !is_blank(out->name[at - 1]))
+        at--;
+    const struct words word = {.at = out->name + at, .size = end - at};
+    while (at && is_blank(out->name[at - 1]))
+        at--;
+    out->size = at;
+    if (!out->size)
+        return say(out_message, wanted);
+    out->path = memchr(out->name, '/', out->size) != NULL;
+    if (is_word(&word, "-"))
+        out->priority = FTX_PRIORITY_INHERIT;
+    else if (is_word(&word, "10"))
+        out->priority = FTX_PRIORITY_MAX;
+    else if (word.size == 1 && word.at[0] >= '0' && word.at[0] <= '9')
+        out->priority = word.at[0] - '0';
+    else
+        return say(out_message, wanted);
+    return 0;
+}
+
+/* A number with K, M, G or T (powers of 1024); "none": 0. False: neither, or too large. */
+static bool read_size(const char *at, size_t size, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    const char *unit = size ? strchr(units, at[size - 1]) : NULL;
+    uint64_t value = 0;
+    *out = 0;
+    if (size == 4 && memcmp(at, "none", 4) == 0)
+        return true;
+    if (unit && at[size - 1])
+        size--;
+    else
+        unit = NULL;
+    for (size_t i = 0; i < size; i++) {
+        if (at[i] < '0' || at[i] > '9' || value > (INT64_MAX - 9) / 10)
+            return false;
+        value = 10 * value + (uint64_t)(at[i] - '0');
+    }
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    *out = value << shift;
+    return size > 0 && value <= (uint64_t)INT64_MAX >> shift;
+}
+
+static bool read_value(enum ftx_setting setting, const char *at, size_t size, uint64_t *out)
+{
+    const struct words word = {.at = at, .size = size};
+    if (setting != FTX_SETTING_ACCEPT)
+        return read_size(at, size, out);
+    *out = is_word(&word, "none") ? FTX_ACCEPT_NONE : FTX_ACCEPT_ALL;
+    return is_word(&word, "none") || is_word(&word, "all");
+}
+
+static void set_text(struct ftx_command_setting *setting)
+{
+    if (setting->setting == FTX_SETTING_ACCEPT)
+        snprintf(setting->text, sizeof setting->text, "%s",
+                 setting->value == FTX_ACCEPT_NONE ? "none" : "all");
+    else if (setting->value)
+        snprintf(setting->text, sizeof setting->text, "%" PRIu64, setting->value);
+    else
+        snprintf(setting->text, sizeof setting->text, "none");
+}
+
+/* KEY=VALUE, the key one of the first `n`. */
+static int take_setting(const struct words *word, int n, struct ftx_command *out,
+                        const char **out_message)
+{
+    const char *equals = memchr(word->at, '=', word->size);
+    if (!equals)
+        return say(out_message, "say KEY=VALUE, without blanks");
+    const struct words key = {.at = word->at, .size = (size_t)(equals - word->at)};
+    int setting = 0;
+    while (setting < n && !is_word(&key, ftx_setting_name((enum ftx_setting)setting)))
+        setting++;
+    if (setting == n)
+        return say(out_message, n == 2 ? "limits are up=RATE and down=RATE"
+                                       : "the keys are up, down, accept, max_size and max_files");
+    struct ftx_command_setting *set = &out->settings[out->n_settings];
+    set->setting = (enum ftx_setting)setting;
+    if (!read_value(set->setting, equals + 1, word->size - key.size - 1, &set->value))
+        return say(out_message, set->setting == FTX_SETTING_ACCEPT
+                                    ? "accept is all or none"
+                                    : "the value is a number, as 2M (K, M, G, T), or none");
+    set_text(set);
+    out->n_settings++;
+    return 0;
+}
+
+static int parse_settings(struct words *words, size_t most, int n_keys, struct ftx_command *out,
+                          const char **out_message)
+{
+    int err = take_link(words, out, out_message);
+    for (struct words word; !err && (word = next_word(words)).size;)
+        err = out->n_settings < most ? take_setting(&word, n_keys, out, out_message)
+                                     : say(out_message, no_more);
+    if (!err && !out->n_settings)
+        return say(out_message, "say what is to be set: KEY=VALUE");
+    return err;
+}
+
+static int parse_limit(struct words *words, struct ftx_command *out, const char **out_message)
+{
+    return parse_settings(words, 2, FTX_SETTING_DOWN + 1, out, out_message);
+}
+
+static int parse_config(struct words *words, struct ftx_command *out, const char **out_message)
+{
+    return parse_settings(words, 1, FTX_SETTINGS, out, out_message);
+}
+
+int ftx_command_parse(const char *line, size_t size, struct ftx_command *out,
+                      const char **out_message)
+{
+    static const struct {
+        const char *name;
+        enum ftx_command_kind kind;
+        int (*parse)(struct words *words, struct ftx_command *out, const char **out_message);
+    } commands[] = {
+        {"pause", FTX_COMMAND_PAUSE, parse_link},
+        {"resume", FTX_COMMAND_RESUME, parse_link},
+        {"unpair", FTX_COMMAND_UNPAIR, parse_link},
+        {"rearm", FTX_COMMAND_REARM, parse_link},
+        {"retry", FTX_COMMAND_RETRY, parse_link},
+        {"cancel", FTX_COMMAND_CANCEL, parse_path},
+        {"accept", FTX_COMMAND_ACCEPT, parse_path},
+        {"priority", FTX_COMMAND_PRIORITY, parse_priority},
+        {"limit", FTX_COMMAND_SET, parse_limit},
+        {"config", FTX_COMMAND_SET, parse_config},
+    };
+    struct words words = {.at = line, .size = size};
+    memset(out, 0, sizeof *out);
+    if (memchr(line, '\0', size))
+        return say(out_message, "a command has no NUL in it");
+    struct words word = next_word(&words);
+    if (!word.size || word.at[0] == '#')
+        return 0;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (!is_word(&word, commands[i].name))
+            continue;
+        out->kind = commands[i].kind;
+        return commands[i].parse(&words, out, out_message);
+    }
+    return say(out_message,
+               "no such command: they are pause, resume, unpair, rearm, retry, cancel, "
+               "accept, priority, limit and config");
+}

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# What stands below everything else.
+ftx_test(base words ftx_base)
