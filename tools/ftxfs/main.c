@@ -34,7 +34,7 @@ struct daemon {
     struct ftx_store *store;
     struct ftx_access *access; /* NULL: everybody may connect */
     struct ftx_xfer *xfer;
-    struct ftx_mount *mount;
+    _Atomic(struct ftx_mount *) mount; /* the store's thread runs before there is one */
     uv_loop_t loop;
     uv_async_t stop;
     pthread_t thread;
@@ -255,7 +255,10 @@ static int open_mount(struct daemon *d, const struct ftx_options *o, const char 
                                         .close_delivered = o->close_delivered,
                                         .any_target = o->links == FTX_LINKS_ALL,
                                         .debug = o->debug};
-    return ftx_mount_open(d->store, &options, message, MESSAGE_MAX, &d->mount);
+    struct ftx_mount *mount = NULL;
+    int err = ftx_mount_open(d->store, &options, message, MESSAGE_MAX, &mount);
+    d->mount = mount;
+    return err;
 }
 
 static int run(const struct ftx_options *o, const char *path, const char *store)
