@@ -78,6 +78,10 @@ int ftx_outbox_revive(struct ftx_log *log, struct ftx_item *item);
  * all that it holds; notes nothing. `began`, `closed`: as in struct ftx_sending. */
 void ftx_sending_renew(struct ftx_log *log, struct ftx_item *item, uint64_t began, uint64_t closed);
 
+/* The segment is pending, and nothing of its range released any more. -ENOMEM. */
+int ftx_sending_put(struct ftx_log *log, struct ftx_sending *sending,
+                    const struct ftx_segment *segment);
+
 /* The OPEN segment is finished: it may be sent. */
 void ftx_sending_close_tail(struct ftx_log *log, struct ftx_sending *sending);
 
