@@ -128,7 +128,11 @@ struct ftx_arriving {
 
 /* Descriptor and counts of an item that programs have open. */
 struct ftx_opened {
-    int fd; /* of the object; -1 until it exists */
+    struct ftx_item *item;
+    struct ftx_list remains; /* store->remains: the object is longer than the file ... */
+    uint64_t remains_end;    /* ... up to here; 0: it is not */
+    uint64_t remains_wire;   /* the number under which the peer has the same */
+    int fd;                  /* of the object; -1 until it exists */
     uint32_t n_handles, n_writers;
     uint32_t n_direct;  /* writers past the page cache */
     uint32_t n_closing; /* writers whose close waits for the delivery */
@@ -175,6 +179,7 @@ struct ftx_item {
     bool away : 1;      /* outbox file without object: all of it is at the peer only */
     bool queued : 1;    /* outbox file: stands in store->spool, to be released */
     bool used : 1;      /* ... and was used since */
+    bool unsure : 1;    /* outbox file: a power cut may have taken what the object had */
     bool stale : 1; /* outbox: was written past the page cache since it was last opened through it;
                        inbox: was opened before it was complete, and not since */
 };

@@ -16,7 +16,9 @@ int ftx_opened_add(struct ftx_item *item, bool writer)
         item->opened = calloc(1, sizeof *item->opened);
         if (!item->opened)
             return -ENOMEM;
+        item->opened->item = item;
         item->opened->fd = -1;
+        ftx_list_init(&item->opened->remains);
     }
     item->opened->n_handles++;
     item->opened->n_writers += writer;
@@ -34,6 +36,7 @@ void ftx_opened_drop(struct ftx_log *log, struct ftx_item *item, bool writer)
     ftx_spool_measure(log->store, item);
     if (opened->fd >= 0)
         close(opened->fd);
+    ftx_list_remove(&opened->remains);
     free(opened);
     item->opened = NULL;
     if (item->box == FTX_OUTBOX && item->state == FTX_ITEM_DELIVERED)

@@ -107,6 +107,8 @@ int ftx_outbox_settle_places(struct ftx_store *store);
 
 /* A sync of the outbox's contents in the background failed: outbox_doubt.c. Any thread. */
 void ftx_outbox_unsynced(struct ftx_store *store);
+/* One that ftx_spool_take_written had asked for ended well. Any thread. */
+void ftx_outbox_synced(struct ftx_store *store);
 
 /* -- private to fs/store, under the lock -- */
 
@@ -115,6 +117,10 @@ struct ftx_log;
 /* What was written to the file (0: to any) since its last sync, and no hash speaks of, may be gone
  * from the disk. The loop is to be woken. */
 void ftx_outbox_doubt(struct ftx_store *store, uint64_t id);
+/* What the object of the file (0: of any) holds may not be what the peer has: nothing is compared
+ * with it. Is there such a file? */
+void ftx_outbox_distrust(struct ftx_store *store, uint64_t id);
+bool ftx_outbox_distrusted(const struct ftx_store *store);
 /* Notes what was doubted. Loop. */
 void ftx_outbox_note_doubts(struct ftx_log *log);
 

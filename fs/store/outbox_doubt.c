@@ -39,8 +39,31 @@ static void doubt(struct ftx_sending *sending)
     }
 }
 
+static bool has_contents(const struct ftx_item *item)
+{
+    return item->link && item->box == FTX_OUTBOX && item->kind == FTX_FILE && item->object;
+}
+
+void ftx_outbox_distrust(struct ftx_store *store, uint64_t id)
+{
+    for (size_t i = 0; i < store->index.by_id.n_buckets; i++)
+        for (struct ftx_item *item = store->index.by_id.buckets[i]; item; item = item->next_id)
+            item->unsure |= (id == 0 || item->id == id) && has_contents(item);
+}
+
+bool ftx_outbox_distrusted(const struct ftx_store *store)
+{
+    for (size_t i = 0; i < store->index.by_id.n_buckets; i++)
+        for (struct ftx_item *item = store->index.by_id.buckets[i]; item; item = item->next_id)
+            if (item->unsure)
+                return true;
+    return false;
+}
+
 void ftx_outbox_doubt(struct ftx_store *store, uint64_t id)
 {
+    ftx_outbox_distrust(store, id);
+    ftx_store_distrust(store);
     for (struct ftx_list *l = store->links.next; l != &store->links; l = l->next) {
         struct ftx_list *sendings = &ftx_list_of(l, struct ftx_link, node)->sendings;
         for (struct ftx_list *node = sendings->next; node != sendings; node = node->next) {
@@ -84,6 +107,13 @@ void ftx_outbox_note_doubts(struct ftx_log *log)
             note(log, ftx_list_of(node, struct ftx_sending, all));
     }
     store->doubted = false;
+}
+
+void ftx_outbox_synced(struct ftx_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->spool.unsynced = store->spool.written;
+    pthread_mutex_unlock(&store->lock);
 }
 
 void ftx_outbox_unsynced(struct ftx_store *store)

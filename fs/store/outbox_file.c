@@ -8,6 +8,7 @@
 #include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
+#include "fs/store/remains.h"
 #include "fs/store/tell.h"
 #include "transport/wire/limits.h"
 
@@ -194,7 +195,7 @@ static int resize(struct ftx_log *log, struct ftx_item *item, uint64_t size)
         return err ? err : -ENOMEM;
     ftx_sending_close_tail(log, sending);
     err = size < item->size ? forget_tail(item, size) : ftx_released_spread(item);
-    if (!err)
+    if (!err && size > ftx_remains_known_end(item)) /* else zeros remain there */
         err = ftx_sending_hole(log, item, item->size, size);
     if (err)
         return err;
@@ -204,6 +205,15 @@ static int resize(struct ftx_log *log, struct ftx_item *item, uint64_t size)
     sending->patched |= size > 0 && size < item->size;
     sending->touched_ms = ftx_now_ms();
     return 0;
+}
+
+/* Opens the object, so that it may keep what is cut off, and waits until nobody is busy there. */
+static int before_cut(struct ftx_log *log, struct ftx_item *item, uint64_t size)
+{
+    int fd;
+    if (item->opened && item->object)
+        (void)ftx_opened_fd(log->store, item, 0, &fd);
+    return ftx_released_quiet(log, item, size, FTX_OFFSET_MAX);
 }
 
 int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
@@ -219,24 +229,33 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
     if (!item)
         err = -ENOENT;
     else if (shorter)
-        err = ftx_released_quiet(&log, item, size, FTX_OFFSET_MAX);
+        err = before_cut(&log, item, size);
+    else
+        err = ftx_remains_gap(&log, item, size);
+    bool keep = !err && shorter && ftx_remains_may(item);
+    uint64_t end = item ? ftx_remains_end(item) : 0;
     if (!err && ftx_outbox_travels(item))
         err = resize(&log, item, size);
     if (!err) {
         item->size = size;
         log.arrived = shorter && item->opened; /* the kernel waits for pages that are being read */
         ftx_outbox_stamp(&log, item);
-        if (shorter && item->object) { /* killed in between, it is interrupted, not damaged */
+        if (keep) {
+            ftx_remains_keep(store, item, end);
+        } else if (shorter &&
+                   item->object) { /* killed in between, it is interrupted, not damaged */
             ftx_log_flush(&log);
             err = shorten(store, item, size);
+            ftx_remains_forget(item);
         }
+        item->unsure &= size > 0;
         if (err &&
             ftx_outbox_travels(item)) { /* old bytes would come back where a gap reads as zeros */
             item->state = FTX_ITEM_FAILED;
             ftx_log_item(&log, item);
             ftx_tell_item(&log, FTX_EVENT_FAILED, item);
         }
-        if (ftx_outbox_closed(item))
+        if (ftx_outbox_closed(item) && !ftx_remains_drop(&log, item))
             ftx_outbox_seal(&log, item);
     }
     ftx_log_commit(&log);
@@ -333,9 +352,11 @@ static int flush(struct ftx_store *store, uint64_t id, bool wait)
     if (err)
         return err;
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    if (item)
+    err = item ? ftx_remains_drop(&log, item) : -ENOENT;
+    if (!err)
         ftx_outbox_seal(&log, item);
-    err = !item ? -ENOENT : wait ? delivered(item) : 0;
+    if (!err && wait)
+        err = delivered(item);
     ftx_log_commit(&log);
     return err;
 }
@@ -401,6 +422,8 @@ void ftx_outbox_release(struct ftx_store *store, uint64_t id, bool writer)
     struct ftx_item *item = ftx_outbox_file_of(store, id);
     if (item && item->opened) {
         bool last_writer = writer && item->opened->n_writers == 1;
+        if (last_writer && ftx_remains_drop(&log, item))
+            noted = false; /* it was not closed */
         ftx_opened_drop(&log, item, writer);
         item = ftx_outbox_file_of(store, id);
         if (noted && last_writer && item && item->as.sending) {

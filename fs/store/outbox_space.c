@@ -6,6 +6,7 @@
 #include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
+#include "fs/store/remains.h"
 #include "fs/store/spool.h"
 #include "transport/wire/limits.h"
 
@@ -81,6 +82,8 @@ int ftx_outbox_allocate(struct ftx_store *store, uint64_t id, uint64_t offset, u
     struct ftx_item *item = ftx_outbox_file_of(store, id);
     int fd = -1;
     err = item ? ftx_outbox_fd(&log, item, &fd) : -ENOENT;
+    if (!err)
+        err = ftx_remains_drop(&log, item);
     ftx_log_commit(&log);
     if (!err && !has_room(store, fd, offset, length))
         err = -ENOSPC;

@@ -4,12 +4,17 @@
  * peer may already have is first claimed (pending, not hashed, not due), so neither a crash nor a
  * concurrent read for sending can take old and new bytes for one.
  *
+ * What is already there, and at the peer, changes nothing: a write to such a range has it to itself,
+ * is compared with the object, and goes on as writes of what differs.
+ *
  * Bytes become segments that never cross a 1 MiB cell. The segment a writer is adding to is OPEN;
  * it becomes due when its cell is full, the writer goes elsewhere or closes, or 50 ms pass.
  */
 #include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
+#include "fs/store/remains.h"
+#include "fs/store/same.h"
 #include "fs/store/spool.h"
 
 #include "fs/store/outbox.h"
@@ -42,6 +47,7 @@ int ftx_outbox_revive(struct ftx_log *log, struct ftx_item *item)
 void ftx_outbox_stamp(struct ftx_log *log, struct ftx_item *item)
 {
     item->mtime_ns = item->ctime_ns = ftx_now_ns();
+    log->store->spool.unsynced = true;
     if (item->linked)
         ftx_log_item(log, item);
 }
@@ -69,48 +75,53 @@ int ftx_outbox_fd(struct ftx_log *log, struct ftx_item *item, int *out_fd)
 /* Does a write there need blocks that the object does not have? */
 static bool takes_room(const struct ftx_item *item, uint64_t offset, uint64_t end)
 {
-    return end > item->size || ftx_released_any(item, offset, end);
+    return end > ftx_remains_end(item) || ftx_released_any(item, offset, end);
 }
 
-/* Prepares a write, or a hole: the file, its version, what will be overwritten. */
-static int begin_change(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
-                        bool punches, int *out_fd)
+/* What is to be overwritten is claimed, and the file is of a version that is being written. */
+static int claim(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end,
+                 int punched_fd)
 {
-    struct ftx_log log;
-    int err = ftx_log_begin(&log, store);
-    if (err)
-        return err;
-    struct ftx_item *item = ftx_outbox_file_of(store, id);
-    if (!item)
-        err = -ENOENT;
-    else if (!punches && takes_room(item, offset, end))
-        err = ftx_spool_claim(store, end - offset);
+    if (!ftx_outbox_travels(item) || (offset >= item->size && item->state == FTX_ITEM_WRITING))
+        return 0;
+    if (!ftx_sending_get(item))
+        return -ENOMEM;
+    ftx_sending_close_tail(log, item->as.sending);
+    ftx_sending_reopen(log, item);
+    item->as.sending->patched |= offset < item->size;
+    uint64_t to = end < item->size ? end : item->size;
+    return punched_fd >= 0 ? ftx_sending_claim_bytes(log, item->as.sending, punched_fd, offset, to,
+                                                     FTX_PENDING_OPEN)
+                           : ftx_sending_claim(log, item->as.sending, offset, to, FTX_PENDING_OPEN);
+}
+
+/* Prepares a change: there is room for it, the object is open, nobody else is at the range. */
+static int begin_change(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end,
+                        bool takes, int *out_fd)
+{
+    int err = takes ? ftx_spool_claim(log->store, end - offset) : 0;
     if (!err)
-        err = ftx_outbox_fd(&log, item, out_fd);
+        err = ftx_outbox_fd(log, item, out_fd);
     if (!err)
-        err = ftx_released_quiet(&log, item, offset, end);
+        err = ftx_released_quiet(log, item, offset, end);
     if (!err)
-        err = ftx_outbox_revive(&log, item);
-    if (!err && ftx_outbox_travels(item) && !ftx_sending_get(item))
-        err = -ENOMEM;
-    if (!err && ftx_outbox_travels(item) &&
-        (offset < item->size || item->state != FTX_ITEM_WRITING)) {
-        ftx_sending_close_tail(&log, item->as.sending);
-        ftx_sending_reopen(&log, item);
-        item->as.sending->patched |= offset < item->size;
-        uint64_t to = end < item->size ? end : item->size;
-        err = punches ? ftx_sending_claim_bytes(&log, item->as.sending, *out_fd, offset, to,
-                                                FTX_PENDING_OPEN)
-                      : ftx_sending_claim(&log, item->as.sending, offset, to, FTX_PENDING_OPEN);
-    }
-    ftx_log_commit(&log);
+        err = ftx_outbox_revive(log, item);
     return err;
 }
 
 int ftx_outbox_begin_punch(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end,
                            int *out_fd)
 {
-    return begin_change(store, id, offset, end, true, out_fd);
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = ftx_outbox_file_of(store, id);
+    err = item ? begin_change(&log, item, offset, end, false, out_fd) : -ENOENT;
+    if (!err)
+        err = claim(&log, item, offset, end, *out_fd);
+    ftx_log_commit(&log);
+    return err;
 }
 
 /* True if these bytes go on where the OPEN segment ends, in the same cell. */
@@ -165,37 +176,67 @@ static size_t piece_size(uint64_t offset, size_t left)
     return left < room ? left : (size_t)room;
 }
 
-enum { PIECES_MAX = 4 }; /* of one FUSE write: at most 1 MiB and its edges */
+enum { CELLS_MAX = 4 }; /* of one FUSE write: at most 1 MiB and its edges */
 
-struct piece_hashes {
-    uint8_t hash[PIECES_MAX][16];
+/* A write on its way: what of it is to be written. */
+struct writing {
+    uint64_t id;
+    const uint8_t *bytes;
+    size_t size;
+    uint64_t offset;
+    int fd;
+    bool alone; /* it has [alone_at, its end) to itself */
+    uint64_t alone_at;
+    uint64_t known_end; /* the peer has what the object has up to here; 0: it may not */
+    struct ftx_differences todo;
+    uint8_t hashes[CELLS_MAX][16]; /* of the piece that ends where the cell does, if one does */
 };
 
-static void hash_pieces(const uint8_t *bytes, size_t size, uint64_t offset,
-                        struct piece_hashes *out)
+static uint64_t end_of(const struct writing *writing)
 {
-    for (size_t i = 0, done = 0; done < size && i < PIECES_MAX; i++) {
-        size_t n = piece_size(offset + done, size - done);
-        if ((offset + done + n) % CELL == 0)
-            ftx_hash(bytes + done, n, out->hash[i]);
-        done += n;
+    return writing->offset + writing->size;
+}
+
+static uint8_t *hash_at(struct writing *writing, uint64_t offset)
+{
+    return writing->hashes[offset / CELL - writing->offset / CELL];
+}
+
+static void hash_pieces(struct writing *writing, const struct ftx_range *range)
+{
+    const uint8_t *bytes = writing->bytes + (range->offset - writing->offset);
+    for (size_t n, done = 0; done < range->length; done += n) {
+        n = piece_size(range->offset + done, range->length - done);
+        if ((range->offset + done + n) % CELL == 0)
+            ftx_hash(bytes + done, n, hash_at(writing, range->offset + done));
     }
 }
 
-/* The pieces of a write become segments. */
-static int add_pieces(struct ftx_log *log, struct ftx_item *item, const uint8_t *bytes, size_t size,
-                      uint64_t offset, const struct piece_hashes *hashes)
+/* The pieces of a range become segments. */
+static int add_pieces(struct ftx_log *log, struct ftx_sending *sending, struct writing *writing,
+                      const struct ftx_range *range)
+{
+    const uint8_t *bytes = writing->bytes + (range->offset - writing->offset);
+    int err = 0;
+    for (size_t n, done = 0; done < range->length && !err; done += n) {
+        uint64_t at = range->offset + done;
+        n = piece_size(at, range->length - done);
+        err = add_piece(log, sending, bytes + done, at, n, hash_at(writing, at));
+    }
+    return err;
+}
+
+static int add_written(struct ftx_log *log, struct ftx_item *item, struct writing *writing)
 {
     struct ftx_sending *sending = ftx_sending_get(item);
     if (!sending)
         return -ENOMEM;
     ftx_sending_reopen(log, item);
-    int err = ftx_sending_hole(log, item, item->size, offset);
-    for (size_t i = 0, done = 0; done < size && !err; i++) {
-        size_t n = piece_size(offset + done, size - done);
-        err = add_piece(log, sending, bytes + done, offset + done, n, hashes->hash[i]);
-        done += n;
-    }
+    int err = 0;
+    if (writing->offset > ftx_remains_known_end(item)) /* else zeros remain there */
+        err = ftx_sending_hole(log, item, item->size, writing->offset);
+    for (size_t i = 0; i < writing->todo.n && !err; i++)
+        err = add_pieces(log, sending, writing, &writing->todo.ranges[i]);
     sending->touched_ms = ftx_now_ms();
     if (sending->has_open && !ftx_list_linked(&sending->tail)) {
         ftx_list_append(&log->store->tails, &sending->tail);
@@ -204,21 +245,20 @@ static int add_pieces(struct ftx_log *log, struct ftx_item *item, const uint8_t 
     return err;
 }
 
-static int finish_write(struct ftx_store *store, uint64_t id, const uint8_t *bytes, size_t size,
-                        uint64_t offset, const struct piece_hashes *hashes)
+static int finish_write(struct ftx_store *store, struct writing *writing)
 {
     struct ftx_log log;
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = ftx_outbox_file_of(store, id);
+    struct ftx_item *item = ftx_outbox_file_of(store, writing->id);
     if (!item)
         err = -ENOENT;
     else if (ftx_outbox_travels(item)) /* else nobody sends it */
-        err = add_pieces(&log, item, bytes, size, offset, hashes);
+        err = add_written(&log, item, writing);
     if (!err) {
-        if (offset + size > item->size)
-            item->size = offset + size;
+        if (end_of(writing) > item->size)
+            item->size = end_of(writing);
         ftx_outbox_stamp(&log, item);
     }
     store->spool.written = true;
@@ -261,9 +301,95 @@ void ftx_outbox_abandon_write(struct ftx_store *store, uint64_t id, uint64_t off
         ftx_sending_due(&log, sending);
     }
     uint64_t from = item && offset < item->size ? item->size : offset;
-    if (item && item->opened && item->opened->fd >= 0 && from < end)
+    if (item && ftx_remains_any(item))
+        (void)ftx_remains_drop(&log, item);
+    else if (item && item->opened && item->opened->fd >= 0 && from < end)
         (void)ftx_object_punch(item->opened->fd, from, end - from); /* a gap there reads as zeros */
     ftx_log_commit(&log);
+}
+
+/* May what the object has in [offset, end) be what the peer has, durably? */
+static bool comparable(const struct ftx_item *item, uint64_t offset, uint64_t end)
+{
+    const struct ftx_sending *sending = item->as.sending;
+    return ftx_remains_trusted(item) && offset < end && offset < ftx_remains_known_end(item) &&
+           !ftx_released_any(item, offset, end) &&
+           (!sending || (!ftx_segments_overlap(&sending->pending, offset, end) &&
+                         !ftx_segments_overlap(&sending->flying, offset, end)));
+}
+
+/* The write has its range to itself, and all between the file's end and it: nothing of that is
+ * released, cut or written by others. */
+static int be_alone(struct ftx_log *log, struct ftx_item *item, struct writing *writing)
+{
+    writing->alone_at = writing->offset < item->size ? writing->offset : item->size;
+    if (!ftx_remains_any(item))
+        writing->alone_at = writing->offset;
+    int err;
+    while ((err = ftx_released_occupy(item, writing->alone_at, end_of(writing))) == -EBUSY)
+        if ((err = ftx_released_quiet(log, item, writing->alone_at, end_of(writing))) != 0)
+            break;
+    writing->alone = !err;
+    return err;
+}
+
+static void leave(struct ftx_store *store, const struct writing *writing)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_outbox_file_of(store, writing->id); /* its handle is the caller's */
+    if (item)
+        ftx_released_leave(store, item, writing->alone_at, end_of(writing));
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* Where there is something to compare with, nothing is claimed yet. */
+static int begin_write(struct ftx_store *store, struct writing *writing)
+{
+    uint64_t offset = writing->offset, end = end_of(writing);
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = ftx_outbox_file_of(store, writing->id);
+    err = item ? ftx_remains_gap(&log, item, offset) : -ENOENT;
+    if (!err)
+        err = begin_change(&log, item, offset, end, takes_room(item, offset, end), &writing->fd);
+    bool known = !err && comparable(item, offset, end);
+    if (known || (!err && ftx_remains_any(item) && end > item->size))
+        err = be_alone(&log, item, writing);
+    else if (!err)
+        err = claim(&log, item, offset, end, -1);
+    if (writing->alone && comparable(item, offset, end))
+        writing->known_end = ftx_remains_known_end(item);
+    ftx_log_commit(&log);
+    return err;
+}
+
+static int claim_differences(struct ftx_store *store, const struct writing *writing)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = ftx_outbox_file_of(store, writing->id);
+    if (!item)
+        err = -ENOENT;
+    for (size_t i = 0; i < writing->todo.n && !err; i++) {
+        const struct ftx_range *range = &writing->todo.ranges[i];
+        err = claim(&log, item, range->offset, range->offset + range->length, -1);
+    }
+    ftx_log_commit(&log);
+    return err;
+}
+
+/* Finds out what is to be written. */
+static int compare(struct ftx_store *store, struct writing *writing)
+{
+    ftx_same_not(writing->offset, writing->size, &writing->todo);
+    if (writing->known_end && ftx_same_compare(writing->fd, writing->bytes, writing->size,
+                                               writing->offset, writing->known_end, &writing->todo))
+        ftx_same_not(writing->offset, writing->size, &writing->todo);
+    return writing->alone && writing->todo.n ? claim_differences(store, writing) : 0;
 }
 
 int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, size_t size,
@@ -271,19 +397,25 @@ int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, si
 {
     if (size > FTX_OFFSET_MAX - offset || offset > FTX_OFFSET_MAX)
         return -EFBIG;
-    if (size > (PIECES_MAX - 1) * (size_t)CELL)
+    if (size > (CELLS_MAX - 1) * (size_t)CELL)
         return -EINVAL;
-    int fd;
-    int err = begin_change(store, id, offset, offset + size, false, &fd);
+    struct writing writing = {.id = id, .bytes = bytes, .size = size, .offset = offset};
+    int err = begin_write(store, &writing);
     if (err == -EAGAIN) /* nothing was begun */
         return err;
     if (!err)
-        err = ftx_object_write(fd, bytes, size, offset);
-    if (!err) {
-        struct piece_hashes hashes;
-        hash_pieces(bytes, size, offset, &hashes);
-        err = finish_write(store, id, bytes, size, offset, &hashes);
+        err = compare(store, &writing);
+    for (size_t i = 0; i < writing.todo.n && !err; i++) {
+        const struct ftx_range *range = &writing.todo.ranges[i];
+        err = ftx_object_write(writing.fd, writing.bytes + (range->offset - offset), range->length,
+                               range->offset);
+        if (!err)
+            hash_pieces(&writing, range);
     }
+    if (!err)
+        err = finish_write(store, &writing);
+    if (writing.alone)
+        leave(store, &writing);
     if (err)
         ftx_outbox_abandon_write(store, id, offset, offset + size);
     return err;

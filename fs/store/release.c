@@ -4,6 +4,7 @@
 
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
+#include "fs/store/remains.h"
 #include "fs/store/spool.h"
 
 #include <errno.h>
@@ -400,6 +401,8 @@ void ftx_release_some(struct ftx_store *store)
     struct ftx_spool *spool = &store->spool;
     uint64_t shortage = spool->pressed ? ftx_spool_shortage(store) : 0;
     spool->pressed = shortage > 0;
+    if (shortage)
+        ftx_remains_drop_all(store);
     size_t looked = 0, most = spool->n;
     struct choice choice;
     while (looked < most && looked < FILES_AT_ONCE && (!shortage || gained < shortage) &&

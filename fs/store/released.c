@@ -103,13 +103,8 @@ void ftx_released_whole(struct ftx_item *item)
 {
     ftx_released_free(item);
     item->away = true;
+    item->unsure = false;
     item->object = 0;
-}
-
-static bool overlaps(const struct ftx_segments *set, uint64_t offset, uint64_t end)
-{
-    const struct ftx_segment *segment = ftx_segments_at(set, offset);
-    return segment && segment->offset < end;
 }
 
 int ftx_released_occupy(struct ftx_item *item, uint64_t offset, uint64_t end)
@@ -117,7 +112,7 @@ int ftx_released_occupy(struct ftx_item *item, uint64_t offset, uint64_t end)
     if (!get(item))
         return -ENOMEM;
     struct ftx_segment segment = {.offset = offset, .length = end - offset};
-    int err = overlaps(&item->released->busy, offset, end)
+    int err = ftx_segments_overlap(&item->released->busy, offset, end)
                   ? -EBUSY
                   : ftx_segments_put(&item->released->busy, &segment);
     tidy(item);
@@ -136,10 +131,10 @@ void ftx_released_leave(struct ftx_store *store, struct ftx_item *item, uint64_t
 int ftx_released_quiet(struct ftx_log *log, const struct ftx_item *item, uint64_t offset,
                        uint64_t end)
 {
-    if (!item->released || !overlaps(&item->released->busy, offset, end))
+    if (!item->released || !ftx_segments_overlap(&item->released->busy, offset, end))
         return 0;
     ftx_log_flush(log);
-    while (item->released && overlaps(&item->released->busy, offset, end))
+    while (item->released && ftx_segments_overlap(&item->released->busy, offset, end))
         pthread_cond_wait(&log->store->left, &log->store->lock);
     return ftx_log_room(log);
 }

@@ -288,6 +288,12 @@ struct ftx_segment *ftx_segments_at(const struct ftx_segments *set, uint64_t off
     return segment_at(set, find(set, offset));
 }
 
+bool ftx_segments_overlap(const struct ftx_segments *set, uint64_t offset, uint64_t end)
+{
+    const struct ftx_segment *segment = ftx_segments_at(set, offset);
+    return segment && segment->offset < end;
+}
+
 bool ftx_segments_gap(const struct ftx_segments *set, uint64_t offset, uint64_t end,
                       uint64_t *out_offset, uint64_t *out_length)
 {

@@ -48,6 +48,9 @@ int ftx_segments_cut(struct ftx_segments *set, uint64_t offset, uint64_t length)
  * changed in place; the pointer holds until the next put or cut. */
 struct ftx_segment *ftx_segments_at(const struct ftx_segments *set, uint64_t offset);
 
+/* True if some byte of [offset, end) stands in a segment. */
+bool ftx_segments_overlap(const struct ftx_segments *set, uint64_t offset, uint64_t end);
+
 /* True if every byte of the range stands in a segment. length 0: true. */
 bool ftx_segments_cover(const struct ftx_segments *set, uint64_t offset, uint64_t length);
 

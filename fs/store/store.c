@@ -33,6 +33,13 @@ enum {
     MARGIN_MIN = 16 << 20, /* what the database may need to note it all */
 };
 
+/*
+ * What the lock file says of the outbox's objects: that they are on the disk, or that they may not
+ * hold what was delivered, as a power cut took it. Without a word that is so only if the kernel did
+ * not end meanwhile.
+ */
+static const char synced[] = "synced", doubted[] = "doubted";
+
 /* Of the disk, that what comes into a box never takes. */
 static const unsigned free_percent[] = {[FTX_OUTBOX] = 5, [FTX_INBOX] = 2};
 
@@ -102,15 +109,24 @@ static void read_boot_id(char out[FTX_BOOT_ID_SIZE])
     out[strcspn(out, "\n")] = '\0';
 }
 
-/* The lock file's text: our pid, and the boot id once a power cut before this boot is dealt with.
- */
-static int write_lock(struct ftx_store *store, const char *boot_id)
+/* The lock file's text: our pid, the boot id once a power cut before this boot is dealt with, and
+ * a word on contents. */
+static int write_lock(struct ftx_store *store, const char *boot_id, const char *word)
 {
     char text[128];
-    int n = snprintf(text, sizeof text, "%ld\n%s", (long)getpid(), boot_id);
+    int n = snprintf(text, sizeof text, "%ld\n%s\n%s", (long)getpid(), boot_id, word);
     if (ftruncate(store->lock_fd, 0) < 0)
         return -errno;
     return ftx_object_write(store->lock_fd, text, (size_t)n, 0);
+}
+
+/* Ends the line; what follows it, or nothing. */
+static char *next_line(char *line)
+{
+    line += strcspn(line, "\n");
+    if (*line)
+        *line++ = '\0';
+    return line;
 }
 
 static int take_lock(struct ftx_store *store, const char *path, char *room, size_t size)
@@ -139,9 +155,13 @@ static int take_lock(struct ftx_store *store, const char *path, char *room, size
         return -EBUSY;
     }
     read_boot_id(store->boot_id);
-    const char *boot = strchr(old, '\n');
-    store->power_cut = !boot || !store->boot_id[0] || strcmp(boot + 1, store->boot_id) != 0;
-    err = write_lock(store, "");
+    char *boot = next_line(old), *word = next_line(boot);
+    bool was_synced = strcmp(word, synced) == 0;
+    store->power_cut = !store->boot_id[0] || strcmp(boot, store->boot_id) != 0;
+    store->distrusts = strcmp(word, doubted) == 0 || (store->power_cut && !was_synced);
+    err = write_lock(store, "", doubted);
+    if (!err && was_synced && fdatasync(store->lock_fd) < 0) /* the word must not come back */
+        err = -errno;
     return err ? fail(room, size, err, file, NULL) : 0;
 }
 
@@ -218,6 +238,7 @@ static struct ftx_store *store_new(void)
     store->settings.priority = FTX_PRIORITY_DEFAULT;
     ftx_list_init(&store->links);
     ftx_list_init(&store->tails);
+    ftx_list_init(&store->remains);
     ftx_list_init(&store->news);
     ftx_list_init(&store->jobs);
     ftx_list_init(&store->trash);
@@ -276,9 +297,16 @@ static void tell_nobody(void *ctx)
     (void)ctx;
 }
 
+void ftx_store_distrust(struct ftx_store *store)
+{
+    (void)write_lock(store, store->boot_id, doubted);
+}
+
 /* What the last run left open; after this, a power cut before this boot is dealt with. */
 static int start_anew(struct ftx_store *store)
 {
+    if (store->distrusts)
+        ftx_outbox_distrust(store, 0);
     int err = ftx_outbox_interrupt(store, store->power_cut);
     if (!err)
         err = ftx_outbox_settle_places(store);
@@ -286,7 +314,8 @@ static int start_anew(struct ftx_store *store)
         ftx_release_load(store);
     if (!err && store->power_cut)
         err = ftx_store_sync(store);
-    return err ? err : write_lock(store, store->boot_id);
+    return err ? err
+               : write_lock(store, store->boot_id, ftx_outbox_distrusted(store) ? doubted : "");
 }
 
 int ftx_store_open(const char *path, char *message_room, size_t room, struct ftx_store **out_store)
@@ -337,9 +366,17 @@ void ftx_store_set_events(struct ftx_store *store, const struct ftx_store_events
     pthread_mutex_unlock(&store->lock);
 }
 
+/* What the next start will know. No sync is waited for. */
+static void leave_word(struct ftx_store *store)
+{
+    if (!ftx_outbox_distrusted(store))
+        (void)write_lock(store, store->boot_id, store->spool.unsynced ? "" : synced);
+}
+
 void ftx_store_close(struct ftx_store *store)
 {
     ftx_commit_stop(store);
+    leave_word(store);
     store_free(store);
 }
 

@@ -71,9 +71,10 @@ struct ftx_spool {
     size_t in_vain;      /* files looked at since something was released */
     uint64_t range_min;  /* of a file in use, less is not released: it is not worth a row */
     bool keep_all;
-    bool written; /* since the last sync in the background */
-    bool pressed; /* room is short */
-    bool more;    /* ... and there may be something to release */
+    bool written;  /* since the last sync in the background began ... */
+    bool unsynced; /* ... or since the last one that ended well did */
+    bool pressed;  /* room is short */
+    bool more;     /* ... and there may be something to release */
 };
 
 struct ftx_store {
@@ -84,8 +85,9 @@ struct ftx_store {
     struct ftx_index index;
     struct ftx_item *boxes[2];
     struct ftx_list links;
-    struct ftx_list tails; /* ftx_sending.tail */
-    struct ftx_list news;  /* struct ftx_news, the oldest first */
+    struct ftx_list tails;   /* ftx_sending.tail */
+    struct ftx_list remains; /* ftx_opened.remains */
+    struct ftx_list news;    /* struct ftx_news, the oldest first */
     size_t n_news;
     uint64_t news_lost;
     struct ftx_feed feed;
@@ -102,6 +104,7 @@ struct ftx_store {
     void *events_ctx;
     int state_fd, lock_fd; /* STORE/.ftx, and its lock file */
     char boot_id[FTX_BOOT_ID_SIZE];
+    bool distrusts; /* ... and what the outbox's objects hold may not be what was written to them */
     bool power_cut; /* the last run was in another boot: what was not durable may be gone */
     uint64_t next_item, reserved_item;
     uint64_t next_history;
@@ -150,6 +153,9 @@ void ftx_store_set_events(struct ftx_store *store, const struct ftx_store_events
 
 /* Writes everything to the database and frees. Nobody may use the store any more. */
 void ftx_store_close(struct ftx_store *store);
+
+/* Nobody knows what the outbox's objects hold: the next start is to know that. Under the lock. */
+void ftx_store_distrust(struct ftx_store *store);
 
 /* The last journal entry that is committed. *out_losses changes when contents that it may tell of
  * could not be synced: what is not acknowledged by then must not be. */

@@ -24,6 +24,8 @@ static void on_done(struct ftx_work *work)
         ftx_log(FTX_LOG_WARNING, "the outbox cannot be synced to the disk: %s",
                 ftx_err_text(sync->err));
         ftx_outbox_unsynced(sync->store);
+    } else {
+        ftx_outbox_synced(sync->store);
     }
     ftx_sync_look(sync);
 }

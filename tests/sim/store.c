@@ -331,10 +331,11 @@ int main(int argc, char **argv)
     printf("%lu seeds, %u records, %u sessions, %u cuts; %u kills, %u of them inside an operation; "
            "%u writes, %u interrupted, %u refused at the end, %u complete files compared; "
            "%u attributes, %u items offered by a rename, %u withdrawn; room was short %u times, "
-           "%u released ranges compared, %u reads waited for them; %u records compressed\n",
+           "%u released ranges compared, %u reads waited for them; %u writes of what the peer had; "
+           "%u records compressed\n",
            (unsigned long)seeds, network.records, network.sessions, network.cuts, sum.kills,
            sum.kills_inside, sum.writes, sum.interrupted, sum.refused, sum.complete_seen,
            sum.xattrs, sum.offered, sum.withdrawn, sum.pressed, sum.released_seen, sum.fetched,
-           network.packed);
+           sum.same, network.packed);
     return 0;
 }

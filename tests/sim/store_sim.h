@@ -29,6 +29,8 @@ struct user_item {
     uint8_t *bytes;
     uint64_t size;
     size_t capacity;
+    uint8_t *old; /* what it held before it was last cut; NULL: nothing */
+    uint64_t old_size;
     unsigned n_handles, n_writers;
     bool linked, unsealed, interrupted;
     bool refused; /* by the receiver; a kill there may take the message with it */
@@ -76,7 +78,7 @@ struct store_end {
 
 struct store_counts {
     unsigned kills, kills_inside, interrupted, refused, writes, complete_seen, reopened, xattrs,
-        offered, withdrawn, pressed, released_seen, fetched;
+        offered, withdrawn, pressed, released_seen, fetched, same;
 };
 
 struct store_sim {

@@ -101,6 +101,7 @@ static void item_free(struct store_end *e, struct user_item *item)
         if (e->items[i] == item)
             e->items[i] = e->items[--e->n_items];
     free(item->bytes);
+    free(item->old);
     free(item);
 }
 
@@ -221,10 +222,34 @@ static uint64_t some_offset(struct store_end *e, const struct user_item *item)
     }
 }
 
+/* What stands there, or stood there before the file was cut, but perhaps for some bytes. */
+static void repeat(struct store_end *e, const struct user_item *item, uint64_t offset, uint8_t *out,
+                   uint64_t length)
+{
+    for (uint64_t i = 0; i < length; i++)
+        if (offset + i < item->size)
+            out[i] = item->bytes[offset + i];
+        else if (offset + i < item->old_size)
+            out[i] = item->old[offset + i];
+    for (unsigned left = sim_chance(random_of(e), 70) ? 0 : 3; left; left--)
+        out[sim_below(random_of(e), length)]++;
+}
+
+/* Nothing of the range waits to be sent, though it was just written. */
+static bool is_same(const struct store_end *e, const struct user_item *item, uint64_t offset,
+                    uint64_t length)
+{
+    const struct ftx_item *stored = ftx_item_find(&e->store->index, item->id);
+    return item->linked && !user_keeps(e, item) &&
+           !ftx_segments_overlap(&stored->as.sending->pending, offset, offset + length);
+}
+
 static void write_at(struct store_end *e, struct user_item *item, uint64_t offset, uint64_t length)
 {
     static uint8_t bytes[WRITE_MAX];
     sim_random_bytes(random_of(e), bytes, length);
+    if (sim_chance(random_of(e), item->old ? 80 : 20))
+        repeat(e, item, offset, bytes, length);
     e->deed =
         (struct user_deed){.item = item,
                            .offset = offset,
@@ -238,6 +263,7 @@ static void write_at(struct store_end *e, struct user_item *item, uint64_t offse
     if (store_struck(e))
         return; /* nobody was answered */
     e->deed.item = NULL;
+    store_world->counts.same += is_same(e, item, offset, length);
     resize(item, e->deed.new_size);
     memcpy(item->bytes + offset, bytes, length);
     item->unsealed = true;
@@ -263,6 +289,11 @@ static void truncate_to(struct store_end *e, struct user_item *item, uint64_t si
     if (store_struck(e))
         return;
     e->deed.item = NULL;
+    if (size < item->size && item->size >= item->old_size) {
+        free(item->old);
+        item->old = sim_copy(item->bytes, item->size);
+        item->old_size = item->size;
+    }
     resize(item, size);
     item->unsealed = true;
     item->interrupted = false;
@@ -345,7 +376,8 @@ static void flush(struct store_end *e, struct user_item *item)
 {
     int err = ftx_outbox_flush(e->store, item->id, false);
     SIM_CHECK(sim_of(e), err == 0, "flush %lu: %d", item->id, err);
-    sealed(e, item);
+    if (!store_struck(e))
+        sealed(e, item);
 }
 
 static void close_handle(struct store_end *e, struct user_handle *handle)
@@ -354,6 +386,8 @@ static void close_handle(struct store_end *e, struct user_handle *handle)
     if (sim_chance(random_of(e), 80))
         flush(e, item);
     ftx_outbox_release(e->store, item->id, handle->writer);
+    if (store_struck(e))
+        return; /* the handle goes with the daemon */
     item->n_handles--;
     item->n_writers -= handle->writer;
     if (handle->writer && item->n_writers == 0)
@@ -361,6 +395,31 @@ static void close_handle(struct store_end *e, struct user_handle *handle)
     handle->item = NULL;
     if (!item->linked && item->n_handles == 0)
         item_free(e, item);
+}
+
+/* As cp does with a file that is there: cuts it and writes it once more, or a part of it. */
+static void copy_again(struct store_end *e)
+{
+    struct user_handle *handle = free_handle(e);
+    struct user_item *item = some(e, FTX_FILE);
+    if (!handle || !item || !item->size)
+        return;
+    uint64_t size = item->size, step = 1 + sim_below(random_of(e), 2 * size), n;
+    if (step > WRITE_MAX)
+        step = WRITE_MAX;
+    SIM_CHECK(sim_of(e), ftx_outbox_open(e->store, item->id, true, false) == 0, "open %lu",
+              item->id);
+    take_handle(handle, item, true);
+    truncate_to(e, item, sim_chance(random_of(e), 80) ? 0 : sim_below(random_of(e), size));
+    for (uint64_t at = item->size; at < size && !store_struck(e); at += n) {
+        n = size - at < step ? size - at : step;
+        if (sim_chance(random_of(e), 95))
+            write_at(e, item, at, n);
+        if (sim_chance(random_of(e), 10))
+            return;
+    }
+    if (!store_struck(e) && sim_chance(random_of(e), 80))
+        close_handle(e, handle);
 }
 
 static void read_some(struct store_end *e)
@@ -620,7 +679,7 @@ void user_act(struct store_end *e)
 {
     struct user_handle *handle;
     struct user_item *item;
-    switch (sim_below(random_of(e), 30)) {
+    switch (sim_below(random_of(e), 32)) {
     case 0:
     case 1:
         make(e, FTX_FILE);
@@ -691,6 +750,10 @@ void user_act(struct store_end *e)
     case 25:
         if (sim_chance(random_of(e), 20))
             release_press(e);
+        break;
+    case 26:
+    case 27:
+        copy_again(e);
         break;
     default:
         write_some(e);

@@ -50,3 +50,6 @@ ftx_test(store history ftx_store)
 
 # What .ftx/ctl does to links and items.
 ftx_test(store steer ftx_store ftx_session)
+
+# What the peer has, written again.
+ftx_test(store rewrite ftx_store ftx_session)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""A tree that the peer has is copied once more: what crosses the wire is what has changed."""
+import os
+
+import pytest
+
+import trees
+from harness import MIB, run, scaled, state, wait_until
+
+
+@pytest.fixture
+def source(scratch):
+    """Small files, one of whole extents and one of an odd size, holes, nothing at all."""
+    top = os.path.join(scratch, "tree")
+    trees.make_many(top, scaled(100), 5)
+    trees.write_random(os.path.join(top, "large"), scaled(12 * MIB), 1)
+    trees.write_random(os.path.join(top, "odd"), scaled(3 * MIB) + 4321, 2)
+    with open(os.path.join(top, "holes"), "wb") as file:
+        for i in range(3):
+            file.seek(i * MIB)
+            file.write(trees.random_bytes(100_000, i))
+        file.truncate(4 * MIB)
+    with open(os.path.join(top, "empty"), "wb"):
+        pass
+    return top
+
+
+@pytest.fixture
+def copied(make_pair, source):
+    """copied(what changes ...): bytes on the wire for one more copy, which is proved to have arrived."""
+    pair = make_pair(through_proxy=True, debug=False)
+
+    def copy(*before):
+        for change in before:
+            change()
+        base = pair.proxy.count["up"] + pair.proxy.count["down"]
+        run("cp", "-a", source, pair.sent())
+        for path in trees.files(source):
+            path = os.path.join(os.fsencode(pair.sent("tree")), path)
+            wait_until(lambda path=path: state(path) == "delivered", f"{path!r} to be delivered", 60)
+        pair.wait_tree(source, "tree")
+        return pair.proxy.count["up"] + pair.proxy.count["down"] - base
+    copy.pair = pair
+    return copy
+
+
+def bytes_of(top):
+    return sum(os.stat(os.path.join(os.fsencode(top), path)).st_size for path in trees.files(top))
+
+
+def test_an_unchanged_tree_is_not_sent_again(copied, source):
+    whole = copied()
+    assert whole > bytes_of(source) * 0.7  # all but the holes
+    assert copied() < bytes_of(source) * 0.01
+
+
+def test_of_a_changed_tree_what_changed_is_sent(copied, source):
+    def change():
+        with open(os.path.join(source, "large"), "r+b") as file:
+            for i in range(4):
+                file.seek(i * scaled(3 * MIB) + 777)
+                file.write(b"other bytes")
+        with open(os.path.join(source, "odd"), "r+b") as file:
+            file.truncate(scaled(2 * MIB))
+        with open(os.path.join(source, "empty"), "wb") as file:
+            file.write(b"no more")
+    copied()
+    assert copied(change) < bytes_of(source) * 0.01
+
+
+def test_what_was_copied_before_a_restart_is_not_sent_again(copied, source):
+    def restart():
+        copied.pair.a.stop()
+        copied.pair.a.start()
+        copied.pair.wait_connected()
+
+    def kill():
+        copied.pair.a.kill9()
+        copied.pair.a.start()
+        copied.pair.wait_connected()
+    copied()
+    assert copied(restart) < bytes_of(source) * 0.01
+    assert copied(kill) < bytes_of(source) * 0.01
