@@ -144,6 +144,8 @@ int ftx_arriving_put(struct ftx_arriving *arriving, const struct ftx_segment *se
 int ftx_arriving_cut(struct ftx_arriving *arriving, uint64_t offset, uint64_t length);
 /* The arriving file ends as such (complete or gone): frees the state. */
 void ftx_arriving_end(struct ftx_item *item);
+/* An item without a place in the tree (any more) goes; readers that wait for it are told. */
+void ftx_inbox_let_go(struct ftx_log *log, struct ftx_item *item);
 /* Takes an item (a folder with all below it) out of the tree, with its shadows. */
 void ftx_inbox_drop(struct ftx_log *log, struct ftx_item *item);
 /* An unfinished file is not taken: it goes; what was complete before stays, its owner's alone. */

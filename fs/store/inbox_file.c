@@ -384,6 +384,14 @@ static int take_from_base(struct ftx_log *log, struct ftx_item *item, uint64_t e
     return 0;
 }
 
+/* Nothing ever came of the version, and it is as long as the one before: it has the same bytes. */
+static bool is_unchanged(const struct ftx_item *item, uint64_t size)
+{
+    const struct ftx_item *base = updated(item);
+    return base && base->state == FTX_ITEM_COMPLETE && base->size == size &&
+           item->as.arriving->have.count == 0 && !item->as.arriving->settled && !item->object;
+}
+
 int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
                    struct ftx_seal_check *out)
 {
@@ -409,7 +417,7 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
         find_missing(arriving, of_base, seal->size, out);
         if (out->n)
             err = -ENODATA;
-        else if (of_base)
+        else if (of_base && !is_unchanged(item, seal->size))
             err = take_from_base(&log, item, of_base, out);
         log.arrived = true;
     }
@@ -473,6 +481,17 @@ static int take_place(struct ftx_log *log, struct ftx_item *item)
     return 0;
 }
 
+/* The version that is complete becomes the next one, as it is. */
+static struct ftx_item *stay(struct ftx_log *log, struct ftx_item *shadow)
+{
+    struct ftx_item *base = shadow->as.arriving->base;
+    base->version = shadow->version;
+    base->mode = shadow->mode;
+    base->mtime_ns = shadow->mtime_ns;
+    ftx_inbox_let_go(log, shadow);
+    return base;
+}
+
 /* Data was expected, and all that came are holes: its object may never have been made. */
 static void drop_empty_object(struct ftx_log *log, struct ftx_item *item)
 {
@@ -503,22 +522,26 @@ int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
     struct ftx_item *item = ftx_inbox_file_of(store, id);
     struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
     bool ok = arriving && item->link == link && item->version == seal->version &&
-              item->state == FTX_ITEM_ARRIVING && arriving->sealed && arriving->n_writing == 0 &&
-              is_whole(arriving, seal->size);
-    if (!ok)
+              item->state == FTX_ITEM_ARRIVING && arriving->sealed && arriving->n_writing == 0;
+    bool unchanged = ok && is_unchanged(item, seal->size);
+    if (!unchanged && !(ok && is_whole(arriving, seal->size)))
         err = -EALREADY;
+    else if (unchanged)
+        item = stay(&log, item);
     else if (arriving->base)
         err = take_place(&log, item);
     if (!err) {
-        ftx_log_cut(&log, id, 0, FTX_OFFSET_MAX);
         item->ctime_ns = ftx_now_ns();
         item->state = FTX_ITEM_COMPLETE;
         item->size = seal->size;
-        log.news = ftx_news_complete(store, item);
+        log.news |= ftx_news_complete(store, item);
         ftx_tell_item(&log, FTX_EVENT_COMPLETE, item);
-        ftx_inbox_measure(store, item);
-        drop_empty_object(&log, item);
-        ftx_arriving_end(item);
+        if (!unchanged) {
+            ftx_log_cut(&log, id, 0, FTX_OFFSET_MAX);
+            ftx_inbox_measure(store, item);
+            drop_empty_object(&log, item);
+            ftx_arriving_end(item);
+        }
         ftx_log_item(&log, item);
         store->durable = true;
         log.arrived = true;

@@ -49,8 +49,7 @@ static struct ftx_item *updated_base(const struct ftx_item *item)
     return base && base->remote == item->remote ? base : NULL;
 }
 
-/* An item without a place in the tree (any more) goes; readers that wait for it are told. */
-static void let_go(struct ftx_log *log, struct ftx_item *item)
+void ftx_inbox_let_go(struct ftx_log *log, struct ftx_item *item)
 {
     if (item->kind == FTX_FILE && item->as.arriving) {
         if (item->as.arriving->base)
@@ -76,10 +75,10 @@ void ftx_inbox_drop(struct ftx_log *log, struct ftx_item *item)
         }
     }
     if (item->shadow)
-        let_go(log, item->shadow);
+        ftx_inbox_let_go(log, item->shadow);
     if (item->linked)
         ftx_item_unlink(&log->store->index, item);
-    let_go(log, item);
+    ftx_inbox_let_go(log, item);
 }
 
 /* The same, told to those who watch. */
@@ -195,7 +194,7 @@ static void become_shadow(struct applying *a, struct ftx_item *item, struct ftx_
 {
     struct ftx_store *store = a->log.store;
     if (base->shadow && base->shadow != item)
-        let_go(&a->log, base->shadow);
+        ftx_inbox_let_go(&a->log, base->shadow);
     if (item->linked) {
         a->log.news |= ftx_news_gone(store, item);
         ftx_item_unlink(&store->index, item);
@@ -396,7 +395,7 @@ static int leave(struct applying *a, struct ftx_item *item, enum ftx_refusal rea
         drop(a, item);
     } else {
         if (item->shadow)
-            let_go(&a->log, item->shadow);
+            ftx_inbox_let_go(&a->log, item->shadow);
         ftx_item_clear_remote(&a->log.store->index, item);
         ftx_log_item(&a->log, item);
     }
@@ -477,7 +476,7 @@ static int apply_drop(struct applying *a)
     struct ftx_item *item = found, *base = updated_base(found);
     bool unfinished = found->kind == FTX_FILE && found->as.arriving && !base;
     if (base) { /* a version that nobody will see */
-        let_go(&a->log, found);
+        ftx_inbox_let_go(&a->log, found);
         item = base;
     } else if (!found->linked) { /* what it was about to replace goes with it */
         item = found->as.arriving->base;

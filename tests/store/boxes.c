@@ -501,9 +501,9 @@ static void what_the_base_cannot_have_is_missing(void **state)
     struct ftx_seal_check check;
     assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), -ENODATA);
     assert_true(check.n == 1 && check.ranges[0].offset == 4 && check.ranges[0].length == 6);
-    seal = seal_of(1, 3, 4);
+    seal = seal_of(1, 3, 3);
     assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), 0);
-    assert_true(check.n == 1 && check.base_object && check.ranges[0].length == 4);
+    assert_true(check.n == 1 && check.base_object && check.ranges[0].length == 3);
     assert_int_equal(ftx_inbox_copied(t->store, &check, 0), 0);
     struct ftx_extent held;
     uint64_t at = 0;
@@ -535,6 +535,29 @@ static void holes_of_the_base_are_left_without_noting_them(void **state)
     extent(t, 1, 2, 500, "x");
     complete(t, 1, 2, 1000);
     assert_int_equal(find(t, 1)->state, FTX_ITEM_COMPLETE);
+}
+
+static void a_version_like_the_one_before_stays_where_it_is(void **state)
+{
+    struct box_test *t = *state;
+    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
+    extent(t, 1, 1, 0, "base");
+    complete(t, 1, 1, 4);
+    struct ftx_item *item = find(t, 1);
+    uint64_t id = item->id, object = item->object, entry;
+    struct ftx_plan_seal seal = seal_of(1, 2, 4);
+    struct ftx_seal_check check;
+    seal.attributes_size = ftx_seal_attr_encode(0600, 77, seal.attributes);
+    assert_int_equal(ftx_inbox_seal_comes(t->store, t->link, &seal), 0);
+    assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), 0);
+    assert_int_equal(check.n, 0);
+    assert_int_equal(ftx_inbox_complete(t->store, t->link, &seal, check.item, &entry), 0);
+    item = find(t, 1);
+    assert_true(item->id == id && item->object == object && !item->shadow && !item->as.arriving);
+    assert_true(item->version == 2 && item->mode == 0600 && item->mtime_ns == 77);
+    struct ftx_extent late = {.stream = 1, .version = 2, .length = 4, .kind = FTX_EXTENT_DATA};
+    uint64_t again; /* a repetition */
+    assert_int_equal(ftx_inbox_begin(t->store, t->link, &late, &again, &object), -EALREADY);
 }
 
 static void a_file_renamed_over_another_takes_it_along(void **state)
@@ -608,6 +631,7 @@ int main(void)
         with_store(a_seal_after_the_drop_begins_nothing),
         with_store(what_the_base_cannot_have_is_missing),
         with_store(holes_of_the_base_are_left_without_noting_them),
+        with_store(a_version_like_the_one_before_stays_where_it_is),
         with_store(a_file_renamed_over_another_takes_it_along),
         with_store(moves_do_not_make_it_deeper_than_allowed),
         with_store(the_owner_may_turn_the_tree_around),

@@ -512,6 +512,10 @@ static void update_keeps_the_attributes_of_its_file(void **state)
     assert_int_equal(ftx_inbox_seal_comes(t->store, t->link, &seal), 0); /* the update begins */
     peer_sets(t, 1, "b", "2");
     assert_value(t, first, "b", "2"); /* at once, on what is seen */
+    struct ftx_extent hole = {.stream = 1, .version = 2, .length = 3, .kind = FTX_EXTENT_HOLE};
+    uint64_t item, object, entry;
+    assert_int_equal(ftx_inbox_begin(t->store, t->link, &hole, &item, &object), 0);
+    assert_int_equal(ftx_inbox_wrote(t->store, item, &hole, 0, &entry), 0);
     peer_seals(t, 1, 2);
     uint64_t second = ftx_item_find_remote(&t->store->index, t->link, 1)->id;
     assert_int_not_equal(second, first);
