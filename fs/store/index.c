@@ -186,10 +186,13 @@ static void item_destroy(struct ftx_item *item)
     } else if (item->kind == FTX_FILE && item->box == FTX_OUTBOX) {
         ftx_sending_free(item->as.sending);
         ftx_released_free(item);
+        free(item->prints);
     } else if (item->kind == FTX_FILE) {
         ftx_arriving_free(item->as.arriving);
     }
     free(item->xattrs);
+    if (item->opened)
+        free(item->opened->prints);
     free(item->opened);
     free(item->name);
     free(item);

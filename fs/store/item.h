@@ -18,6 +18,7 @@
 
 struct ftx_link;
 struct ftx_news;
+struct ftx_prints;
 
 enum ftx_box { FTX_OUTBOX = 0, FTX_INBOX = 1 };
 
@@ -129,10 +130,12 @@ struct ftx_arriving {
 /* Descriptor and counts of an item that programs have open. */
 struct ftx_opened {
     struct ftx_item *item;
-    struct ftx_list remains; /* store->remains: the object is longer than the file ... */
-    uint64_t remains_end;    /* ... up to here; 0: it is not */
-    uint64_t remains_wire;   /* the number under which the peer has the same */
-    int fd;                  /* of the object; -1 until it exists */
+    struct ftx_list remains;   /* store->remains: the object is longer than the file ... */
+    uint64_t remains_end;      /* ... up to here; 0: it is not */
+    uint64_t remains_wire;     /* the number under which the peer has the same */
+    struct ftx_prints *prints; /* of what the file was cut to nothing by; NULL: not known ... */
+    uint64_t prints_end;       /* ... and how much that was */
+    int fd;                    /* of the object; -1 until it exists */
     uint32_t n_handles, n_writers;
     uint32_t n_direct;  /* writers past the page cache */
     uint32_t n_closing; /* writers whose close waits for the delivery */
@@ -163,6 +166,7 @@ struct ftx_item {
     struct ftx_opened *opened;                          /* NULL: nobody has it open */
     struct ftx_xattrs *xattrs;                          /* NULL: it has none */
     struct ftx_released *released;                      /* outbox file; NULL: see `away` */
+    struct ftx_prints *prints; /* outbox file: of what was delivered; NULL: not known */
     union {
         struct ftx_folder *folder;
         char *target; /* NUL-ended */

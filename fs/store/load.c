@@ -25,6 +25,9 @@ struct loading {
     struct placed *placed;
     size_t n, capacity;
     bool linked;
+    struct ftx_item *printed; /* whose prints are being collected */
+    struct ftx_prints *prints;
+    uint64_t n_prints;
 };
 
 static int on_link(void *ctx, const struct ftx_link_row *row)
@@ -157,10 +160,40 @@ static int place_all(struct loading *loading)
     return err;
 }
 
-static int load_released(struct ftx_item *item, const struct ftx_segment *segment)
+/* The extents of a file come from front to back; prints are of use if there are all of them. */
+static void load_print(struct loading *loading, struct ftx_item *item,
+                       const struct ftx_segment *segment)
 {
-    item->away = item->object == 0 && segment->offset == 0 && segment->length == item->size;
-    return ftx_released_put(item, segment->offset, segment->offset + segment->length);
+    if (loading->printed != item) {
+        free(loading->prints);
+        loading->prints =
+            segment->offset == 0 && segment->hashed ? ftx_prints_new(item->size) : NULL;
+        loading->n_prints = 0;
+        loading->printed = item;
+    }
+    uint64_t i = loading->n_prints;
+    if (!loading->prints || !segment->hashed || segment->offset != i * FTX_EXTENT_MAX ||
+        i == loading->prints->n || segment->length != ftx_prints_length(i, item->size))
+        return;
+    memcpy(loading->prints->at[loading->n_prints++], segment->hash, FTX_PRINT_SIZE);
+    if (loading->n_prints < loading->prints->n)
+        return;
+    item->prints = loading->prints;
+    loading->prints = NULL;
+}
+
+static int load_released(struct loading *loading, struct ftx_item *item,
+                         const struct ftx_segment *segment)
+{
+    uint64_t end = segment->offset + segment->length;
+    if (item->state == FTX_ITEM_DELIVERED)
+        load_print(loading, item, segment);
+    item->away = item->object == 0 && segment->offset == 0 && end == item->size;
+    int err = ftx_released_put(item, segment->offset, end);
+    if (!err && !item->object && item->released && end == item->size &&
+        ftx_segments_cover(&item->released->ranges, 0, end))
+        ftx_released_whole(item);
+    return err;
 }
 
 static int on_segment(void *ctx, uint64_t id, const struct ftx_segment *segment)
@@ -171,7 +204,7 @@ static int on_segment(void *ctx, uint64_t id, const struct ftx_segment *segment)
         return 0;
     struct ftx_segment copy = *segment;
     if (segment->kind == FTX_SEGMENT_RELEASED)
-        return item->box == FTX_OUTBOX ? load_released(item, segment) : FTX_ECORRUPT;
+        return item->box == FTX_OUTBOX ? load_released(loading, item, segment) : FTX_ECORRUPT;
     if (item->box == FTX_OUTBOX && item->as.sending) {
         copy.state = FTX_PENDING_DUE;
         return ftx_segments_put(&item->as.sending->pending, &copy);
@@ -248,5 +281,6 @@ int ftx_store_load(struct ftx_store *store)
     if (!err)
         err = ftx_database_load(store->db, &second, &loading);
     free(loading.placed);
+    free(loading.prints);
     return err;
 }

@@ -37,6 +37,7 @@ void ftx_opened_drop(struct ftx_log *log, struct ftx_item *item, bool writer)
     if (opened->fd >= 0)
         close(opened->fd);
     ftx_list_remove(&opened->remains);
+    free(opened->prints);
     free(opened);
     item->opened = NULL;
     if (item->box == FTX_OUTBOX && item->state == FTX_ITEM_DELIVERED)

@@ -216,6 +216,16 @@ static int before_cut(struct ftx_log *log, struct ftx_item *item, uint64_t size)
     return ftx_released_quiet(log, item, size, FTX_OFFSET_MAX);
 }
 
+/* The prints of a delivered file that is about to be written anew. */
+static struct ftx_prints *take_prints(struct ftx_item *item)
+{
+    if (item->state != FTX_ITEM_DELIVERED || ftx_outbox_closed(item))
+        return NULL;
+    struct ftx_prints *prints = item->prints;
+    item->prints = NULL;
+    return prints;
+}
+
 int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
 {
     if (size > FTX_OFFSET_MAX)
@@ -234,6 +244,7 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
         err = ftx_remains_gap(&log, item, size);
     bool keep = !err && shorter && ftx_remains_may(item);
     uint64_t end = item ? ftx_remains_end(item) : 0;
+    struct ftx_prints *prints = !err && size == 0 && !keep ? take_prints(item) : NULL;
     if (!err && ftx_outbox_travels(item))
         err = resize(&log, item, size);
     if (!err) {
@@ -246,7 +257,12 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
                    item->object) { /* killed in between, it is interrupted, not damaged */
             ftx_log_flush(&log);
             err = shorten(store, item, size);
+        }
+        if (shorter && !keep)
             ftx_remains_forget(item);
+        if (prints && !err) {
+            ftx_remains_printed(item, prints, end);
+            prints = NULL;
         }
         item->unsure &= size > 0;
         if (err &&
@@ -258,6 +274,7 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
         if (ftx_outbox_closed(item) && !ftx_remains_drop(&log, item))
             ftx_outbox_seal(&log, item);
     }
+    free(prints);
     ftx_log_commit(&log);
     return err;
 }

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -156,6 +157,8 @@ int ftx_outbox_withdraw(struct ftx_log *log, struct ftx_item *item, int64_t when
         return err;
     void_content(log, item);
     ftx_item_clear_remote(&log->store->index, item);
+    free(item->prints);
+    item->prints = NULL;
     item->state = state;
     item->error = 0;
     ftx_log_item(log, item);

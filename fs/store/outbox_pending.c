@@ -72,6 +72,8 @@ void ftx_sending_reopen(struct ftx_log *log, struct ftx_item *item)
     sending->sealed = false;
     if (item->state == FTX_ITEM_WRITING)
         return;
+    free(item->prints);
+    item->prints = NULL;
     sending->updates |= item->state == FTX_ITEM_DELIVERED;
     item->version++;
     item->state = FTX_ITEM_WRITING;

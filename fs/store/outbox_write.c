@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -190,6 +191,10 @@ struct writing {
     uint64_t known_end; /* the peer has what the object has up to here; 0: it may not */
     struct ftx_differences todo;
     uint8_t hashes[CELLS_MAX][16]; /* of the piece that ends where the cell does, if one does */
+    bool printed;                  /* of some of its pieces there are prints: */
+    bool has_print[CELLS_MAX];
+    uint8_t prints[CELLS_MAX][FTX_PRINT_SIZE];
+    struct ftx_print_key key;
 };
 
 static uint64_t end_of(const struct writing *writing)
@@ -212,6 +217,47 @@ static void hash_pieces(struct writing *writing, const struct ftx_range *range)
     }
 }
 
+/* Is there something that may tell whether the peer has what is written there? */
+static bool has_prints(const struct ftx_item *item, const struct writing *writing)
+{
+    return ftx_remains_prints(item) && writing->offset >= item->size;
+}
+
+/* Takes the prints of those extents that the write covers. */
+static void take_prints(const struct ftx_item *item, struct writing *writing)
+{
+    const struct ftx_prints *prints = ftx_remains_prints(item);
+    if (!has_prints(item, writing))
+        return;
+    uint64_t first = writing->offset / CELL;
+    for (uint64_t i = first + (writing->offset % CELL != 0); i < prints->n; i++) {
+        uint64_t end = i * CELL + ftx_prints_length(i, item->opened->prints_end);
+        if (end > end_of(writing) || (end < end_of(writing) && end % CELL != 0))
+            break; /* it is another extent, or longer */
+        memcpy(writing->prints[i - first], prints->at[i], FTX_PRINT_SIZE);
+        writing->has_print[i - first] = writing->printed = true;
+    }
+    if (writing->printed)
+        ftx_print_key(item->link, &writing->key);
+}
+
+/* What looks like what the peer has need not be sent, now that it is written. */
+static void compare_prints(struct writing *writing)
+{
+    writing->todo.n = 0;
+    for (size_t n, done = 0; done < writing->size; done += n) {
+        uint64_t at = writing->offset + done, cell = at / CELL - writing->offset / CELL;
+        uint8_t print[FTX_PRINT_SIZE];
+        n = piece_size(at, writing->size - done);
+        if (writing->has_print[cell])
+            ftx_print(&writing->key, writing->bytes + done, n, print);
+        if (!writing->has_print[cell] ||
+            sodium_memcmp(print, writing->prints[cell], sizeof print) != 0)
+            writing->todo.ranges[writing->todo.n++] = (struct ftx_range){at, n};
+    }
+    sodium_memzero(&writing->key, sizeof writing->key);
+}
+
 /* The pieces of a range become segments. */
 static int add_pieces(struct ftx_log *log, struct ftx_sending *sending, struct writing *writing,
                       const struct ftx_range *range)
@@ -231,6 +277,8 @@ static int add_written(struct ftx_log *log, struct ftx_item *item, struct writin
     struct ftx_sending *sending = ftx_sending_get(item);
     if (!sending)
         return -ENOMEM;
+    if (writing->printed && !has_prints(item, writing))
+        ftx_same_not(writing->offset, writing->size, &writing->todo);
     ftx_sending_reopen(log, item);
     int err = 0;
     if (writing->offset > ftx_remains_known_end(item)) /* else zeros remain there */
@@ -361,6 +409,8 @@ static int begin_write(struct ftx_store *store, struct writing *writing)
         err = claim(&log, item, offset, end, -1);
     if (writing->alone && comparable(item, offset, end))
         writing->known_end = ftx_remains_known_end(item);
+    if (!err)
+        take_prints(item, writing);
     ftx_log_commit(&log);
     return err;
 }
@@ -392,6 +442,33 @@ static int compare(struct ftx_store *store, struct writing *writing)
     return writing->alone && writing->todo.n ? claim_differences(store, writing) : 0;
 }
 
+static void begin_writing(struct writing *writing, uint64_t id, const uint8_t *bytes, size_t size,
+                          uint64_t offset)
+{
+    writing->id = id;
+    writing->bytes = bytes;
+    writing->size = size;
+    writing->offset = offset;
+    writing->alone = false;
+    writing->known_end = 0;
+    writing->todo.n = 0;
+    writing->printed = false;
+    memset(writing->has_print, 0, sizeof writing->has_print);
+}
+
+static int write_object(struct writing *writing)
+{
+    int err = 0;
+    for (size_t i = 0; i < writing->todo.n && !err; i++) {
+        const struct ftx_range *range = &writing->todo.ranges[i];
+        err = ftx_object_write(writing->fd, writing->bytes + (range->offset - writing->offset),
+                               range->length, range->offset);
+        if (!err)
+            hash_pieces(writing, range);
+    }
+    return err;
+}
+
 int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, size_t size,
                      uint64_t offset)
 {
@@ -399,19 +476,17 @@ int ftx_outbox_write(struct ftx_store *store, uint64_t id, const void *bytes, si
         return -EFBIG;
     if (size > (CELLS_MAX - 1) * (size_t)CELL)
         return -EINVAL;
-    struct writing writing = {.id = id, .bytes = bytes, .size = size, .offset = offset};
+    struct writing writing; /* its ranges and prints are not worth clearing for every write */
+    begin_writing(&writing, id, bytes, size, offset);
     int err = begin_write(store, &writing);
     if (err == -EAGAIN) /* nothing was begun */
         return err;
     if (!err)
         err = compare(store, &writing);
-    for (size_t i = 0; i < writing.todo.n && !err; i++) {
-        const struct ftx_range *range = &writing.todo.ranges[i];
-        err = ftx_object_write(writing.fd, writing.bytes + (range->offset - offset), range->length,
-                               range->offset);
-        if (!err)
-            hash_pieces(&writing, range);
-    }
+    if (!err)
+        err = write_object(&writing);
+    if (!err && writing.printed)
+        compare_prints(&writing);
     if (!err)
         err = finish_write(store, &writing);
     if (writing.alone)

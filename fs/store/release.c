@@ -6,10 +6,12 @@
 #include "fs/store/released.h"
 #include "fs/store/remains.h"
 #include "fs/store/spool.h"
+#include "transport/wire/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,11 +21,13 @@ enum {
     RANGE_MAX = 64 << 20,     /* of a file that is in use, so that others have their turn */
     BEHIND_READER = 1 << 20,  /* what somebody reads back stays: so far behind him ... */
     BEFORE_READER = 16 << 20, /* ... and before him */
+    ROWS_AT_ONCE = 16,        /* an entry of the journal has room for them */
 };
 
 /* What of a file is to be released: the data of its object within ranges of it. */
 struct choice {
     uint64_t id, object, size, range_min;
+    uint32_t version;
     struct ftx_range ranges[RANGES_MAX];
     size_t n;
     bool whole; /* nobody uses the file, all of it is delivered */
@@ -53,6 +57,19 @@ static void push(struct ftx_spool *spool, struct ftx_item *item)
         return;
     spool->entries[(spool->first + spool->n++) & (spool->capacity - 1)] =
         (struct ftx_spool_entry){.item = item->id, .since_ms = ftx_now_ms()};
+    item->queued = true;
+    item->used = false;
+}
+
+/* It is the next one once more. */
+static void push_front(struct ftx_spool *spool, struct ftx_item *item)
+{
+    if (item->queued || (spool->n == spool->capacity && grow(spool)))
+        return;
+    spool->first = (spool->first - 1) & (spool->capacity - 1);
+    spool->n++;
+    spool->entries[spool->first] = (struct ftx_spool_entry){
+        .item = item->id, .since_ms = ftx_now_ms() - spool->release_after_ms};
     item->queued = true;
     item->used = false;
 }
@@ -187,6 +204,7 @@ static bool examine(const struct ftx_store *store, const struct ftx_item *item, 
     *out = (struct choice){.id = item->id,
                            .object = item->object,
                            .size = item->size,
+                           .version = item->version,
                            .range_min = store->spool.range_min};
     if (!settled || !item->object || !ftx_outbox_travels(item))
         return false;
@@ -239,13 +257,29 @@ static void note_range(struct ftx_log *log, const struct ftx_item *item, uint64_
     ftx_log_segment(log, item->id, &segment);
 }
 
+/* Extents from the `first` on are released, with their prints. */
+static void note_prints(struct ftx_log *log, const struct ftx_item *item, uint64_t first)
+{
+    for (uint64_t i = first; i < item->prints->n && i < first + ROWS_AT_ONCE; i++) {
+        struct ftx_segment segment = {.offset = i * FTX_EXTENT_MAX,
+                                      .length = ftx_prints_length(i, item->size),
+                                      .kind = FTX_SEGMENT_RELEASED,
+                                      .hashed = true};
+        memcpy(segment.hash, item->prints->at[i], sizeof segment.hash);
+        ftx_log_segment(log, item->id, &segment);
+    }
+}
+
 /* Nothing of the file is left here: its object goes. */
 static void note_whole(struct ftx_log *log, struct ftx_item *item)
 {
     ftx_log_trash(log, item->object);
     ftx_trash_add(log->store, item);
     ftx_released_whole(item);
-    note_range(log, item, 0, item->size);
+    if (item->prints)
+        note_prints(log, item, (item->prints->n - 1) / ROWS_AT_ONCE * ROWS_AT_ONCE);
+    else
+        note_range(log, item, 0, item->size);
     ftx_log_item(log, item);
 }
 
@@ -275,6 +309,17 @@ static bool still_free(const struct ftx_item *item, const struct ftx_range *rang
            (!item->released || free_until(&item->released->busy, range->offset, end, &next) == end);
 }
 
+/* The file, if it is still what was chosen. */
+static struct ftx_item *chosen(struct ftx_store *store, const struct choice *choice)
+{
+    struct ftx_item *item = ftx_item_find(&store->index, choice->id);
+    struct choice now;
+    bool same = item && item->link && item->object == choice->object &&
+                item->version == choice->version && examine(store, item, &now) &&
+                now.whole == choice->whole && now.size == choice->size;
+    return same ? item : NULL;
+}
+
 /* The database thread makes room in the journal, so it cannot wait for it: false, nothing was
  * noted. */
 static bool note(struct ftx_store *store, const struct choice *choice)
@@ -282,22 +327,80 @@ static bool note(struct ftx_store *store, const struct choice *choice)
     struct ftx_log log;
     if (!ftx_log_try(&log, store))
         return false;
-    struct ftx_item *item = ftx_item_find(&store->index, choice->id);
-    struct choice now;
-    bool same = item && item->link && item->object == choice->object &&
-                examine(store, item, &now) && now.whole == choice->whole &&
-                now.size == choice->size;
-    if (same && choice->whole && is_all(choice))
+    struct ftx_item *item = chosen(store, choice);
+    if (item && choice->whole && is_all(choice))
         note_whole(&log, item);
-    for (size_t i = 0; same && item->object && i < choice->n; i++)
+    for (size_t i = 0; item && item->object && i < choice->n; i++)
         if (still_free(item, &choice->ranges[i]))
             note_punch(&log, item, &choice->ranges[i]);
-    if (same && choice->whole && item->released &&
+    if (item && choice->whole && item->released &&
         ftx_segments_cover(&item->released->ranges, 0, item->size))
         note_whole(&log, item);
-    if (same && choice->n == RANGES_MAX)
+    if (item && choice->n == RANGES_MAX)
         ftx_release_later(store, item); /* there may be more */
     ftx_log_commit(&log);
+    return true;
+}
+
+/* -- prints -- */
+
+static bool is_printing(const struct ftx_printing *printing, const struct choice *choice)
+{
+    return printing->item == choice->id && printing->object == choice->object &&
+           printing->version == choice->version && printing->size == choice->size;
+}
+
+static void begin_printing(struct ftx_printing *printing, const struct ftx_item *item,
+                           const struct choice *choice)
+{
+    ftx_printing_begin(printing, choice->size);
+    printing->item = choice->id;
+    printing->object = choice->object;
+    printing->version = choice->version;
+    ftx_print_key(item->link, &printing->key);
+}
+
+/* Makes prints of a file that has none. False: not done yet, the file is the next one again. */
+static bool print(struct ftx_store *store, const struct choice *choice)
+{
+    struct ftx_printing *printing = &store->spool.printing;
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = chosen(store, choice);
+    bool wanted = item && !item->prints && !item->unsure && !ftx_released_any(item, 0, item->size);
+    if (wanted && !is_printing(printing, choice))
+        begin_printing(printing, item, choice);
+    pthread_mutex_unlock(&store->lock);
+    if (!wanted)
+        return true;
+    bool done = ftx_printing_go_on(printing, &store->objects);
+    pthread_mutex_lock(&store->lock);
+    item = chosen(store, choice);
+    if (item && !done)
+        push_front(&store->spool, item);
+    if (item && done) {
+        item->prints = printing->prints;
+        printing->prints = NULL;
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (done)
+        ftx_printing_end(printing);
+    return done;
+}
+
+/* The rows of a large file's first extents, as many as are too many for its last entry. False: not
+ * all of them. */
+static bool note_first(struct ftx_store *store, const struct choice *choice)
+{
+    for (uint64_t i = 0; i + ROWS_AT_ONCE < ftx_prints_count(choice->size); i += ROWS_AT_ONCE) {
+        struct ftx_log log;
+        if (!ftx_log_try(&log, store))
+            return false;
+        struct ftx_item *item = chosen(store, choice);
+        if (item && item->prints &&
+            !ftx_released_put(item, i * FTX_EXTENT_MAX, (i + ROWS_AT_ONCE) * FTX_EXTENT_MAX))
+            note_prints(&log, item, i);
+        ftx_log_commit(&log);
+    }
     return true;
 }
 
@@ -378,14 +481,19 @@ static void queue_again(struct ftx_store *store, uint64_t id)
     pthread_mutex_unlock(&store->lock);
 }
 
-/* Notes one file's; returns how many bytes that are. */
-static uint64_t release_file(struct ftx_store *store, struct choice *choice)
+/* Notes one file's; returns how many bytes that are, or are printed. *out_done: no prints are being
+ * made. */
+static uint64_t release_file(struct ftx_store *store, struct choice *choice, bool *out_done)
 {
     uint64_t bytes = 0;
     keep_data(store, choice);
-    if (choice->whole && !is_all(choice))
+    bool all = choice->whole && is_all(choice);
+    if (choice->whole && !all)
         trim(store, choice);
-    if (!note(store, choice)) {
+    *out_done = !all || print(store, choice);
+    if (!*out_done)
+        return 1;
+    if ((all && !note_first(store, choice)) || !note(store, choice)) {
         queue_again(store, choice->id);
         return 0;
     }
@@ -404,11 +512,12 @@ void ftx_release_some(struct ftx_store *store)
     if (shortage)
         ftx_remains_drop_all(store);
     size_t looked = 0, most = spool->n;
+    bool done = true;
     struct choice choice;
-    while (looked < most && looked < FILES_AT_ONCE && (!shortage || gained < shortage) &&
+    while (done && looked < most && looked < FILES_AT_ONCE && (!shortage || gained < shortage) &&
            next_choice(store, shortage > 0, &looked, &choice)) {
         pthread_mutex_unlock(&store->lock);
-        gained += release_file(store, &choice);
+        gained += release_file(store, &choice, &done);
         pthread_mutex_lock(&store->lock);
     }
     spool->in_vain = gained ? 0 : spool->in_vain + looked;

@@ -8,6 +8,7 @@
 #include "transport/wire/limits.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 bool ftx_remains_trusted(const struct ftx_item *item)
@@ -55,6 +56,22 @@ void ftx_remains_forget(struct ftx_item *item)
         return;
     item->opened->remains_end = 0;
     ftx_list_remove(&item->opened->remains);
+    free(item->opened->prints);
+    item->opened->prints = NULL;
+}
+
+void ftx_remains_printed(struct ftx_item *item, struct ftx_prints *prints, uint64_t end)
+{
+    item->opened->prints = prints;
+    item->opened->prints_end = end;
+    item->opened->remains_wire = ftx_item_wire(item);
+}
+
+const struct ftx_prints *ftx_remains_prints(const struct ftx_item *item)
+{
+    bool same = item->opened && ftx_outbox_travels(item) && item->state == FTX_ITEM_WRITING &&
+                item->opened->remains_wire == ftx_item_wire(item);
+    return same ? item->opened->prints : NULL;
 }
 
 static int cut(struct ftx_store *store, struct ftx_item *item)

@@ -42,4 +42,10 @@ void ftx_remains_drop_all(struct ftx_store *store);
 /* The object was cut, or goes. */
 void ftx_remains_forget(struct ftx_item *item);
 
+/* The file, of which something was released, was cut to nothing: `prints` (taken; may be NULL) say
+ * what it held up to `end`. They are forgotten with what remains. */
+void ftx_remains_printed(struct ftx_item *item, struct ftx_prints *prints, uint64_t end);
+/* May bytes that are written behind the file's end be compared with prints? */
+const struct ftx_prints *ftx_remains_prints(const struct ftx_item *item);
+
 #endif

@@ -277,6 +277,7 @@ static void store_free(struct ftx_store *store)
     for (struct ftx_list *node; (node = ftx_list_pop(&store->spool.punches));)
         free(ftx_list_of(node, struct ftx_punch, node));
     free(store->spool.entries);
+    ftx_printing_end(&store->spool.printing);
     if (store->objects.dir_fd >= 0)
         ftx_objects_close(&store->objects);
     if (store->lock_fd >= 0)

@@ -16,6 +16,7 @@
 #include "fs/store/index.h"
 #include "fs/store/journal.h"
 #include "fs/store/objects.h"
+#include "fs/store/prints.h"
 #include "transport/base/list.h"
 #include "transport/wire/message.h"
 
@@ -60,12 +61,13 @@ struct ftx_punch {
 struct ftx_spool {
     struct ftx_spool_entry {
         uint64_t item;
-        int64_t since_ms;      /* monotonic */
-    } * entries;               /* ring of files that may be released, the first to be first */
-    size_t first, n, capacity; /* capacity: a power of two, or 0 */
-    struct ftx_list punches;   /* struct ftx_punch: noted, not committed yet */
-    uint64_t max;              /* that objects may take; 0: as much as the disk allows */
-    uint64_t used;             /* that they take; only counted if there is a max */
+        int64_t since_ms;         /* monotonic */
+    } * entries;                  /* ring of files that may be released, the first to be first */
+    size_t first, n, capacity;    /* capacity: a power of two, or 0 */
+    struct ftx_printing printing; /* database thread */
+    struct ftx_list punches;      /* struct ftx_punch: noted, not committed yet */
+    uint64_t max;                 /* that objects may take; 0: as much as the disk allows */
+    uint64_t used;                /* that they take; only counted if there is a max */
     int64_t release_after_ms;
     int64_t progress_ms; /* when room was gained or something acknowledged, monotonic */
     size_t in_vain;      /* files looked at since something was released */

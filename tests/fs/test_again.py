@@ -81,3 +81,17 @@ def test_what_was_copied_before_a_restart_is_not_sent_again(copied, source):
     copied()
     assert copied(restart) < bytes_of(source) * 0.01
     assert copied(kill) < bytes_of(source) * 0.01
+
+
+def test_a_tree_that_was_released_is_not_sent_again(make_pair, source):
+    pair = make_pair(through_proxy=True, debug=False, a_options={"release_after": 1})
+    os.remove(os.path.join(source, "holes"))  # of those there are no prints
+    run("cp", "-a", source, pair.sent())
+    pair.wait_tree(source, "tree")
+    objects = os.path.join(pair.a.store, ".ftx", "objects")
+    wait_until(lambda: not any(names for _, _, names in os.walk(objects)), "all to be released")
+    base = pair.proxy.count["up"]
+    run("cp", "-a", source, pair.sent())
+    pair.wait_tree(source, "tree")
+    wait_until(lambda: not pair.a.status()["links"][0]["queue"]["files"], "all to be delivered")
+    assert pair.proxy.count["up"] - base < bytes_of(source) * 0.01

@@ -3,6 +3,7 @@
  * cut off ever comes to light. */
 #include "fs/store/outbox.h"
 #include "fs/store/outgoing.h"
+#include "fs/store/release.h"
 #include "fs/store/remains.h"
 #include "fs/store/spool.h"
 
@@ -367,6 +368,104 @@ static void what_a_power_cut_may_have_taken_is_sent(void **state)
     assert_int_equal(sent_again(t), 0);
 }
 
+/* -- bytes that are at the peer only -- */
+
+/* The database thread releases all of the closed file. */
+static void release(struct rewrite *t)
+{
+    struct ftx_store *store = t->store;
+    close_file(t);
+    pthread_mutex_lock(&store->lock);
+    store->spool.release_after_ms = 0;
+    ftx_release_later(store, t->item);
+    pthread_cond_signal(&store->work);
+    while (!t->item->away)
+        pthread_cond_wait(&store->drained, &store->lock);
+    store->spool.release_after_ms = FTX_RELEASE_AFTER_MS;
+    pthread_mutex_unlock(&store->lock);
+    assert_int_equal(t->item->object, 0);
+}
+
+static void what_was_released_is_not_sent_again(void **state)
+{
+    struct rewrite *t = *state;
+    release(t);
+    open_file(t, true);
+    write_range(t, 0, SIZE, CELL);
+    assert_int_equal(pending(t), 0);
+    assert_reads(t, SIZE); /* it is here once more, should the peer need it */
+    close_file(t);
+    deliver(t);
+    assert_int_equal(sent_again(t), 0);
+}
+
+static void of_what_was_released_the_extents_that_changed_are_sent(void **state)
+{
+    struct rewrite *t = *state;
+    release(t);
+    t->bytes[CELL + 5]++;
+    open_file(t, true);
+    write_range(t, 0, SIZE - 1, CELL); /* shorter by one, so the last extent is another */
+    assert_int_equal(pending(t), CELL + SIZE % CELL - 1);
+    assert_reads(t, SIZE - 1);
+    close_file(t);
+    deliver(t);
+}
+
+static void prints_outlive_the_store_but_no_other_content(void **state)
+{
+    struct rewrite *t = *state;
+    release(t);
+    ftx_store_close(t->store);
+    boot_anew(t);
+    open_store(t);
+    assert_true(t->item->away && t->item->prints);
+    assert_int_equal(sent_again(t), 0);
+    open_file(t, false);
+    release(t);
+    open_file(t, false);
+    write_range(t, CELL, CELL + 10, CELL); /* into what is at the peer */
+    assert_null(t->item->prints);
+    close_file(t);
+    deliver(t);
+    ftx_store_close(t->store);
+    open_store(t);
+    assert_null(t->item->prints);
+    open_file(t, true);
+    write_range(t, 0, SIZE, CELL);
+    assert_int_equal(pending(t), SIZE);
+}
+
+static void a_large_file_is_printed_in_turns(void **state)
+{
+    enum { EXTENTS = 40 };
+    struct rewrite *t = *state;
+    for (uint64_t i = 0; i < EXTENTS; i++)
+        assert_int_equal(
+            ftx_outbox_write(t->store, t->id, t->bytes + 100 * i, CELL, (i + 3) * CELL), 0);
+    close_file(t);
+    deliver(t);
+    open_file(t, false);
+    release(t);
+    ftx_store_close(t->store);
+    open_store(t);
+    assert_true(t->item->away && t->item->prints);
+    assert_int_equal(t->item->prints->n, EXTENTS + 3);
+    open_file(t, true);
+    write_range(t, 0, 3 * CELL, CELL);
+    assert_int_equal(pending(t), 0);
+}
+
+static void what_a_power_cut_may_have_taken_is_not_printed(void **state)
+{
+    struct rewrite *t = *state;
+    t->item->unsure = true;
+    release(t);
+    assert_null(t->item->prints);
+    assert_false(t->item->unsure);
+    assert_int_equal(sent_again(t), SIZE);
+}
+
 #define fact(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -384,6 +483,11 @@ int main(void)
         fact(what_the_peer_had_under_another_number_is_sent),
         fact(a_store_that_was_closed_remembers),
         fact(what_a_power_cut_may_have_taken_is_sent),
+        fact(what_was_released_is_not_sent_again),
+        fact(of_what_was_released_the_extents_that_changed_are_sent),
+        fact(prints_outlive_the_store_but_no_other_content),
+        fact(a_large_file_is_printed_in_turns),
+        fact(what_a_power_cut_may_have_taken_is_not_printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
