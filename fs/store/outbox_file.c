@@ -445,6 +445,7 @@ void ftx_outbox_release(struct ftx_store *store, uint64_t id, bool writer)
         item = ftx_outbox_file_of(store, id);
         if (noted && last_writer && item && item->as.sending) {
             ftx_outbox_seal(&log, item); /* written through a mapping after the last close */
+            ftx_list_remove(&item->as.sending->tail); /* nobody is left to unseal it for */
             ftx_sending_due(&log, item->as.sending);
         }
     }
