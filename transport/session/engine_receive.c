@@ -211,7 +211,8 @@ int ftx_engine_receive(struct ftx_engine *engine, unsigned connection, const uin
     bool effect = false;
     size_t raw_size = size; /* of the record, were nothing in it encoded */
     int err = engine->state == FTX_ENGINE_ENDED ? engine->end_reason : 0;
-    ftx_engine_heard(engine, connection, now_ms);
+    c->heard_ms = now_ms;
+    c->probed = false;
     for (size_t offset = 0; offset < size && !err && engine->state != FTX_ENGINE_ENDED;) {
         struct ftx_message m;
         err = ftx_message_decode(plain, size, &offset, &m);
