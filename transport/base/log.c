@@ -55,14 +55,21 @@ static size_t utf8_length(const uint8_t *s, size_t left)
     return n;
 }
 
+size_t ftx_escape_plain(const void *bytes, size_t length)
+{
+    const uint8_t *in = bytes;
+    if (in[0] >= 0x80)
+        return utf8_length(in, length);
+    return in[0] >= 0x20 && in[0] < 0x7f && in[0] != '\\';
+}
+
 char *ftx_escape(char *out, size_t size, const void *bytes, size_t length)
 {
     static const char hex[] = "0123456789abcdef";
     const uint8_t *in = bytes;
     size_t used = 0;
     for (size_t i = 0; i < length;) {
-        bool plain = in[i] >= 0x20 && in[i] < 0x7f && in[i] != '\\';
-        size_t n = plain ? 1 : in[i] >= 0x80 ? utf8_length(in + i, length - i) : 0;
+        size_t n = ftx_escape_plain(in + i, length - i);
         if (used + (n ? n : 4) >= size)
             break;
         if (n) {

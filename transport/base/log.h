@@ -27,4 +27,7 @@ void ftx_log_tell(const char *program, const char *format, ...)
  */
 char *ftx_escape(char *out, size_t size, const void *bytes, size_t length);
 
+/* How many of the `length` > 0 bytes are one character that ftx_escape leaves as it is; 0: none. */
+size_t ftx_escape_plain(const void *bytes, size_t length);
+
 #endif
