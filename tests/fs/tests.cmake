@@ -1,14 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Tests on real mounts: one entry per file of tests/fs. python3 is Debian's own, which has pytest.
-if(FTX_SANITIZE)
-  set(fs_environment FTX_TEST_SLOW=4 FTX_TEST_SCALE=0.125)
-else()
-  set(fs_environment FTX_TEST_SLOW=1 FTX_TEST_SCALE=1)
-endif()
-list(APPEND fs_environment FTX_VECTORS=${PROJECT_SOURCE_DIR}/tests/vectors)
-if(TARGET ftxfs)
-  list(APPEND fs_environment FTX_BIN=$<TARGET_FILE:ftxfs> FTX_RELAY=$<TARGET_FILE:ftx-relay>)
-endif()
+set(fs_environment ${mount_environment})
 
 # What a program expects of a folder, case by case; knows nothing of ftxfs.
 file(GLOB posix_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/posix/*.c)
