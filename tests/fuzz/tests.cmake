@@ -9,6 +9,7 @@ set(fuzz_libraries_command ftx_fuse ftx_xfer)
 set(fuzz_libraries_frame ftx_net)
 set(fuzz_libraries_handshake ftx_session)
 set(fuzz_libraries_http ftx_net)
+set(fuzz_libraries_ignore ftx_command)
 set(fuzz_libraries_journal ftx_store)
 set(fuzz_libraries_messages ftx_session)
 set(fuzz_libraries_names ftx_store)
@@ -16,6 +17,7 @@ set(fuzz_libraries_ops ftx_store ftx_session)
 set(fuzz_libraries_record ftx_session)
 set(fuzz_libraries_relay ftx_relay)
 set(fuzz_libraries_tailnet ftx_net)
+set(fuzz_libraries_value ftx_command)
 set(fuzz_mutations_handshake 20000) # each costs group operations
 set(fuzz_mutations_journal 2000)   # each opens files
 

@@ -36,6 +36,7 @@ COMPONENTS = {
     r"libwebsockets\.h": ["tools/ftx-relay"],
     r"zstd.*\.h": ["transport/session", "tests"],
     r"(natpmp|miniupnpc/.*)\.h": ["transport/net"],
+    r"qrencode\.h": ["tools/ftx"],
     r"arpa/inet\.h": ["transport/relay", "transport/base", "transport/net", "transport/peer", "fs", "tools", "tests"],  # addresses as text
     r"(sys/socket|netinet/.*|netdb|poll|sys/epoll|pthread|time|sys/time)\.h":
         ["transport/base", "transport/net", "transport/peer", "fs", "tools", "tests"],

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands to a mount (docs/interface.md, .ftx/ctl). */
+#ifndef FTX_TOOLS_CONTROL_H
+#define FTX_TOOLS_CONTROL_H
+
+#include "tools/ftx/command.h"
+
+/* Has the mount do one line (without its end). 0, or an exit status after the mount's own reason:
+ * `missing` is the status for what is not there. */
+int ftx_control(const char *mount, const char *line, int missing);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* What is to be sent of some paths: everything but what is ignored. */
+#ifndef FTX_TOOLS_PICK_H
+#define FTX_TOOLS_PICK_H
+
+#include "tools/ftx/ignore.h"
+
+#include <stdint.h>
+#include <sys/stat.h>
+
+enum ftx_pick_kind { FTX_PICK_FILE, FTX_PICK_SYMLINK, FTX_PICK_FOLDER, FTX_PICK_FOLDER_END };
+
+struct ftx_pick_entry {
+    enum ftx_pick_kind kind;
+    char *source; /* owned; the path on this machine */
+    size_t name;  /* in it: where the name at the other end begins */
+    uint64_t size;
+};
+
+struct ftx_pick {
+    struct ftx_pick_entry *entries; /* a folder's end stands behind all that is in it */
+    size_t n;
+    uint64_t files, bytes;
+    char **caches; /* owned; folders that were left out: environments and caches */
+    size_t n_caches;
+    uint64_t odd; /* neither file, folder nor symlink, or in the mount: left out */
+    char *failed; /* owned; the first path that could not be read, with errno `err` */
+    int err;
+};
+
+struct ftx_pick_rules {
+    struct ftx_ignore exclude; /* relative to each of the paths */
+    bool keep_caches;
+    dev_t mount_dev; /* the mount's own folder, which holds what is sent, is not sent */
+    ino_t mount_ino;
+};
+
+/* Looks through `path` (no slash at its end) and adds what is to be sent. */
+void ftx_pick_add(struct ftx_pick *pick, char *path, const struct ftx_pick_rules *rules);
+void ftx_pick_close(struct ftx_pick *pick);
+
+#endif

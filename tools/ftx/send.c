@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* ftx send PATH...: picks, makes a code, fills the outbox, waits. */
+#include "tools/ftx/arm.h"
+#include "tools/ftx/fill.h"
+#include "tools/ftx/look.h"
+#include "tools/ftx/place.h"
+#include "tools/ftx/print.h"
+#include "tools/ftx/terminal.h"
+#include "tools/ftx/value.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CACHES_SHOWN = 3 };
+
+/* Each path as it is to be read, with the name that it will have as its last part. */
+static int check_paths(const struct ftx_call *call, char **out_paths)
+{
+    for (int i = 0; i < call->n_words; i++) {
+        const char *word = call->words[i];
+        struct stat st;
+        size_t n = strlen(word);
+        while (n > 1 && word[n - 1] == '/')
+            n--;
+        if (lstat(word, &st) < 0)
+            return ftx_usage(call, "%s: %s", word, strerror(errno));
+        const char *slash = memrchr(word, '/', n), *last = slash ? slash + 1 : word;
+        size_t size = n - (size_t)(last - word);
+        bool dots = size == 0 || (size <= 2 && strspn(last, ".") >= size);
+        out_paths[i] = dots ? realpath(word, NULL) : strndup(word, n);
+        if (!out_paths[i])
+            return ftx_fail("%s: %s", word, strerror(errno));
+        if (strcmp(out_paths[i], "/") == 0)
+            return ftx_usage(call, "/: name what is in it");
+    }
+    return 0;
+}
+
+static const char *name_of(const char *path)
+{
+    return strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+}
+
+static int check_names(const struct ftx_call *call, char **paths)
+{
+    for (int i = 0; i < call->n_words; i++) {
+        if (strcmp(name_of(paths[i]), ".ftx") == 0)
+            return ftx_usage(call, "%s: that name is ftxfs's own", paths[i]);
+        for (int k = 0; k < i; k++)
+            if (strcmp(name_of(paths[i]), name_of(paths[k])) == 0)
+                return ftx_usage(call, "%s and %s have the same name; send one after the other",
+                                 paths[k], paths[i]);
+    }
+    return 0;
+}
+
+/* -- picking -- */
+
+static void pick_all(const struct ftx_call *call, char **paths, const struct ftx_pick_rules *rules,
+                     struct ftx_pick *out)
+{
+    ftx_pick_close(out);
+    for (int i = 0; i < call->n_words; i++)
+        ftx_pick_add(out, paths[i], rules);
+}
+
+/* True: the environments and caches that were found are left out. */
+static bool leave_out(const struct ftx_call *call, const struct ftx_pick *pick)
+{
+    if (pick->n_caches == 0 || ftx_call_flag(call, "yes"))
+        return true;
+    if (ftx_call_flag(call, "no-prompt") || call->json || !ftx_terminal_asks())
+        return false;
+    printf("Virtual environments and caches, which the other end can make anew:\n");
+    for (size_t i = 0; i < pick->n_caches && i < CACHES_SHOWN; i++) {
+        printf("  ");
+        ftx_print_name(pick->caches[i]);
+        putchar('\n');
+    }
+    if (pick->n_caches > CACHES_SHOWN)
+        printf("  and %zu more\n", pick->n_caches - CACHES_SHOWN);
+    fflush(stdout);
+    return ftx_terminal_ask("Leave them out?", true);
+}
+
+static int pick(const struct ftx_call *call, char **paths, const char *mount, struct ftx_pick *out)
+{
+    struct ftx_pick_rules rules = {0};
+    struct stat st;
+    int status = 0;
+    if (stat(mount, &st) == 0) {
+        rules.mount_dev = st.st_dev;
+        rules.mount_ino = st.st_ino;
+    }
+    for (size_t i = 0; i < call->n_flags; i++)
+        if (strcmp(call->flags[i].name, "exclude") == 0 &&
+            ftx_ignore_add(&rules.exclude, call->flags[i].value, strlen(call->flags[i].value)))
+            abort();
+    pick_all(call, paths, &rules, out);
+    if (!leave_out(call, out)) {
+        rules.keep_caches = true;
+        pick_all(call, paths, &rules, out);
+    }
+    ftx_ignore_close(&rules.exclude);
+    if (out->failed)
+        status = ftx_fail("%s: %s; nothing is sent", out->failed, strerror(out->err));
+    else if (out->n == 0)
+        status = ftx_fail("nothing to send: all of it is left out, in the mount, or of no kind "
+                          "that can be sent");
+    return status;
+}
+
+/* -- sending -- */
+
+/* The code to send with: --to, if there is a folder for it here, or a new one. */
+static int find_code(const struct ftx_call *call, const char *mount, char out[FTX_CODE_MAX + 1])
+{
+    const char *to = ftx_call_flag(call, "to");
+    struct ftx_look look;
+    if (!to)
+        return ftx_arm_new(mount, out);
+    int status = ftx_look_open(call, to, &look);
+    if (!status) {
+        char *folder = ftx_place_join(look.mount, "outbox", to);
+        struct stat st;
+        if (stat(folder, &st) < 0) {
+            ftx_fail("%s: not paired yet", to);
+            status = FTX_EXIT_NO_LINK;
+        }
+        free(folder);
+        snprintf(out, FTX_CODE_MAX + 1, "%s", to);
+    }
+    ftx_look_close(&look);
+    return status;
+}
+
+static void show_code(const struct ftx_call *call, const char *code)
+{
+    if (call->json) {
+        cJSON *line = cJSON_CreateObject();
+        cJSON_AddStringToObject(line, "code", code);
+        ftx_print_json(line);
+    } else if (!ftx_call_flag(call, "to")) {
+        ftx_arm_show(code, "ftx receive");
+    }
+}
+
+static void show_end(const struct ftx_call *call, const struct ftx_pick *pick, double seconds)
+{
+    char size[FTX_PRINT_MAX], span[FTX_PRINT_MAX];
+    if (call->json) {
+        cJSON *line = cJSON_CreateObject(), *what = cJSON_AddObjectToObject(line, "delivered");
+        cJSON_AddNumberToObject(what, "files", (double)pick->files);
+        cJSON_AddNumberToObject(what, "bytes", (double)pick->bytes);
+        cJSON_AddNumberToObject(what, "seconds", seconds);
+        ftx_print_json(line);
+        return;
+    }
+    printf("delivered: %llu file%s, %s, in %s\n", (unsigned long long)pick->files,
+           pick->files == 1 ? "" : "s", ftx_print_size(size, (double)pick->bytes),
+           ftx_print_span(span, seconds));
+}
+
+static int send_picked(const struct ftx_call *call, const char *mount, const struct ftx_pick *pick)
+{
+    struct ftx_progress progress = {.json = call->json};
+    char code[FTX_CODE_MAX + 1];
+    double begun = ftx_look_clock();
+    int status = find_code(call, mount, code);
+    if (status)
+        return status;
+    show_code(call, code);
+    char *folder = ftx_place_join(mount, "outbox", code);
+    status = ftx_fill(pick, folder, &progress);
+    free(folder);
+    if (!status && ftx_print_live())
+        printf("all is in the outbox; ^C ends only the waiting\n");
+    if (!status)
+        status = ftx_fill_wait(pick, mount, code, &progress);
+    if (!status)
+        show_end(call, pick, ftx_look_clock() - begun);
+    explicit_bzero(code, sizeof code);
+    return status;
+}
+
+int ftx_cmd_send(struct ftx_call *call)
+{
+    const char *to = ftx_call_flag(call, "to");
+    char **paths = calloc((size_t)call->n_words, sizeof *paths), *mount = NULL;
+    struct ftx_pick picked = {0};
+    if (!paths)
+        abort();
+    int status = to ? ftx_place_check_code(call, to) : 0;
+    if (!status)
+        status = check_paths(call, paths);
+    if (!status)
+        status = check_names(call, paths);
+    if (!status)
+        status = ftx_place_mount(call, &mount);
+    if (!status)
+        status = pick(call, paths, mount, &picked);
+    if (!status)
+        status = send_picked(call, mount, &picked);
+    ftx_pick_close(&picked);
+    for (int i = 0; i < call->n_words; i++)
+        free(paths[i]);
+    free(paths);
+    free(mount);
+    return status;
+}

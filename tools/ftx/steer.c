@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* ftx pause, resume, retry, rearm, unpair, cancel, accept, reject, priority, limit, config: each is
+ * a line for .ftx/ctl, which knows what may be said; here it is only what the words name. */
+#include "tools/ftx/control.h"
+#include "tools/ftx/place.h"
+#include "tools/ftx/print.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum about { A_LINK, LINKS, ITEM, INBOX_ITEM };
+
+static const struct steer {
+    const char *name;
+    const char *line; /* the command in ctl; NULL: the same word */
+    enum about about;
+} table[] = {
+    {"pause", NULL, LINKS},       {"resume", NULL, LINKS},          {"retry", NULL, A_LINK},
+    {"rearm", NULL, A_LINK},      {"unpair", NULL, A_LINK},         {"limit", NULL, LINKS},
+    {"config", NULL, A_LINK},     {"cancel", NULL, ITEM},           {"priority", NULL, ITEM},
+    {"accept", NULL, INBOX_ITEM}, {"reject", "cancel", INBOX_ITEM},
+};
+
+static const struct steer *find(const char *name)
+{
+    const struct steer *steer = table;
+    while (strcmp(steer->name, name) != 0)
+        steer++;
+    return steer;
+}
+
+/* The operand and its mount. 0, or an exit status after one line. */
+static int find_link(const struct ftx_call *call, enum about about, struct ftx_place *out)
+{
+    const char *word = call->words[0];
+    int status = about == LINKS && strcmp(word, "*") == 0 ? 0 : ftx_place_check_code(call, word);
+    *out = (struct ftx_place){0};
+    if (!status)
+        status = ftx_place_mount(call, &out->mount);
+    out->item = word;
+    return status;
+}
+
+/* A link's own folder is named as the link: cancel, and what is of the inbox, take no links. */
+static int find_item(const struct ftx_call *call, const struct steer *steer, struct ftx_place *out)
+{
+    int status = ftx_place_find(call, call->words[0], out);
+    if (status)
+        return status;
+    const char *code = strchr(out->item, '/');
+    bool is_link = code && !strchr(code + 1, '/');
+    if (steer->about == INBOX_ITEM && strncmp(out->item, "inbox/", 6) != 0)
+        status = ftx_usage(call, "%s: not in the inbox", call->words[0]);
+    else if (!code || (is_link && strcmp(steer->name, "priority") != 0))
+        status = ftx_usage(call, "%s: name a file or folder in it", call->words[0]);
+    else if (is_link)
+        out->item = code + 1;
+    if (status)
+        ftx_place_close(out);
+    return status;
+}
+
+/* The further words stand as they are; none may end the line. NULL after one line about it. */
+static char *make_line(const struct ftx_call *call, const struct steer *steer, const char *item)
+{
+    char *line = NULL, *longer;
+    if (asprintf(&line, "%s %s", steer->line ? steer->line : steer->name, item) < 0)
+        abort();
+    for (int i = 1; i < call->n_words; i++) {
+        if (asprintf(&longer, "%s %s", line, call->words[i]) < 0)
+            abort();
+        free(line);
+        line = longer;
+    }
+    if (!strchr(line, '\n'))
+        return line;
+    ftx_usage(call, "a word may have no line end in it");
+    free(line);
+    return NULL;
+}
+
+int ftx_cmd_steer(struct ftx_call *call)
+{
+    const struct steer *steer = find(call->command->name);
+    bool link = steer->about == A_LINK || steer->about == LINKS;
+    struct ftx_place place;
+    int status = link ? find_link(call, steer->about, &place) : find_item(call, steer, &place);
+    if (status)
+        return status;
+    char *line = make_line(call, steer, place.item);
+    status = line ? ftx_control(place.mount, line, link ? FTX_EXIT_NO_LINK : FTX_EXIT_FAILED)
+                  : FTX_EXIT_USAGE;
+    if (!status && call->json) {
+        cJSON *done = cJSON_CreateObject();
+        cJSON_AddStringToObject(done, "done", line);
+        ftx_print_json(done);
+    }
+    free(line);
+    ftx_place_close(&place);
+    return status;
+}
