@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""ftx on the control files: what steers a link, and what it tells of the past."""
+import os
+import re
+
+import pytest
+
+import harness
+import trees
+from command import ftx, good, lines, refused
+from harness import wait_state, wait_until
+
+ODD = b"caf\xe9-\xc2\x9b"
+
+
+def link_of(pair, end):
+    return lines("status", pair.code, mount=end.mount)[0]
+
+
+@pytest.mark.parametrize("arguments, status", [
+    (("pause", "nobody"), 4), (("resume", "nobody"), 4), (("retry", "nobody"), 4), (("unpair", "nobody"), 4), (("rearm", "nobody"), 4),
+    (("limit", "nobody", "up=1M"), 4), (("config", "nobody", "accept=all"), 4), (("priority", "nobody", "3"), 2),
+    (("limit", harness.CODE, "up=fast"), 2), (("limit", harness.CODE, "sideways=1"), 2), (("limit", harness.CODE, "up=1\npause *"), 2),
+    (("config", harness.CODE, "nonsense=1"), 2), (("config", harness.CODE, "max_size=-1"), 2), (("priority", harness.CODE, "11"), 2),
+    (("priority", harness.CODE, "\x1b[2J"), 2), (("unpair", harness.CODE, "gently"), 2), (("rearm", harness.CODE), 1),
+    (("cancel", harness.CODE), 2), (("cancel", "outbox"), 2), (("reject", f"outbox/{harness.CODE}/x"), 2), (("accept", "inbox/nobody/x"), 2),
+], ids=ascii)
+def test_what_cannot_be_done_is_one_line(shared_pair, arguments, status):
+    refused(status, *arguments, mount=shared_pair.a.mount)
+
+
+def test_pause_and_resume(shared_pair):
+    pair = shared_pair
+    good("pause", pair.code, mount=pair.a.mount)
+    wait_state(pair.sent(), "paused")
+    assert link_of(pair, pair.a)["paused"] is True and "paused" in good("links", mount=pair.a.mount)
+    assert lines("resume", "*", mount=pair.a.mount) == [{"done": "resume *"}]
+    pair.wait_connected()
+    pair.send_file("after the pause", b"x")
+
+
+def test_limits_priorities_and_policies_are_kept(shared_pair):
+    pair = shared_pair
+    good("limit", pair.code, "up=2M", "down=none", mount=pair.a.mount)
+    good("config", pair.code, "max_size=1G", mount=pair.a.mount)
+    good("priority", pair.code, "9", mount=pair.a.mount)
+    with open(pair.sent("urgent"), "wb") as out:
+        out.write(b"x")
+    good("priority", pair.sent("urgent"), "10")
+    link = link_of(pair, pair.a)
+    assert link["limit"] == {"up": 2 << 20, "down": None} and link["policy"]["max_size"] == 1 << 30 and link["priority"] == 9
+    assert harness.xattr(pair.sent("urgent"), "priority") == "10"
+    good("limit", pair.code, "up=none", mount=pair.a.mount)
+    good("priority", f"outbox/{pair.code}/urgent", "-", mount=pair.a.mount)
+
+
+def test_cancel_and_reject(make_pair):
+    pair = make_pair(through_proxy=True, debug=False)
+    pair.proxy.rate(up=4 << 20)
+    for name in ("one", "two"):
+        trees.write_random(pair.sent(name), 8 << 20)
+    wait_state(pair.got("two"), "arriving")
+    good("cancel", pair.sent("one"))
+    good("reject", pair.got("two"))
+    pair.proxy.rate()
+    wait_state(pair.sent("one"), "cancelled")
+    wait_state(pair.sent("two"), "refused")
+    results = {line["path"]: line["result"] for line in lines("history", "--link", pair.code, mount=pair.a.mount)}
+    assert results == {f"outbox/{pair.code}/one": "cancelled", f"outbox/{pair.code}/two": "refused"}
+    assert [line["path"] for line in lines("history", "--state", "refused", mount=pair.a.mount)] == [f"outbox/{pair.code}/two"]
+    good("retry", pair.code, mount=pair.a.mount)
+    wait_state(pair.sent("one"), "delivered")
+
+
+def test_send_says_what_was_refused(make_pair, scratch):
+    pair = make_pair(debug=False)
+    good("config", pair.code, "max_size=1000", mount=pair.b.mount)
+    for name, size in (("small", 10), ("large", 100_000)):
+        trees.write_random(os.path.join(scratch, name), size)
+    done = ftx("send", "--to", pair.code, os.path.join(scratch, "small"), os.path.join(scratch, "large"), mount=pair.a.mount)
+    assert done.returncode == 1 and b"large: refused" in done.stderr and b"1 of 2 files did not arrive" in done.stderr
+    wait_state(pair.got("small"), "complete")
+
+
+def test_verify_lists_the_same_at_both_ends(make_pair, scratch):
+    pair = make_pair(debug=False)
+    words = good("verify-peer", pair.code, mount=pair.a.mount)
+    assert re.fullmatch(r"([a-z]{3,6} ){5}[a-z]{3,6}\n", words) and good("verify-peer", pair.code, mount=pair.b.mount) == words
+    for source, target in ((pair.sent, pair.got), (lambda name: pair.b.outbox(pair.code, name), lambda name: pair.a.inbox(pair.code, name))):
+        with open(source("same name"), "wb") as out:
+            out.write(source("x").encode())
+        wait_state(target("same name"), "complete")
+    with open(os.path.join(os.fsencode(pair.sent()), ODD), "wb") as out:
+        out.write(b"odd")
+    wait_state(os.path.join(os.fsencode(pair.got()), ODD), "complete")
+    here, there = (good("verify", pair.code, mount=end.mount) for end in (pair.a, pair.b))
+    assert here == there and len(here.splitlines()) == 3 and "caf\\xe9-\\xc2\\x9b" in here
+    told = {line["path"].encode("utf-8", "surrogateescape") for line in lines("verify", pair.code, mount=pair.b.mount)}
+    assert told == {b"same name", ODD}
+    listing = os.path.join(scratch, "list")
+    with open(listing, "w", encoding="ascii") as out:
+        out.write(there.replace("caf", "kaf"))
+    done = ftx("verify", "--against", listing, pair.code, mount=pair.a.mount)
+    assert done.returncode == 1 and b"only here: " in done.stdout and b"only there: " in done.stdout
+    refused(2, "verify", "--against", "/etc/passwd", pair.code, mount=pair.a.mount)
+    refused(2, "verify", "--against", "/nowhere", pair.code, mount=pair.a.mount)
+
+
+def test_history_and_stats_add_up(make_pair):
+    pair = make_pair(debug=False)
+    sizes = {b"a.txt": 10, b"b.txt": 20, b"film.MKV": 1000, ODD: 5}
+    for name, size in sizes.items():
+        trees.write_random(os.path.join(os.fsencode(pair.sent()), name), size)
+    wait_until(lambda: len(lines("history", mount=pair.a.mount)) == 4, "four lines")
+    wait_until(lambda: len(lines("history", mount=pair.b.mount)) == 4, "four lines there")
+    told = lines("history", mount=pair.a.mount)
+    names = {line["path"].encode("utf-8", "surrogateescape").rpartition(b"/")[2]: line["size"] for line in told}
+    assert names == sizes and {line["result"] for line in told} == {"delivered"}
+    assert lines("history", "--limit", "2", mount=pair.a.mount) == told[2:]
+    assert lines("history", "--limit", "0", mount=pair.a.mount) == lines("history", "--until", "1h", mount=pair.a.mount) == []
+    assert lines("history", "--since", "1h", mount=pair.a.mount) == lines("history", "--since", "2020-01-01T00:00Z", mount=pair.a.mount) == told
+    shown = good("history", mount=pair.b.mount)
+    assert len(shown.splitlines()) == 4 and "complete" in shown and "\\xe9" in shown and shown.replace("\n", "").isprintable()
+    stats = lines("stats", mount=pair.a.mount)[0]
+    assert (stats["transfers"], stats["arrived"], stats["bytes"], stats["success"]) == (4, 4, 1035, 1)
+    assert {kind["name"]: kind["bytes"] for kind in stats["kinds"]} == {"txt": 30, "mkv": 1000, "-": 5}
+    assert [link["name"] for link in stats["links"]] == [pair.code]
+    assert "mkv" in good("stats", mount=pair.a.mount)
+
+
+def test_watch_names_the_files_on_their_way(make_pair):
+    pair = make_pair(through_proxy=True, debug=False)
+    pair.proxy.rate(up=1 << 20)
+    trees.write_random(pair.sent("film"), 8 << 20)
+    wait_state(pair.got("film"), "arriving")
+    for end, path in ((pair.a, f"outbox/{pair.code}/film"), (pair.b, f"inbox/{pair.code}/film")):
+        told = lines("watch", "--count", "1", mount=end.mount)[0]
+        assert [line["path"] for line in told["transfers"]] == [path] and told["transfers"][0]["bytes"] < 8 << 20
+
+
+def test_unpair_needs_force_for_what_is_there(make_pair):
+    pair = make_pair(debug=False)
+    pair.send_file("kept", b"x")
+    refused(1, "unpair", pair.code, mount=pair.b.mount)
+    good("unpair", pair.code, "force", mount=pair.b.mount)
+    assert not os.listdir(pair.b.inbox()) and not os.listdir(pair.b.outbox())
+    refused(4, "verify-peer", pair.code, mount=pair.b.mount)
