@@ -6,11 +6,12 @@ ftx_test(cli ignore ftx_command)
 function(ftx_command_test name)
   add_test(NAME cli/${name} COMMAND /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -rs --durations=5
            ${PROJECT_SOURCE_DIR}/tests/cli/test_${name}.py WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
-  set_tests_properties(cli/${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "${mount_environment};FTX_COMMAND=$<TARGET_FILE:ftx>" ${ARGN})
+  set_tests_properties(cli/${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "${mount_environment};FTX_COMMAND=$<TARGET_FILE:ftx>;FTX_RELAY=$<TARGET_FILE:ftx-relay>" ${ARGN})
 endfunction()
 
 if(TARGET ftxfs)
   ftx_command_test(ftx)
   ftx_command_test(terminal)
   ftx_command_test(steer)
+  ftx_command_test(shells)
 endif()

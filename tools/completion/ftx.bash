@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+# Completion of ftx for bash: subcommands, options, names of links, paths. shellcheck shell=bash
+
+_ftx_links() {
+    ftx "$@" links --json 2>/dev/null | sed -n 's/.*"name":"\([a-z0-9-]*\)".*/\1/p'
+}
+
+# What may follow a subcommand: its options, and what its operand is.
+_ftx_rules() {
+    case $1 in
+    send) echo "--to --exclude --yes --no-prompt path" ;;
+    receive) echo "--yes link path" ;;
+    take | cancel | accept | reject) echo "path" ;;
+    status | priority) echo "link path" ;;
+    rename | verify-peer | retry | rearm | unpair | config) echo "link" ;;
+    pause | resume | limit) echo "link all" ;;
+    verify) echo "--against link" ;;
+    watch) echo "--count" ;;
+    history | stats) echo "--link --state --since --until --limit" ;;
+    help) echo "subcommand" ;;
+    esac
+}
+
+_ftx() {
+    local subcommands="code join send receive take links status watch history stats rename verify-peer verify pause resume retry rearm
+        unpair cancel accept reject priority limit config doctor help"
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local words="" rule subcommand="" mount=() i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --mount) mount=(--mount "${COMP_WORDS[++i]}") ;;
+        -*) ;;
+        *)
+            subcommand=${COMP_WORDS[i]}
+            break
+            ;;
+        esac
+    done
+    COMPREPLY=()
+    case $previous in
+    --mount | --against)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    --to | --link)
+        mapfile -t COMPREPLY < <(compgen -W "$(_ftx_links "${mount[@]}")" -- "$current")
+        return
+        ;;
+    --state)
+        mapfile -t COMPREPLY < <(compgen -W "delivered complete refused cancelled failed" -- "$current")
+        return
+        ;;
+    --exclude | --count | --since | --until | --limit) return ;;
+    esac
+    if [ -z "$subcommand" ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$subcommands --mount --json --help --version" -- "$current")
+        return
+    fi
+    for rule in $(_ftx_rules "$subcommand"); do
+        case $rule in
+        --*) words+=" $rule" ;;
+        link) words+=" $(_ftx_links "${mount[@]}")" ;;
+        all) words+=" *" ;;
+        subcommand) words+=" $subcommands" ;;
+        path) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        esac
+    done
+    set -f # a * is a word here
+    mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$words --mount --json --help" -- "$current")
+    set +f
+}
+
+complete -o filenames -F _ftx ftx
