@@ -359,9 +359,21 @@ void ftx_log_orphan(struct ftx_log *log, struct ftx_item *item)
     ftx_item_reap(log, item);
 }
 
-void ftx_trash_add(struct ftx_store *store, const struct ftx_item *item)
+/* The room of an outbox file is about to be gained. */
+static void set_going(struct ftx_store *store, struct ftx_item *item, bool going)
+{
+    if (item->box != FTX_OUTBOX || !item->object)
+        return;
+    store->spool.n_going += going;
+    store->spool.n_going -= item->going;
+    item->going = going;
+}
+
+void ftx_trash_add(struct ftx_store *store, struct ftx_item *item)
 {
     struct ftx_trash *trash = malloc(sizeof *trash);
+    set_going(store, item, trash != NULL);
+    item->going = false; /* its object is */
     if (!trash)
         return; /* the next start removes it */
     *trash =
@@ -374,7 +386,10 @@ void ftx_trash_add(struct ftx_store *store, const struct ftx_item *item)
 void ftx_item_reap(struct ftx_log *log, struct ftx_item *item)
 {
     struct ftx_store *store = log->store;
-    if (item->linked || item->n_lookup || item->opened || !item->link || ftx_item_is_root(item))
+    if (item->linked || item->opened || !item->link || ftx_item_is_root(item))
+        return;
+    set_going(store, item, true);
+    if (item->n_lookup)
         return;
     if (item->kind == FTX_FILE && item->as.sending && item->box == FTX_OUTBOX)
         return; /* the loop still has it: it comes here again */

@@ -55,7 +55,7 @@ void ftx_log_ops_gone(struct ftx_log *log, const struct ftx_link *link, uint64_t
 /* The object is removed from the disk after the commit. */
 void ftx_log_trash(struct ftx_log *log, uint64_t object);
 /* ... and the object that nothing refers to any more; `spool`: it was the outbox's. */
-void ftx_trash_add(struct ftx_store *store, const struct ftx_item *item);
+void ftx_trash_add(struct ftx_store *store, struct ftx_item *item);
 void ftx_log_trash_gone(struct ftx_log *log, uint64_t object);
 /* A transfer has ended. */
 void ftx_log_history(struct ftx_log *log, const struct ftx_history_row *row);

@@ -220,6 +220,7 @@ static void empty_trash(struct ftx_store *store, struct round *round)
     for (struct ftx_list *node; (node = ftx_list_pop(trash));) {
         struct ftx_trash *gone = ftx_list_of(node, struct ftx_trash, node);
         ftx_log_trash_gone(&log, gone->object);
+        store->spool.n_going -= gone->link && gone->box == FTX_OUTBOX;
         gained(store, gone);
         free(gone);
     }

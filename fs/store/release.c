@@ -293,6 +293,7 @@ static void note_punch(struct ftx_log *log, struct ftx_item *item, const struct 
     *punch = (struct ftx_punch){.item = item->id, .object = item->object, .range = *range};
     ftx_list_init(&punch->node);
     ftx_list_append(&log->store->spool.punches, &punch->node);
+    log->store->spool.n_going++;
     note_range(log, item, range->offset, range->length);
     if (item->opened)
         item->opened->releases++;
@@ -516,9 +517,11 @@ void ftx_release_some(struct ftx_store *store)
     struct choice choice;
     while (done && looked < most && looked < FILES_AT_ONCE && (!shortage || gained < shortage) &&
            next_choice(store, shortage > 0, &looked, &choice)) {
+        spool->n_going++;
         pthread_mutex_unlock(&store->lock);
         gained += release_file(store, &choice, &done);
         pthread_mutex_lock(&store->lock);
+        spool->n_going--;
     }
     spool->in_vain = gained ? 0 : spool->in_vain + looked;
     spool->more = spool->in_vain < spool->n;
@@ -560,14 +563,14 @@ static bool punch_next(struct ftx_store *store, const struct ftx_punch *wanted, 
 static void punch(struct ftx_store *store, const struct ftx_punch *wanted)
 {
     int fd = ftx_object_open(&store->objects, wanted->object, O_WRONLY);
-    if (fd < 0)
-        return;
     uint64_t at = wanted->range.offset;
     pthread_mutex_lock(&store->lock);
-    while (punch_next(store, wanted, fd, &at))
+    while (fd >= 0 && punch_next(store, wanted, fd, &at))
         ;
+    store->spool.n_going--;
     pthread_mutex_unlock(&store->lock);
-    close(fd);
+    if (fd >= 0)
+        close(fd);
 }
 
 void ftx_release_punch(struct ftx_store *store, struct ftx_list *punches)

@@ -99,9 +99,9 @@ static void press(struct ftx_store *store, uint64_t room, uint64_t reserve)
 /* Will anything that is here leave? */
 static bool may_drain(const struct ftx_store *store)
 {
-    if (store->spool.keep_all)
-        return false;
-    bool any = store->spool.n > 0 || !ftx_list_empty(&store->spool.punches);
+    if (store->spool.n_going || store->spool.keep_all)
+        return store->spool.n_going > 0;
+    bool any = store->spool.n > 0;
     for (const struct ftx_list *l = store->links.next; l != &store->links && !any; l = l->next)
         any = !ftx_list_empty(&ftx_list_of(l, struct ftx_link, node)->sendings);
     return any;

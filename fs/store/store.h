@@ -66,6 +66,7 @@ struct ftx_spool {
     size_t first, n, capacity;    /* capacity: a power of two, or 0 */
     struct ftx_printing printing; /* database thread */
     struct ftx_list punches;      /* struct ftx_punch: noted, not committed yet */
+    size_t n_going;               /* objects, and ranges of them, that are about to go */
     uint64_t max;                 /* that objects may take; 0: as much as the disk allows */
     uint64_t used;                /* that they take; only counted if there is a max */
     int64_t release_after_ms;

@@ -472,6 +472,25 @@ def test_without_anything_to_release_a_full_spool_is_full_at_once(make_pair):
     pair.wait_complete("large")
 
 
+@pytest.mark.parametrize("keep", [{"keep": "all"}, {}], ids=["nothing is released", "released"])
+def test_what_was_just_removed_gives_its_room(make_pair, keep):
+    pair = make_pair(debug=False, a_options={"spool_max": "20M", **keep})
+    content = bytes(15 * MIB)
+    for name in ("first", "second"):
+        pair.send_file(name, content)
+        wait_state(pair.sent(name), "delivered")
+        os.unlink(pair.sent(name))
+        with open(pair.sent("scratch"), "wb") as file:  # never delivered, or not known to be
+            file.write(content)
+        os.unlink(pair.sent("scratch"))
+        with open(pair.sent("replaced"), "wb") as file:
+            file.write(content)
+        with open(pair.sent("new"), "wb") as file:
+            file.write(b"new")
+        os.rename(pair.sent("new"), pair.sent("replaced"))
+    assert os.stat(pair.sent("replaced")).st_size == 3
+
+
 # -- close=delivered -------------------------------------------------------------------------------
 
 

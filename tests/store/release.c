@@ -41,6 +41,9 @@ static void punch_all(struct release_test *t)
     ftx_list_init(&punches);
     ftx_list_init(&punch->node);
     ftx_list_append(&punches, &punch->node);
+    pthread_mutex_lock(&t->store->lock);
+    t->store->spool.n_going++;
+    pthread_mutex_unlock(&t->store->lock);
     ftx_release_punch(t->store, &punches);
 }
 
