@@ -9,6 +9,7 @@
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
 #include "fs/store/remains.h"
+#include "fs/store/spool.h"
 #include "fs/store/tell.h"
 #include "transport/wire/limits.h"
 
@@ -160,8 +161,8 @@ int64_t ftx_outbox_progress(struct ftx_store *store, uint64_t id)
     return at_ms;
 }
 
-/* The object loses what lies behind `size`. */
-static int shorten(struct ftx_store *store, const struct ftx_item *item, uint64_t size)
+/* The object loses what lies behind `size`, and the room that it took. */
+static int shorten(struct ftx_store *store, struct ftx_item *item, uint64_t size)
 {
     bool own = !item->opened || item->opened->fd < 0;
     int fd = own ? ftx_object_open(&store->objects, item->object, O_WRONLY) : item->opened->fd;
@@ -169,9 +170,15 @@ static int shorten(struct ftx_store *store, const struct ftx_item *item, uint64_
         return 0; /* made, never written */
     if (fd < 0)
         return fd;
+    uint64_t before = own && store->spool.max ? ftx_object_room(&store->objects, item->object) : 0;
     int err = ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
+    uint64_t after = before ? ftx_object_room(&store->objects, item->object) : 0;
     if (own)
         close(fd);
+    if (after < before)
+        ftx_spool_gained(store, before - after);
+    else if (!own)
+        ftx_spool_measure(store, item);
     return err;
 }
 
@@ -249,7 +256,8 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
         err = resize(&log, item, size);
     if (!err) {
         item->size = size;
-        log.arrived = shorter && item->opened; /* the kernel waits for pages that are being read */
+        /* the kernel waits for pages that are being read, writers for room */
+        log.arrived = shorter;
         ftx_outbox_stamp(&log, item);
         if (keep) {
             ftx_remains_keep(store, item, end);

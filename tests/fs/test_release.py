@@ -491,6 +491,23 @@ def test_what_was_just_removed_gives_its_room(make_pair, keep):
     assert os.stat(pair.sent("replaced")).st_size == 3
 
 
+@pytest.mark.parametrize("how", ["by its name", "while it is open"])
+def test_what_is_cut_off_gives_its_room(make_node, how):
+    node = make_node(options={"spool_max": "20M", "keep": "all"}).start()
+    folder = node.outbox("7-nobody-there")
+    os.mkdir(folder)
+    content = bytes(8 * MIB)
+    for index in range(5):
+        path = os.path.join(folder, f"file{index}")
+        with open(path, "wb", buffering=0) as file:
+            for _ in range(3):
+                assert file.write(content) == len(content)
+                os.truncate(path if how == "by its name" else file.fileno(), 0)
+                file.seek(0)
+            assert file.write(content) == len(content)
+        os.truncate(path, 0)
+
+
 # -- close=delivered -------------------------------------------------------------------------------
 
 
