@@ -159,7 +159,7 @@ int ftx_outbox_withdraw(struct ftx_log *log, struct ftx_item *item, int64_t when
     ftx_item_clear_remote(&log->store->index, item);
     free(item->prints);
     item->prints = NULL;
-    item->state = state;
+    item->state = (uint8_t)state;
     item->error = 0;
     ftx_log_item(log, item);
     return 0;

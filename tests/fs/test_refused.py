@@ -59,7 +59,7 @@ def test_who_goes_on_writing_what_is_refused_does_not_bring_it_back(refused):
     wait_state(pair.sent("f"), "refused")
     pair.send_file("next", b"x")
     assert os.listdir(pair.got()) == ["next"] and state(pair.sent("f")) == "refused"
-    assert xattr(pair.sent("f"), "error") == "it was removed at the peer; write it again to send it again"
+    assert xattr(pair.sent("f"), "error") == "it, or its folder, was removed at the peer; write it again, in a new folder if need be"
 
 
 def test_a_refused_file_is_offered_again_by_the_next_writer(refused):
