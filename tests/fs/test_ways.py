@@ -51,14 +51,22 @@ def wait_path(nodes, path, timeout=30):
     wait_until(lambda: all(path_of(node) == path for node in nodes), f"both ends to be connected by {path}", timeout)
 
 
+def limit(nodes, rate):
+    with open(os.path.join(nodes[0].mount, ".ftx/ctl"), "w", encoding="ascii") as ctl:
+        ctl.write(f"limit * up={rate}\n")
+
+
 def send(nodes, name, size=1):
+    """What is large takes eight seconds, however fast the machine is, until wait_arrived lets it go."""
     data = os.urandom(scaled(size))
+    limit(nodes, len(data) // 8 if size > MIB else "none")
     with open(nodes[0].outbox(CODE, name), "wb") as out:
         out.write(data)
     return data
 
 
 def wait_arrived(nodes, name, data):
+    limit(nodes, "none")
     wait_state(nodes[1].inbox(CODE, name), "complete", timeout=40)
     with open(nodes[1].inbox(CODE, name), "rb") as file:
         assert file.read() == data
