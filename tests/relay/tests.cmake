@@ -6,5 +6,5 @@ ftx_test(relay request ftx_relay)
 foreach(name server abuse fleet)
   add_test(NAME relay/${name} COMMAND /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -rs --durations=5
            ${CMAKE_CURRENT_SOURCE_DIR}/relay/test_${name}.py)
-  set_tests_properties(relay/${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "FTX_RELAY=$<TARGET_FILE:ftx-relay>")
+  set_tests_properties(relay/${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "${mount_environment}")
 endforeach()
