@@ -60,21 +60,31 @@ void test_relay_close(struct test_relay *relay)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static const char cert[] = FTX_SCRATCH "/relay-cert.pem";
-static const char key[] = FTX_SCRATCH "/relay-key.pem";
+/* Of this process: other tests make theirs at the same time. */
+static char cert[256], key[256];
+
+static void remove_cert(void)
+{
+    (void)remove(cert);
+    (void)remove(key);
+}
 
 static void make_cert(void)
 {
-    static bool made;
+    char command[1024];
 
-    if (made)
+    if (cert[0])
         return;
-    made = true;
-    assert_int_equal(
-        system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 "
-               "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout " FTX_SCRATCH
-               "/relay-key.pem -out " FTX_SCRATCH "/relay-cert.pem 2>/dev/null"),
-        0);
+    (void)snprintf(cert, sizeof(cert), FTX_SCRATCH "/relay-%d-cert.pem", (int)getpid());
+    (void)snprintf(key, sizeof(key), FTX_SCRATCH "/relay-%d-key.pem", (int)getpid());
+    (void)snprintf(
+        command, sizeof(command),
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 "
+        "-subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout '%s' -out '%s' "
+        "2>/dev/null",
+        key, cert);
+    assert_int_equal(system(command), 0);
+    (void)atexit(remove_cert);
 }
 
 const char *test_relay_cert(void)

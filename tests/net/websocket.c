@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -535,6 +536,7 @@ static pid_t start_tinyproxy(uint16_t *out_port)
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test fails */
         (void)execlp("tinyproxy", "tinyproxy", "-d", "-c", path, NULL);
         _exit(127);
     }
