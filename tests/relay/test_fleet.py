@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from clients import (Client, Closed, Refused, assert_passes, frame, running, wai
 
 DOC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/relay.md")
 PIECE = 64 << 10
+HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or "haproxy"  # users have it on no path
 
 
 def free_port():
@@ -41,7 +43,7 @@ def fleet(tmp_path):
         port = free_port()
         path = tmp_path / "haproxy.cfg"
         path.write_text(configuration(port, relays))
-        balancer = subprocess.Popen(["haproxy", "-db", "-f", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        balancer = subprocess.Popen([HAPROXY, "-db", "-f", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             def answers():
                 with contextlib.suppress(OSError, Closed):
