@@ -48,11 +48,6 @@ def bytes_of(top):
     return sum(os.stat(os.path.join(os.fsencode(top), path)).st_size for path in trees.files(top))
 
 
-def room_of(top):
-    """The same without holes."""
-    return sum(os.stat(os.path.join(os.fsencode(top), path)).st_blocks * 512 for path in trees.files(top))
-
-
 def test_an_unchanged_tree_is_not_sent_again(copied, source):
     """Nor after a restart, nor after a kill."""
     def restart():
@@ -65,7 +60,7 @@ def test_an_unchanged_tree_is_not_sent_again(copied, source):
         copied.pair.a.start()
         copied.pair.wait_connected()
     whole, few = copied(), bytes_of(source) * 0.01
-    assert whole > room_of(source) * 0.7  # all but the holes
+    assert whole > trees.room(source) * 0.7  # all but the holes
     assert copied() < few
     assert copied(restart) < few
     assert copied(kill) < few

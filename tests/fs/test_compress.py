@@ -53,18 +53,12 @@ def source(scratch):
     return top
 
 
-def bytes_of(top):
-    """What a file, or the files of a folder, take, without their holes."""
-    paths = [os.path.join(os.fsencode(top), path) for path in trees.files(top)] if os.path.isdir(top) else [top]
-    return sum(os.stat(path).st_blocks * 512 for path in paths)
-
-
 @pytest.mark.main_path
 def test_text_takes_little_more_than_half_of_its_bytes_on_the_wire(make_pair, source):
     """At most: long extents of it shrink to a third. What is cut into small ones, by a slow writer, does not shrink as much."""
     pair = make_pair(through_proxy=True, debug=False, a_options=ON)
-    base, size = pair.proxy.count["up"], bytes_of(source)
-    noise = bytes_of(os.path.join(source, "noise")) + bytes_of(os.path.join(source, "half"))  # text after noise may go unsampled
+    base, size = pair.proxy.count["up"], trees.room(source)
+    noise = trees.room(os.path.join(source, "noise")) + trees.room(os.path.join(source, "half"))  # text after noise may go unsampled
     run("cp", "-a", "--sparse=always", source, pair.sent("tree"))
     pair.wait_tree(source, "tree")
     assert pair.proxy.count["up"] - base < noise + (size - noise) * 0.6

@@ -54,6 +54,12 @@ def files(top):
     return [path for path, info in walk(top) if stat.S_ISREG(info.st_mode)]
 
 
+def room(path):
+    """What a file, or the files of a folder, take on the disk, without their holes."""
+    paths = [os.path.join(os.fsencode(path), name) for name in files(path)] if os.path.isdir(path) else [path]
+    return sum(os.stat(each).st_blocks * 512 for each in paths)
+
+
 def describe(top, times=True):
     """{relative path: what must be equal, contents aside}."""
     tree = {}
