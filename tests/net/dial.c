@@ -15,7 +15,8 @@
 static struct {
     uint64_t hurry;       /* timers run that many times faster */
     uint64_t shortest_ms; /* of the timers that were started */
-    uint16_t first_port;  /* if set, 127.0.0.1 with this port stands before what was found */
+    uint16_t first_port;  /* if set, 127.0.0.1 with this port stands before what was found, */
+    size_t n_first;       /* that many times */
     bool no_names;        /* the resolver knows no name */
     bool held;            /* the resolver does not even begin until release_resolver */
     uv_getaddrinfo_t *request;
@@ -42,15 +43,17 @@ int __wrap_uv_timer_start(uv_timer_t *timer, uv_timer_cb on_timer, uint64_t time
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    struct addrinfo *first = found;
     char port[sizeof("65535")];
 
-    if (world.first_port) {
-        (void)snprintf(port, sizeof(port), "%u", world.first_port);
+    (void)snprintf(port, sizeof(port), "%u", world.first_port);
+    for (size_t i = 0; world.first_port && i < world.n_first; i++) {
+        struct addrinfo *first;
+
         assert_int_equal(getaddrinfo("127.0.0.1", port, &hints, &first), 0);
         first->ai_next = found;
+        found = first;
     }
-    world.answer(request, status, first);
+    world.answer(request, status, found);
 }
 
 int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *request, uv_getaddrinfo_cb answer,
@@ -205,16 +208,46 @@ static void refusing_address_is_followed_by_the_next(void **state)
     close(fd);
 }
 
-static void silent_address_leaves_time_for_the_next(void **state)
+static void silent_addresses_hold_up_nobody(size_t n_silent)
+{
+    int fds[2];
+
+    socket_silent(fds, &world.first_port);
+    world.n_first = n_silent;
+    world.hurry = 100;
+    dial();
+    await_dialled(0);
+    assert_int_equal(world.shortest_ms, 250);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void silent_address_is_raced(void **state)
+{
+    (void)state;
+    silent_addresses_hold_up_nobody(1);
+}
+
+/* More than may race at once. */
+static void crowd_of_silent_addresses_hides_nobody(void **state)
+{
+    (void)state;
+    silent_addresses_hold_up_nobody(12);
+}
+
+/* While it waits for the first, which is then no longer wanted. */
+static void cancels_a_race(void **state)
 {
     int fds[2];
 
     (void)state;
     socket_silent(fds, &world.first_port);
+    call->address.port = world.first_port;
     world.hurry = 100;
     dial();
-    await_dialled(0);
-    assert_in_range(world.shortest_ms, 1, 5000); /* half for each */
+    test_loop_await(&call->loop, world.shortest_ms == 250);
+    cancel();
+    await_dialled(UV_ECANCELED);
     close(fds[0]);
     close(fds[1]);
 }
@@ -331,7 +364,7 @@ static int set_up(void **state)
 {
     (void)state;
     memset(&world, 0, sizeof(world));
-    world.hurry = 1;
+    world.hurry = world.n_first = 1;
     world.shortest_ms = UINT64_MAX;
     call = test_calloc(1, sizeof(*call));
     test_loop_open(&call->loop);
@@ -366,7 +399,9 @@ int main(void)
         CASE(closed_port_refuses_ipv6),
         CASE(unknown_name_fails),
         CASE(refusing_address_is_followed_by_the_next),
-        CASE(silent_address_leaves_time_for_the_next),
+        CASE(silent_address_is_raced),
+        CASE(crowd_of_silent_addresses_hides_nobody),
+        CASE(cancels_a_race),
         CASE(silent_address_times_out),
         CASE(silent_resolver_times_out),
         CASE(cancel_does_not_wait_for_the_resolver),

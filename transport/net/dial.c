@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One outgoing connection: resolve, then connect to each address in turn; each may use an equal
- * part of the time that is left.
+ * One outgoing connection: resolve, then race the addresses (RFC 8305): they are begun one after the
+ * other, IPv6 and IPv4 by turns, 250 ms apart or as soon as one failed. The first that connects wins.
  *
- *   resolve --on_resolved--> try_next --on_connected--> finish --on_timer_closed--> dialled
- *                               ^  refused, or its time is over  |
- *                               +--------------------------------+
+ *   resolve --on_resolved--> begin_next --on_connected--> finish --on_timer_closed--> dialled
+ *                               ^  250 ms, or one failed    |
+ *                               +---------------------------+
  *
  * Every way ends in finish(): the first closes the timer, and the timer's close callback reports. A
  * later finish (a cancel) only changes what will be reported. A resolver that is still at work then
@@ -16,11 +16,16 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "transport/net/tcp_pipe.h"
 
-enum { DIAL_MS = 10 * 1000 };
+enum {
+    DIAL_MS = 10 * 1000,
+    APART_MS = 250, /* RFC 8305 8: Connection Attempt Delay */
+    RACERS_MAX = 8, /* at once; one more takes the place of the first */
+};
 
 struct ftx_dial {
     ftx_dialled_fn dialled; /* NULL once called */
@@ -29,8 +34,11 @@ struct ftx_dial {
     bool resolving;
     uv_getaddrinfo_t resolve;
     struct addrinfo *addresses;
-    struct addrinfo *next;    /* address to try */
-    struct ftx_tcp_pipe *tcp; /* attempt under way, then the result */
+    struct addrinfo *next[2]; /* the next to begin, of IPv4 and of IPv6 */
+    bool v6_turn;             /* IPv6 is */
+    struct ftx_tcp_pipe *racers[RACERS_MAX];
+    size_t n_racers;
+    struct ftx_tcp_pipe *won;
     uint64_t ends_at_ms;
     uv_timer_t timer;
 };
@@ -49,102 +57,134 @@ static void on_timer_closed(uv_handle_t *handle)
     ftx_dialled_fn dialled = dial->dialled;
     void *owner = dial->owner;
     int err = dial->err;
-    struct ftx_pipe *pipe = dial->tcp ? &dial->tcp->pipe : NULL;
+    struct ftx_pipe *pipe = dial->won ? &dial->won->pipe : NULL;
 
     dial->dialled = NULL;
     maybe_free(dial);
     dialled(owner, err, pipe);
 }
 
-static void give_up_attempt(struct ftx_dial *dial)
+/* Whether it is connected or not. */
+static void give_up(struct ftx_tcp_pipe *tcp)
 {
-    if (!dial->tcp)
-        return;
-    dial->tcp->connect.data = NULL;
-    ftx_pipe_close(&dial->tcp->pipe);
-    dial->tcp = NULL;
+    tcp->connect.data = NULL;
+    ftx_pipe_close(&tcp->pipe);
+}
+
+static void leave_race(struct ftx_dial *dial, const struct ftx_tcp_pipe *tcp)
+{
+    size_t i = 0;
+
+    while (dial->racers[i] != tcp)
+        i++;
+    memmove(&dial->racers[i], &dial->racers[i + 1],
+            (--dial->n_racers - i) * sizeof(dial->racers[0]));
 }
 
 static void finish(struct ftx_dial *dial, int err)
 {
     dial->err = err;
-    if (err < 0)
-        give_up_attempt(dial);
+    while (dial->n_racers > 0)
+        give_up(dial->racers[--dial->n_racers]);
+    if (err < 0 && dial->won) {
+        give_up(dial->won);
+        dial->won = NULL;
+    }
     if (dial->resolving)
         (void)uv_cancel((uv_req_t *)&dial->resolve);
     if (!uv_is_closing((uv_handle_t *)&dial->timer))
         uv_close((uv_handle_t *)&dial->timer, on_timer_closed);
 }
 
-static void try_next(struct ftx_dial *dial);
+static void begin_next(struct ftx_dial *dial);
 
 static void on_connected(uv_connect_t *request, int status)
 {
+    struct ftx_tcp_pipe *tcp = ftx_list_of(request, struct ftx_tcp_pipe, connect);
     struct ftx_dial *dial = request->data;
 
     if (!dial)
         return;
+    leave_race(dial, tcp);
     if (status == 0)
-        status = ftx_tcp_pipe_connected(dial->tcp);
+        status = ftx_tcp_pipe_connected(tcp);
     if (status == 0) {
+        dial->won = tcp;
         finish(dial, 0);
         return;
     }
-    give_up_attempt(dial);
+    give_up(tcp);
     dial->err = status;
-    try_next(dial);
+    begin_next(dial);
 }
 
-static void on_time_over(uv_timer_t *timer)
+static void on_time(uv_timer_t *timer)
 {
     struct ftx_dial *dial = timer->data;
+    bool waits = !dial->resolving && (dial->next[0] || dial->next[1]);
 
-    if (dial->resolving) {
+    if (waits && uv_now(timer->loop) < dial->ends_at_ms)
+        begin_next(dial);
+    else
         finish(dial, UV_ETIMEDOUT);
-        return;
-    }
-    give_up_attempt(dial);
-    dial->err = UV_ETIMEDOUT;
-    try_next(dial);
 }
 
-static int start_attempt(struct ftx_dial *dial, const struct addrinfo *address)
+static int begin(struct ftx_dial *dial, const struct addrinfo *address)
 {
-    int err = ftx_tcp_pipe_new(dial->timer.loop, &dial->tcp);
+    struct ftx_tcp_pipe *tcp;
+    int err = ftx_tcp_pipe_new(dial->timer.loop, &tcp);
 
     if (err < 0)
         return err;
-    dial->tcp->connect.data = dial;
-    err = uv_tcp_connect(&dial->tcp->connect, &dial->tcp->tcp, address->ai_addr, on_connected);
-    if (err < 0)
-        give_up_attempt(dial);
-    return err;
+    tcp->connect.data = dial;
+    err = uv_tcp_connect(&tcp->connect, &tcp->tcp, address->ai_addr, on_connected);
+    if (err < 0) {
+        give_up(tcp);
+        return err;
+    }
+    if (dial->n_racers == RACERS_MAX) {
+        struct ftx_tcp_pipe *first = dial->racers[0];
+        leave_race(dial, first);
+        give_up(first);
+    }
+    dial->racers[dial->n_racers++] = tcp;
+    return 0;
 }
 
-/* An address that never answers must leave time for those after it. */
-static uint64_t share_ms(const struct ftx_dial *dial)
+/* The first of this family from here on. */
+static struct addrinfo *of_family(struct addrinfo *address, bool v6)
+{
+    while (address && (address->ai_family == AF_INET6) != v6)
+        address = address->ai_next;
+    return address;
+}
+
+static const struct addrinfo *take_next(struct ftx_dial *dial)
+{
+    bool v6 = dial->next[dial->v6_turn] ? dial->v6_turn : !dial->v6_turn;
+    const struct addrinfo *address = dial->next[v6];
+
+    if (address)
+        dial->next[v6] = of_family(address->ai_next, v6);
+    dial->v6_turn = !v6;
+    return address;
+}
+
+static void begin_next(struct ftx_dial *dial)
 {
     uint64_t now_ms = uv_now(dial->timer.loop);
-    uint64_t n_sharing = 1;
+    const struct addrinfo *address;
+    int err = UV_EADDRNOTAVAIL;
 
-    for (const struct addrinfo *later = dial->next; later; later = later->ai_next)
-        n_sharing++;
-    return now_ms < dial->ends_at_ms ? (dial->ends_at_ms - now_ms) / n_sharing : 0;
-}
-
-static void try_next(struct ftx_dial *dial)
-{
-    while (dial->next) {
-        const struct addrinfo *address = dial->next;
-
-        dial->next = address->ai_next;
-        dial->err = start_attempt(dial, address);
-        if (dial->err == 0) {
-            uv_timer_start(&dial->timer, on_time_over, share_ms(dial), 0);
-            return;
-        }
-    }
-    finish(dial, dial->err);
+    while (err < 0 && (address = take_next(dial)))
+        dial->err = err = begin(dial, address);
+    if (dial->n_racers == 0)
+        finish(dial, dial->err);
+    else if (dial->next[0] || dial->next[1])
+        uv_timer_start(&dial->timer, on_time, APART_MS, 0);
+    else
+        uv_timer_start(&dial->timer, on_time,
+                       now_ms < dial->ends_at_ms ? dial->ends_at_ms - now_ms : 0, 0);
 }
 
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses)
@@ -153,7 +193,9 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 
     dial->resolving = false;
     dial->addresses = addresses;
-    dial->next = addresses;
+    dial->next[0] = of_family(addresses, false);
+    dial->next[1] = of_family(addresses, true);
+    dial->v6_turn = addresses && addresses->ai_family == AF_INET6; /* the resolver's best first */
     if (!dial->dialled)
         maybe_free(dial);
     else if (uv_is_closing((uv_handle_t *)&dial->timer))
@@ -161,7 +203,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     else if (status < 0)
         finish(dial, status);
     else
-        try_next(dial);
+        begin_next(dial);
 }
 
 int ftx_tcp_dial(uv_loop_t *loop, const struct ftx_address *address, ftx_dialled_fn dialled,
@@ -188,7 +230,7 @@ int ftx_tcp_dial(uv_loop_t *loop, const struct ftx_address *address, ftx_dialled
     dial->ends_at_ms = uv_now(loop) + DIAL_MS;
     dial->timer.data = dial;
     uv_timer_init(loop, &dial->timer);
-    uv_timer_start(&dial->timer, on_time_over, DIAL_MS, 0);
+    uv_timer_start(&dial->timer, on_time, DIAL_MS, 0);
     *out_dial = dial;
     return 0;
 }

@@ -26,8 +26,8 @@ struct ftx_address {
 int ftx_address_parse(const char *text, struct ftx_address *out);
 
 /*
- * Resolves and connects (each address in turn, 10 s in all, shared among them); then `dialled`
- * comes exactly once, never inside a call, with a pipe that the callee owns, or an error and NULL.
+ * Resolves and connects (its addresses race, RFC 8305, for 10 s in all); then `dialled` comes
+ * exactly once, never inside a call, with a pipe that the callee owns, or an error and NULL.
  * Until then *out_dial may be cancelled (dialled then comes with UV_ECANCELED). An empty host is
  * this machine. -ENOMEM, or what the resolver says of a malformed host: then `dialled` does not
  * come.
