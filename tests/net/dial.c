@@ -345,6 +345,38 @@ static void cancels_once_connected(void **state)
     await_dialled(UV_ECANCELED);
 }
 
+/* As the other end sees it: the port of the listener, for the first to each address. */
+static void dials_from_the_port_that_it_listens_on(void **state)
+{
+    struct sockaddr_in from[2];
+    uint16_t port, own = ftx_listener_port(call->listener);
+    int fd = socket_listening("127.0.0.1", &port);
+    struct ftx_pipe *first;
+
+    (void)state;
+    call->address.port = port;
+    for (int i = 0; i < 2; i++) {
+        socklen_t size = sizeof(from[i]);
+        int accepted;
+
+        dial();
+        ftx_dial_from(call->dial, call->listener);
+        await_dialled(0);
+        accepted = accept(fd, (struct sockaddr *)&from[i], &size);
+        assert_true(accepted >= 0);
+        assert_int_equal(call->pipe->own_port, ntohs(from[i].sin_port));
+        close(accepted);
+        if (i == 0) {
+            first = call->pipe;
+            call->n_dialled = 0;
+        }
+    }
+    assert_int_equal(ntohs(from[0].sin_port), own);
+    assert_int_not_equal(ntohs(from[1].sin_port), own);
+    ftx_pipe_close(first);
+    close(fd);
+}
+
 static void close_on_dialled(void *owner, int err, struct ftx_pipe *pipe)
 {
     assert_int_equal(err, 0);
@@ -409,6 +441,7 @@ int main(void)
         CASE(cancels_while_connecting),
         CASE(cancels_once_connected),
         CASE(closes_inside_dialled),
+        CASE(dials_from_the_port_that_it_listens_on),
     };
 #undef CASE
 

@@ -13,11 +13,14 @@
  */
 #include "transport/net/tcp.h"
 
+#include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "transport/net/tcp_pipe.h"
 
@@ -39,6 +42,7 @@ struct ftx_dial {
     struct ftx_tcp_pipe *racers[RACERS_MAX];
     size_t n_racers;
     struct ftx_tcp_pipe *won;
+    struct sockaddr_storage from[2]; /* where to connect from, by IPv6; AF_UNSPEC: anywhere */
     uint64_t ends_at_ms;
     uv_timer_t timer;
 };
@@ -129,15 +133,42 @@ static void on_time(uv_timer_t *timer)
         finish(dial, UV_ETIMEDOUT);
 }
 
-static int begin(struct ftx_dial *dial, const struct addrinfo *address)
+/* Beside the listener, whose socket allows it (listen.c). */
+static int bind_to(uv_tcp_t *tcp, const struct sockaddr_storage *from)
+{
+    bool v6 = from->ss_family == AF_INET6;
+    socklen_t length = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    const int on = 1;
+    int fd = socket(from->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int err;
+
+    if (fd < 0)
+        return -errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ||
+        (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+        bind(fd, (const struct sockaddr *)from, length) < 0)
+        err = -errno;
+    else
+        err = uv_tcp_open(tcp, fd);
+    if (err < 0)
+        close(fd);
+    return err;
+}
+
+static int begin_from(struct ftx_dial *dial, const struct addrinfo *address,
+                      const struct sockaddr_storage *from)
 {
     struct ftx_tcp_pipe *tcp;
     int err = ftx_tcp_pipe_new(dial->timer.loop, &tcp);
 
     if (err < 0)
         return err;
+    if (from)
+        err = bind_to(&tcp->tcp, from);
     tcp->connect.data = dial;
-    err = uv_tcp_connect(&tcp->connect, &tcp->tcp, address->ai_addr, on_connected);
+    if (err == 0)
+        err = uv_tcp_connect(&tcp->connect, &tcp->tcp, address->ai_addr, on_connected);
     if (err < 0) {
         give_up(tcp);
         return err;
@@ -149,6 +180,15 @@ static int begin(struct ftx_dial *dial, const struct addrinfo *address)
     }
     dial->racers[dial->n_racers++] = tcp;
     return 0;
+}
+
+static int begin(struct ftx_dial *dial, const struct addrinfo *address)
+{
+    const struct sockaddr_storage *from = &dial->from[address->ai_family == AF_INET6];
+
+    if (from->ss_family != AF_UNSPEC && begin_from(dial, address, from) == 0)
+        return 0;
+    return begin_from(dial, address, NULL);
 }
 
 /* The first of this family from here on. */
@@ -238,4 +278,10 @@ int ftx_tcp_dial(uv_loop_t *loop, const struct ftx_address *address, ftx_dialled
 void ftx_dial_cancel(struct ftx_dial *dial)
 {
     finish(dial, UV_ECANCELED);
+}
+
+void ftx_dial_from(struct ftx_dial *dial, const struct ftx_listener *listener)
+{
+    (void)ftx_listener_bound(listener, AF_INET, &dial->from[0]);
+    (void)ftx_listener_bound(listener, AF_INET6, &dial->from[1]);
 }

@@ -168,6 +168,8 @@ static int open_socket(const struct sockaddr_storage *address, uint16_t *port, i
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
         (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
         bind(fd, (struct sockaddr *)&bound, length) < 0 || listen(fd, BACKLOG) < 0 ||
+        /* after bind: what we dial from may share the port, another listener may not */
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ||
         getsockname(fd, (struct sockaddr *)&bound, &length) < 0) {
         err = -errno;
         close(fd);
@@ -287,6 +289,18 @@ void ftx_listener_restrict(struct ftx_listener *listener, struct ftx_access *acc
 uint16_t ftx_listener_port(const struct ftx_listener *listener)
 {
     return listener->port;
+}
+
+bool ftx_listener_bound(const struct ftx_listener *listener, sa_family_t family,
+                        struct sockaddr_storage *out)
+{
+    for (size_t i = 0; i < listener->n_sockets; i++)
+        if (listener->sockets[i].address.ss_family == family) {
+            *out = listener->sockets[i].address;
+            *port_of(out) = htons(listener->port);
+            return true;
+        }
+    return false;
 }
 
 size_t ftx_listener_ips(const struct ftx_listener *listener, struct ftx_ip *out, size_t capacity)

@@ -63,6 +63,7 @@ struct ftx_pipe {
     void *owner;
     /* The other end, for people: "127.0.0.1:40312", "[fe80::1%eth0]:15820", "memory". */
     char address[64];
+    uint16_t own_port; /* of TCP: ours; else 0 */
 };
 
 /* Sets who is told; call once, before read_start. */

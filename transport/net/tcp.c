@@ -196,18 +196,21 @@ static void tune(int fd)
 
 int ftx_tcp_pipe_connected(struct ftx_tcp_pipe *tcp)
 {
-    struct sockaddr_storage peer = {0};
-    int length = sizeof(peer);
+    struct sockaddr_storage own = {0}, peer = {0};
+    int own_length = sizeof(own), length = sizeof(peer);
     uv_os_fd_t fd;
     int err;
 
     if ((err = uv_tcp_getpeername(&tcp->tcp, (struct sockaddr *)&peer, &length)) < 0 ||
+        (err = uv_tcp_getsockname(&tcp->tcp, (struct sockaddr *)&own, &own_length)) < 0 ||
         (err = uv_tcp_nodelay(&tcp->tcp, 1)) < 0 ||
         (err = uv_tcp_keepalive(&tcp->tcp, 1, KEEPALIVE_S)) < 0 ||
         (err = uv_fileno((uv_handle_t *)&tcp->tcp, &fd)) < 0)
         return err;
     if (!is_loopback(&peer))
         tune(fd);
+    tcp->pipe.own_port = ntohs(own.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&own)->sin6_port
+                                                         : ((struct sockaddr_in *)&own)->sin_port);
     describe(&peer, length, tcp->pipe.address, sizeof(tcp->pipe.address));
     return 0;
 }

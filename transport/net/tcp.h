@@ -37,6 +37,13 @@ typedef void (*ftx_dialled_fn)(void *owner, int err, struct ftx_pipe *pipe);
 int ftx_tcp_dial(uv_loop_t *loop, const struct ftx_address *address, ftx_dialled_fn dialled,
                  void *owner, struct ftx_dial **out_dial);
 void ftx_dial_cancel(struct ftx_dial *dial);
+/*
+ * Call right after ftx_tcp_dial: it connects from the port of the listener (read here only), if no
+ * other connection from there to the same address stands; else from any. A NAT then most likely
+ * shows all whom it dials the same port, and whoever is dialled from it may dial it.
+ */
+struct ftx_listener;
+void ftx_dial_from(struct ftx_dial *dial, const struct ftx_listener *listener);
 
 /*
  * Listens on every address that the host stands for (ftx_local_addresses, which blocks); port 0
@@ -46,7 +53,6 @@ void ftx_dial_cancel(struct ftx_dial *dial);
  * closes the sockets at once (no `accepted` after it) and frees itself later. -EADDRINUSE and the
  * like, -ENOMEM, errors of ftx_local_addresses.
  */
-struct ftx_listener;
 typedef void (*ftx_accepted_fn)(void *owner, struct ftx_pipe *pipe);
 int ftx_tcp_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_accepted_fn accepted,
                    void *owner, struct ftx_listener **out_listener);
@@ -60,6 +66,9 @@ int ftx_socket_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_ta
  * runs. While it is not ready nobody is accepted. */
 void ftx_listener_restrict(struct ftx_listener *listener, struct ftx_access *access);
 uint16_t ftx_listener_port(const struct ftx_listener *listener);
+/* The address and port that its first socket of this family is bound to; false: it has none. */
+bool ftx_listener_bound(const struct ftx_listener *listener, sa_family_t family,
+                        struct sockaddr_storage *out);
 /* Where others can reach it: at most `capacity` addresses; returns how many. */
 size_t ftx_listener_ips(const struct ftx_listener *listener, struct ftx_ip *out, size_t capacity);
 /* True if nobody but this machine can reach it. */
