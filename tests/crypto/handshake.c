@@ -93,6 +93,22 @@ static void both_ends_agree_whoever_dials(void **state)
     }
 }
 
+/* A TCP connection that both ends have dialled is one that each of them says Hello on at once. */
+static void both_ends_may_have_dialled(void **state)
+{
+    (void)state;
+    for (int mode = FTX_MODE_PAIR; mode <= FTX_MODE_RESUME; mode++) {
+        struct end ends[2];
+        for (int role = 0; role < 2; role++) {
+            end_init(&ends[role], mode, role, (uint32_t)role + 1);
+            end_start(&ends[role], true);
+        }
+        ends_connect(ends, &WIRE_WHOLE);
+        assert_agreed(ends, mode);
+        ends_close(ends);
+    }
+}
+
 static void pieces_of_any_size_give_the_same_bytes(void **state)
 {
     (void)state;
@@ -400,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ends_agree_whoever_dials),
+        cmocka_unit_test(both_ends_may_have_dialled),
         cmocka_unit_test(pieces_of_any_size_give_the_same_bytes),
         cmocka_unit_test(new_pairing_gives_new_keys),
         cmocka_unit_test(paired_keys_resume),

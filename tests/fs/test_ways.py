@@ -97,6 +97,25 @@ def by_relay(net):
     return {"relay": f"ws://10.0.{net}.1:{hosts.RELAY_PORT}"}
 
 
+def behind_nats(machines):
+    """a - NAT - internet - NAT - b, with a relay in the middle; the NATs are silent to who was not called."""
+    a, b, internet, *nats = machines(5)
+    for number, (host, nat, net) in enumerate(((a, nats[0], "198.51.100"), (b, nats[1], "203.0.113")), 1):
+        host.join("eth0", nat, "inside")
+        nat.join("outside", internet, f"eth{number}")
+        nat.address("inside", f"10.0.{number}.1/24")
+        host.address("eth0", f"10.0.{number}.2/24", router=f"10.0.{number}.1")
+        internet.address(f"eth{number}", f"{net}.1/24")
+        nat.address("outside", f"{net}.2/24", router=f"{net}.1")
+        nat.set("ipv4/ip_forward", 1)
+        nat.firewall("-t", "nat", "-A", "POSTROUTING", "-o", "outside", "-j", "MASQUERADE")
+        for chain in ("INPUT", "FORWARD"):
+            nat.firewall("-A", chain, "-i", "outside", "-m", "conntrack", "!", "--ctstate", "ESTABLISHED,RELATED", "-j", "DROP")
+    internet.set("ipv4/ip_forward", 1)
+    internet.start_relay()
+    return a, b, internet, [{"relay": f"ws://{net}.1:{hosts.RELAY_PORT}"} for net in ("198.51.100", "203.0.113")]
+
+
 def test_relay_first_then_direct_and_back(machines, ends):
     a, router, b = routed(machines)
     router.firewall("-P", "FORWARD", "DROP")  # nothing tells them that they cannot reach each other
@@ -152,6 +171,19 @@ def test_behind_nat(machines, ends, both):
     wait_path(nodes[:1], path)  # for B the router that A seems to be is as near as itself
     wait_arrived(nodes, "file", send(nodes, "file", MIB))
     assert path_of(nodes[0]) == xattr(nodes[0].outbox(CODE), "path") == path
+
+
+def test_two_nats_are_passed_by_dialling_at_once(machines, ends):
+    a, b, internet, options = behind_nats(machines)
+    internet.firewall("-P", "FORWARD", "DROP")
+    nodes = ends(a, b, *options)
+    wait_path(nodes, "relay")
+    data = send(nodes, "file", 64 * MIB)
+    begun(nodes, "file")
+    internet.firewall("-P", "FORWARD", "ACCEPT")
+    wait_path(nodes, "direct")
+    assert_hit(nodes, "file")
+    wait_arrived(nodes, "file", data)
 
 
 def test_ipv6_only_and_a_change_of_address(machines, ends):

@@ -19,6 +19,7 @@ static void check_answer(const uint8_t *data, size_t size)
         return;
     if ((size_t)n > size || answer.status < 100 || answer.status > 599 ||
         strlen(answer.accept) >= sizeof(answer.accept) ||
+        strlen(answer.caller) >= sizeof(answer.caller) ||
         ftx_http_read(data, (size_t)n, &again) != n || again.status != answer.status ||
         ftx_http_read(data, (size_t)n - 1, &again) > 0)
         abort();

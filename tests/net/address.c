@@ -121,12 +121,30 @@ static void host_ends_at_255_bytes(void **state)
     assert_int_equal(ftx_address_parse(text, &address), -EINVAL);
 }
 
+static void nobody_on_the_internet_has_a_private_address(void **state)
+{
+    static const char *const private[] = {
+        "127.0.0.1",   "10.0.0.1",    "172.16.0.1", "172.31.9.9",   "192.168.1.1", "100.64.0.1",
+        "100.127.1.1", "169.254.0.1", "::1",        "fe80::1%eth0", "fc00::1",     "fd00::1"};
+    static const char *const public[] = {"1.1.1.1",     "11.0.0.1",   "172.32.0.1",  "172.15.0.1",
+                                         "192.169.0.1", "100.63.0.1", "100.128.0.1", "203.0.113.1",
+                                         "2001:db8::1", "fe00::1"};
+    struct ftx_ip ip;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++)
+        assert_true(ftx_ip_parse(private[i], &ip) && ftx_ip_is_private(&ip));
+    for (size_t i = 0; i < sizeof(public) / sizeof(public[0]); i++)
+        assert_true(ftx_ip_parse(public[i], &ip) && !ftx_ip_is_private(&ip));
+}
+
 int main(void)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test(takes_hosts_and_ports),
         cmocka_unit_test(refuses_everything_else),
         cmocka_unit_test(host_ends_at_255_bytes),
+        cmocka_unit_test(nobody_on_the_internet_has_a_private_address),
     };
 
     return cmocka_run_group_tests_name("address", cases, NULL, NULL);

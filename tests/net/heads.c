@@ -101,7 +101,8 @@ static void reads_an_upgrade(void **state)
 {
     static const char text[] = "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\n"
                                "CONNECTION: keep-alive, Upgrade\r\n"
-                               "Sec-WebSocket-Accept:  s3pPLMBiTxaQ9kYGzzhZRbK+xOo= \r\n\r\n";
+                               "Sec-WebSocket-Accept:  s3pPLMBiTxaQ9kYGzzhZRbK+xOo= \r\n"
+                               "Ftx-Address: [2001:db8::1]:15820\r\n\r\n";
     struct ftx_http_answer answer;
 
     (void)state;
@@ -109,6 +110,7 @@ static void reads_an_upgrade(void **state)
     assert_int_equal(answer.status, 101);
     assert_true(answer.websocket);
     assert_string_equal(answer.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    assert_string_equal(answer.caller, "[2001:db8::1]:15820");
     for (size_t size = 0; size < strlen(text); size++)
         assert_int_equal(ftx_http_read((const uint8_t *)text, size, &answer), 0);
 }

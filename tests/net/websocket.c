@@ -24,6 +24,7 @@
 struct end {
     struct ftx_websocket *dial;
     size_t n_waiting, n_dialled;
+    uint16_t seen_port;
     bool cancels_when_waiting;
     int err;
     struct ftx_pipe *pipe;
@@ -31,6 +32,15 @@ struct end {
 
 static struct test_loop loop;
 static struct test_relay relay;
+
+static void on_seen(void *owner, const struct ftx_ip *ip, uint16_t port)
+{
+    struct end *end = owner;
+
+    assert_true(ftx_ip_is_loopback(ip));
+    assert_int_equal(end->n_waiting, 0);
+    end->seen_port = port;
+}
 
 static void on_waiting(void *owner)
 {
@@ -52,12 +62,19 @@ static void on_dialled(void *owner, int err, struct ftx_pipe *pipe)
     end->pipe = pipe;
 }
 
-static const struct ftx_websocket_events told = {on_waiting, on_dialled};
+static const struct ftx_websocket_events told = {
+    .seen = on_seen, .waiting = on_waiting, .dialled = on_dialled};
+
+static struct ftx_listener *from; /* where it is dialled from, if not NULL */
 
 static void dial(struct end *end, const char *url, const char *room, char role, const char *token)
 {
-    const struct ftx_websocket_target target = {
-        .url = url, .room = room, .role = role, .token = token, .ca_file = test_relay_cert()};
+    const struct ftx_websocket_target target = {.url = url,
+                                                .room = room,
+                                                .role = role,
+                                                .token = token,
+                                                .ca_file = test_relay_cert(),
+                                                .from = from};
 
     memset(end, 0, sizeof(*end));
     assert_int_equal(ftx_websocket_dial(&loop.uv, &target, &told, end, &end->dial), 0);
@@ -108,6 +125,31 @@ static void waits_for_the_other_end(void **state)
     assert_int_equal(r.n_waiting, 0);
     assert_string_equal(s.pipe->address, relay_url() + strlen("ws://"));
     close_pair(&s, &r);
+}
+
+static void on_accepted(void *owner, struct ftx_pipe *pipe)
+{
+    (void)owner;
+    ftx_pipe_close(pipe);
+}
+
+/* Of whom it knows that the port is that of the listener. */
+static void a_relay_says_how_it_sees_the_port(void **state)
+{
+    const struct ftx_address address = {.host = "127.0.0.1"};
+    struct end s, r;
+
+    (void)state;
+    assert_int_equal(ftx_tcp_listen(&loop.uv, &address, on_accepted, NULL, &from), 0);
+    dial(&s, relay_url(), "11", 's', NULL);
+    test_loop_await(&loop, s.n_waiting == 1);
+    assert_int_equal(s.seen_port, ftx_listener_port(from));
+    dial(&r, relay_url(), "11", 'r', NULL);
+    test_loop_await(&loop, s.n_dialled == 1 && r.n_dialled == 1);
+    assert_int_equal(r.seen_port, 0); /* the other connection has it */
+    close_pair(&s, &r);
+    ftx_listener_stop(from);
+    from = NULL;
 }
 
 struct reader {
@@ -662,6 +704,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_loop, close_loop)
     const struct CMUnitTest tests[] = {
         CASE(waits_for_the_other_end),
+        CASE(a_relay_says_how_it_sees_the_port),
         CASE(answers_pings_while_it_waits),
         CASE(cancels_at_every_step),
         CASE(cancels_inside_waiting),

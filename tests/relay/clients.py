@@ -123,6 +123,7 @@ class Client:
         self.socket.connect((host, port))
         self.got = b""
         self.n_pings = 0
+        self.head = b""  # of the answer
 
     def close(self):
         self.socket.close()
@@ -152,6 +153,7 @@ class Client:
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += self.read(1)
+        self.head = head
         status = int(head.split()[1])
         if status != 101:
             reason = self.read(int(head.lower().split(b"content-length:")[1].split()[0])) if b"ength:" in head else b""

@@ -14,6 +14,7 @@ from clients import (RELAY, Client, Refused, assert_passes, certificate, frame, 
 def test_pairs_and_pipes_both_ways():
     with running() as relay:
         s, r = pair(relay, "7-guitar")
+        assert f"ftx-address: 127.0.0.1:{s.socket.getsockname()[1]}\r\n".encode() in s.head.lower()
         assert_passes(s, r)
         r.send(frame(2, b"in ", last=False) + frame(9, b"ping") + frame(0, b"parts"))
         assert s.bytes(8) == b"in parts"
@@ -164,7 +165,7 @@ def test_balancers_speak_for_their_clients():
         return client
 
     with running("--joins", "1", "--proxies", "127.0.0.0/8") as relay:
-        join_as(relay, "1", "192.0.2.1")
+        assert b"ftx-address" not in join_as(relay, "1", "192.0.2.1").head.lower()  # whose port is not known
         join_as(relay, "2", "192.0.2.2")
         with pytest.raises(Refused) as refused:
             join_as(relay, "3", "192.0.2.1")

@@ -12,12 +12,14 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "tools/ftx-relay/reply.h"
+#include "transport/net/ip.h"
 
 enum {
     CLOSE_S = 5,  /* for a client to answer a Close */
@@ -42,15 +44,18 @@ static bool is_in(const struct ftx_cidrs *cidrs, const struct sockaddr *address)
     return false;
 }
 
-static void read_source(const struct sockaddr_storage *address, struct ftx_source *out)
+static void read_source(struct ftx_connection *it, const struct sockaddr_storage *address)
 {
-    struct ftx_source source = {.bytes = {[10] = 0xff, [11] = 0xff}};
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+    const struct sockaddr_in *in4 = (const struct sockaddr_in *)address;
 
+    it->source = (struct ftx_source){.bytes = {[10] = 0xff, [11] = 0xff}};
     if (address->ss_family == AF_INET)
-        memcpy(source.bytes + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
+        memcpy(it->source.bytes + 12, &in4->sin_addr, 4);
     else
-        memcpy(source.bytes, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
-    *out = source;
+        memcpy(it->source.bytes, &in6->sin6_addr, 16);
+    if (!it->from_proxy)
+        it->source_port = ntohs(address->ss_family == AF_INET ? in4->sin_port : in6->sin6_port);
 }
 
 /* Pairs ping each other; the kernel finds those whose both ends vanished. */
@@ -83,7 +88,7 @@ static struct ftx_connection *admit(struct ftx_relay *relay, int fd)
         return NULL;
     it->relay = relay;
     it->from_proxy = is_in(&relay->options->proxies, (struct sockaddr *)&address);
-    read_source(&address, &it->source);
+    read_source(it, &address);
     if (ftx_rooms_arrive(relay->rooms, &it->seat, &it->source, it->from_proxy, now_ms(it)) !=
         FTX_ADMITTED) {
         free(it);
@@ -263,6 +268,23 @@ static void note_paired(struct ftx_connection *it)
         lws_callback_on_writable(it->wsi);
 }
 
+/* Tells it where it seems to be: behind a NAT, what others may have to dial. */
+static int add_address(struct ftx_connection *it, struct lws_process_html_args *args)
+{
+    char text[FTX_IP_TEXT + sizeof("[]:65535")], literal[FTX_IP_TEXT];
+    struct ftx_ip ip;
+
+    if (!it->source_port)
+        return 0;
+    memcpy(ip.bytes, it->source.bytes, sizeof(ip.bytes));
+    ftx_ip_text(&ip, literal);
+    (void)snprintf(text, sizeof(text), ftx_ip_is_v4(&ip) ? "%s:%u" : "[%s]:%u", literal,
+                   it->source_port);
+    return lws_add_http_header_by_name(
+        it->wsi, (const unsigned char *)"Ftx-Address:", (const unsigned char *)text,
+        (int)strlen(text), (unsigned char **)&args->p, (unsigned char *)args->p + args->max_len);
+}
+
 static int on_established(struct ftx_connection *it)
 {
     it->established = true;
@@ -420,6 +442,8 @@ int ftx_connection_callback(struct lws *wsi, enum lws_callback_reasons reason, v
         return serve(it, in);
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
         return strcasecmp(in, "websocket") == 0 ? on_upgrade(it) : -1;
+    case LWS_CALLBACK_ADD_HEADERS:
+        return add_address(it, in);
     case LWS_CALLBACK_ESTABLISHED:
         return on_established(it);
     case LWS_CALLBACK_RECEIVE_PONG:

@@ -26,6 +26,7 @@ struct ftx_connection {
     struct ftx_list link;
     struct ftx_seat seat;
     struct ftx_source source;
+    uint16_t source_port; /* 0: not known, behind a balancer */
     bool from_proxy;
     bool established; /* it speaks WebSocket */
     bool waiting_due; /* words that are to be said */

@@ -153,6 +153,8 @@ static void take_header(const char *line, size_t size, bool *upgrade, bool *conn
         *connection |= has_word(value, n_value, "upgrade");
     else if ((value = value_of(line, size, "Sec-WebSocket-Accept", &n_value)))
         (void)copy(answer->accept, sizeof(answer->accept), value, n_value);
+    else if ((value = value_of(line, size, "Ftx-Address", &n_value)))
+        (void)copy(answer->caller, sizeof(answer->caller), value, n_value);
 }
 
 /* "HTTP/1.x NNN ..." */

@@ -37,6 +37,7 @@ struct ftx_http_answer {
     int status;      /* 100..599 */
     bool websocket;  /* Upgrade: websocket, and Connection has Upgrade */
     char accept[32]; /* Sec-WebSocket-Accept, or "" */
+    char caller[64]; /* Ftx-Address, or "" */
 };
 
 /*

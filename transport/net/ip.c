@@ -82,6 +82,17 @@ bool ftx_ip_is_host(const struct ftx_ip *ip)
     return ip->bytes[0] != 0xff && ip->bytes[0] != 0;     /* RFC 4291: multicast, embedded IPv4 */
 }
 
+bool ftx_ip_is_private(const struct ftx_ip *ip)
+{
+    const uint8_t *v4 = ip->bytes + 12;
+    if (ftx_ip_is_loopback(ip) || ftx_ip_is_link_local(ip))
+        return true;
+    if (!ftx_ip_is_v4(ip))
+        return (ip->bytes[0] & 0xfe) == 0xfc;
+    return v4[0] == 10 || (v4[0] == 172 && (v4[1] & 0xf0) == 16) ||
+           (v4[0] == 192 && v4[1] == 168) || (v4[0] == 100 && (v4[1] & 0xc0) == 64);
+}
+
 static bool in_network(const struct ftx_ip *ip, const struct ifaddrs *it)
 {
     struct ftx_ip own, mask;

@@ -29,6 +29,9 @@ bool ftx_ip_is_link_local(const struct ftx_ip *ip);
 /* One machine may have it: not the above, nor multicast, broadcast or reserved. */
 bool ftx_ip_is_host(const struct ftx_ip *ip);
 
+/* Nobody on the internet has it: loopback, link-local, RFC 1918, RFC 6598, RFC 4193. */
+bool ftx_ip_is_private(const struct ftx_ip *ip);
+
 /* Is it in a network that one of our interfaces is on, as among machines at one switch? */
 bool ftx_ip_is_near(const struct ftx_ip *ip);
 

@@ -11,17 +11,21 @@
 #include <uv.h>
 
 struct ftx_websocket_target {
-    const char *url;     /* ws://HOST[:PORT][/PREFIX] or wss://... */
-    const char *room;    /* 1 to 64 of [a-z0-9-] */
-    char role;           /* 's' or 'r' */
-    const char *token;   /* what the relay asks for, visible ASCII, or NULL */
-    const char *ca_file; /* PEM that wss:// trusts; NULL: the system's */
+    const char *url;                 /* ws://HOST[:PORT][/PREFIX] or wss://... */
+    const char *room;                /* 1 to 64 of [a-z0-9-] */
+    char role;                       /* 's' or 'r' */
+    const char *token;               /* what the relay asks for, visible ASCII, or NULL */
+    const char *ca_file;             /* PEM that wss:// trusts; NULL: the system's */
+    const struct ftx_listener *from; /* as ftx_dial_from, or NULL */
 };
 
 /* -EINVAL if `url` is none that ftx_websocket_dial takes, if it tells more than a host. Pure. */
 int ftx_websocket_check_url(const char *url);
 
 struct ftx_websocket_events {
+    /* The port of `from` is this one where the relay is, as it says; at most once, before
+     * `waiting`. One on the internet is not heard about private addresses. May be NULL. */
+    void (*seen)(void *owner, const struct ftx_ip *ip, uint16_t port);
     /* The relay has let us into the room and the other end is not there yet; at most once. */
     void (*waiting)(void *owner);
     /*

@@ -177,6 +177,24 @@ static int refused(int status)
     }
 }
 
+static bool ip_of(const char *text, struct ftx_address *out, struct ftx_ip *out_ip)
+{
+    return ftx_address_parse(text, out) == 0 && ftx_ip_parse(out->host, out_ip);
+}
+
+/* Others will dial what the relay says here. */
+static void note_caller(struct ftx_websocket *ws, const char *text)
+{
+    struct ftx_address caller, relay;
+    struct ftx_ip caller_ip, relay_ip;
+
+    if (!ws->told->seen || !ws->from_port || ws->below->own_port != ws->from_port ||
+        !ip_of(text, &caller, &caller_ip) || !ip_of(ws->below->address, &relay, &relay_ip))
+        return;
+    if (!ftx_ip_is_private(&caller_ip) || ftx_ip_is_private(&relay_ip))
+        ws->told->seen(ws->told_owner, &caller_ip, caller.port);
+}
+
 static int expect_upgrade(struct ftx_websocket *ws)
 {
     struct ftx_http_answer answer;
@@ -190,6 +208,7 @@ static int expect_upgrade(struct ftx_websocket *ws)
         return FTX_EPROTO;
     ws->in_start += (size_t)size;
     ws->state = FTX_WEBSOCKET_EXPECT_PEER;
+    note_caller(ws, answer.caller);
     return 1;
 }
 
@@ -363,6 +382,10 @@ int ftx_websocket_dial(uv_loop_t *loop, const struct ftx_websocket_target *targe
     err = ftx_tcp_dial(loop, &address, on_tcp_dialled, ws, &ws->tcp_dial);
     if (err < 0)
         goto fail;
+    if (target->from && !ws->connect_request) {
+        ftx_dial_from(ws->tcp_dial, target->from);
+        ws->from_port = ftx_listener_port(target->from);
+    }
     ws->pipe.ops = &ftx_websocket_ops;
     (void)snprintf(ws->pipe.address, sizeof(ws->pipe.address), "%.63s", url.authority);
     ws->told = events;

@@ -37,6 +37,7 @@ struct ftx_websocket {
     char *connect_request;     /* owned; NULL without a proxy */
     char *upgrade_request;     /* owned */
     char accept[32];           /* what the relay has to answer */
+    uint16_t from_port;        /* where it is to be dialled from; 0: anywhere, or through a proxy */
     bool told_waiting;
     int err; /* of the dial */
 

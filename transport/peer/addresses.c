@@ -25,6 +25,8 @@ void ftx_node_look(struct ftx_node *node)
     node->n_told = 0;
     if (node->outside.port)
         node->told[node->n_told++] = node->outside;
+    if (node->seen.port)
+        node->told[node->n_told++] = node->seen;
     for (size_t i = 0; i < n && node->n_told < FTX_ADDRESSES_MAX; i++) {
         if (!ftx_ip_is_host(&ips[i]))
             continue; /* who listens on loopback is reached through something else */
@@ -42,14 +44,22 @@ void ftx_peer_tell_addresses(struct ftx_peer *peer)
         ftx_log(FTX_LOG_WARNING, "cannot tell a peer where we are: out of memory");
 }
 
-static void on_mapped(void *owner, const struct ftx_ip *external, uint16_t port)
+static bool equal(const struct ftx_told_address *a, const struct ftx_told_address *b)
 {
-    struct ftx_node *node = owner;
-    node->outside = (struct ftx_told_address){0};
-    if (external && ftx_ip_is_host(external)) {
-        memcpy(node->outside.address, external->bytes, sizeof external->bytes);
-        node->outside.port = port;
-    }
+    return a->port == b->port && memcmp(a->address, b->address, sizeof a->address) == 0;
+}
+
+static bool is_ours(const struct ftx_node *node, const struct ftx_told_address *told)
+{
+    for (size_t i = 0; i < node->n_told; i++)
+        if (equal(&node->told[i], told))
+            return true;
+    return false;
+}
+
+/* All sessions that run. */
+static void tell_all(struct ftx_node *node)
+{
     for (struct ftx_list *it = node->peers.next; it != &node->peers; it = it->next) {
         struct ftx_peer *peer = ftx_list_of(it, struct ftx_peer, in_node);
         if (peer->session.state != FTX_SESSION_RUNNING || !peer->session.connected)
@@ -59,9 +69,39 @@ static void on_mapped(void *owner, const struct ftx_ip *external, uint16_t port)
     }
 }
 
+static void on_mapped(void *owner, const struct ftx_ip *external, uint16_t port)
+{
+    struct ftx_node *node = owner;
+    node->outside = (struct ftx_told_address){0};
+    if (external && ftx_ip_is_host(external)) {
+        memcpy(node->outside.address, external->bytes, sizeof external->bytes);
+        node->outside.port = port;
+    }
+    tell_all(node);
+}
+
+void ftx_node_seen(struct ftx_node *node, const struct ftx_ip *ip, uint16_t port)
+{
+    struct ftx_told_address seen = {.port = port};
+    memcpy(seen.address, ip->bytes, sizeof ip->bytes);
+    ftx_node_look(node);
+    if (!ftx_ip_is_host(ip) || port < PORT_MIN || is_ours(node, &seen))
+        return; /* no NAT is between, or it is known */
+    char text[FTX_IP_TEXT];
+    ftx_ip_text(ip, text);
+    ftx_log(FTX_LOG_INFO, "from outside our port is port %u of %s", port, text);
+    node->seen = seen;
+    tell_all(node);
+}
+
+const struct ftx_listener *ftx_node_from(const struct ftx_node *node)
+{
+    return node->listener && !ftx_listener_is_loopback(node->listener) ? node->listener : NULL;
+}
+
 int ftx_node_map_port(struct ftx_node *node)
 {
-    if (!node->listener || ftx_listener_is_loopback(node->listener))
+    if (!ftx_node_from(node))
         return 0;
     return ftx_portmap_start(node->loop, node->port, on_mapped, node, &node->portmap);
 }
@@ -76,15 +116,6 @@ enum ftx_path ftx_address_path(const char *address)
 {
     struct ftx_ip ip;
     return ip_of_text(address, &ip) && ftx_ip_is_near(&ip) ? FTX_PATH_LAN : FTX_PATH_DIRECT;
-}
-
-static bool is_ours(const struct ftx_node *node, const struct ftx_told_address *told)
-{
-    for (size_t i = 0; i < node->n_told; i++)
-        if (node->told[i].port == told->port &&
-            memcmp(node->told[i].address, told->address, sizeof told->address) == 0)
-            return true;
-    return false;
 }
 
 static bool acceptable(const struct ftx_peer *peer, const struct ftx_told_address *told)

@@ -46,7 +46,8 @@ struct ftx_node {
     bool told_set;                                   /* `told` was given */
     struct ftx_told_address told[FTX_ADDRESSES_MAX]; /* where it says that it can be dialled */
     size_t n_told;
-    struct ftx_told_address outside;           /* of those: our port at the router; port 0: none */
+    struct ftx_told_address outside; /* of those: our port at the router; port 0: none */
+    struct ftx_told_address seen;    /* of those: our port as a relay sees it; port 0: not known */
     struct ftx_address relays[FTX_RELAYS_MAX]; /* `host` is the URL */
     size_t n_relays;
     const char *relay_token, *relay_ca_file; /* NULL: none */
@@ -163,6 +164,10 @@ void ftx_peer_maybe_free(struct ftx_peer *peer);
 /* -- addresses.c -- */
 /* Finds out where the node can be dialled. */
 void ftx_node_look(struct ftx_node *node);
+/* Where its port is to be dialled from outside, if it is what a relay says. */
+void ftx_node_seen(struct ftx_node *node, const struct ftx_ip *ip, uint16_t port);
+/* What is dialled from, so that it can be dialled there; NULL: nobody can. */
+const struct ftx_listener *ftx_node_from(const struct ftx_node *node);
 /* The session's peer is told. */
 void ftx_peer_tell_addresses(struct ftx_peer *peer);
 /* The engine has news of where the peer can be dialled. */

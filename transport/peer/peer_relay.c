@@ -62,7 +62,13 @@ static void leave_old_rooms(struct ftx_peer *peer, const struct ftx_way *way,
     }
 }
 
-static const struct ftx_websocket_events events = {.dialled = ftx_peer_dialled};
+static void on_seen(void *owner, const struct ftx_ip *ip, uint16_t port)
+{
+    const struct ftx_try *try = owner;
+    ftx_node_seen(try->peer->node, ip, port);
+}
+
+static const struct ftx_websocket_events events = {.seen = on_seen, .dialled = ftx_peer_dialled};
 
 static int enter(struct ftx_peer *peer, const struct ftx_way *way, const struct ftx_room *room)
 {
@@ -72,6 +78,7 @@ static int enter(struct ftx_peer *peer, const struct ftx_way *way, const struct 
         .role = peer->identity->role == FTX_ROLE_S ? 's' : 'r',
         .token = peer->node->relay_token,
         .ca_file = peer->node->relay_ca_file,
+        .from = ftx_node_from(peer->node),
     };
     struct ftx_try *try = calloc(1, sizeof *try);
     if (!try)
