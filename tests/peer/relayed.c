@@ -143,6 +143,39 @@ static void relay_may_come_and_go(void **state)
     await_delivered();
 }
 
+static void ends_in_the_same_role_are_told(void **state)
+{
+    (void)state;
+    for (enum ftx_role role = FTX_ROLE_S; role <= FTX_ROLE_R; role++) {
+        for (int i = 0; i < 2; i++)
+            both.ends[i].disk.role = role;
+        start_both();
+        test_loop_await(&both.loop, both.ends[0].was_same_role && both.ends[1].was_same_role);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(both.ends[i].disk.guesses, 0);
+        link_close(&both);
+        open_ends();
+    }
+}
+
+/* A second link of the same label and role is not taken for the other end of the first. */
+static void links_of_one_label_are_not_told_of_each_other(void **state)
+{
+    (void)state;
+    struct end *s = &both.ends[S];
+    struct end beside;
+    size_t unchanged = 0;
+    end_init(&beside, &both.loop, &both.ways[S], FTX_ROLE_S, "7-drum-harvest");
+    link_start(&both, S);
+    end_start_beside(&beside, s);
+    test_loop_await(&both.loop, s->peer->dial_err == UV_EBUSY || beside.peer->dial_err == UV_EBUSY);
+    test_loop_settle(&both.loop, &unchanged);
+    assert_false(s->was_same_role || beside.was_same_role);
+    end_stop(s);
+    test_loop_await(&both.loop, beside.gone);
+    end_free(&beside);
+}
+
 static void rooms_follow_the_link_and_the_day(void **state)
 {
     (void)state;
@@ -172,6 +205,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(pairs_and_resumes_over_a_relay, begin, end),
         cmocka_unit_test_setup_teardown(told_way_takes_over_from_the_relay, begin, end),
         cmocka_unit_test_setup_teardown(relay_may_come_and_go, begin, end),
+        cmocka_unit_test_setup_teardown(ends_in_the_same_role_are_told, begin, end),
+        cmocka_unit_test_setup_teardown(links_of_one_label_are_not_told_of_each_other, begin, end),
         cmocka_unit_test_setup_teardown(rooms_follow_the_link_and_the_day, begin, end),
     };
     signal(SIGPIPE, SIG_IGN);

@@ -116,7 +116,7 @@ static int try_connected(struct ftx_try *try, struct ftx_pipe *pipe)
         ftx_pipe_close(pipe);
         return UV_ECANCELED;
     }
-    bool answers = try->room.mode && peer->identity->role == FTX_ROLE_R;
+    bool answers = try->room.mode && try->room.as == FTX_ROLE_R;
     int err = ftx_connection_new(peer->node->loop, pipe, &ftx_peer_events, peer,
                                  answers ? NULL : &link, &c);
     if (err)
@@ -148,6 +148,8 @@ void ftx_peer_dialled(void *owner, int err, struct ftx_pipe *pipe)
     if (err != UV_ECANCELED) /* that was us: something else is under way */
         ftx_peer_log_failure(peer, &try->way, err);
     ftx_list_remove(&try->node);
+    if (err == UV_EBUSY && try->room.mode)
+        ftx_peer_relay_taken(peer, &try->way, &try->room);
     free(try);
     ftx_peer_dial_failed(peer, data);
 }

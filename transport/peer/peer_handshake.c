@@ -135,13 +135,14 @@ bool ftx_peer_accept(struct ftx_peer *peer, struct ftx_connection *c,
     return true;
 }
 
-/* R, joined with S by a relay: S has said Hello. */
+/* In R's place, joined with who is in that of S by a relay: he has said Hello. */
 static void resolve(struct ftx_peer *peer, struct ftx_connection *c)
 {
     const struct ftx_hello *hello = &c->secret->handshake.peer_hello;
     struct ftx_handshake_link link;
     bool fits = ftx_peer_link(peer, hello->mode, &link) && ftx_hello_matches(hello, &link);
-    if (fits && make_way(peer, hello->mode))
+    bool told = hello->role == peer->identity->role; /* that both have this role, nothing else */
+    if (fits && (told || make_way(peer, hello->mode)))
         ftx_connection_resolved(c, &link);
     else
         ftx_peer_handshake_ended(peer, c, fits ? FTX_EREPLACED : FTX_EAUTH);

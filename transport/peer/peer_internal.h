@@ -129,6 +129,7 @@ struct ftx_peer {
 /* Where both ends of a link meet at a relay. */
 struct ftx_room {
     enum ftx_mode mode; /* of the handshake there */
+    enum ftx_role as;   /* whose place it takes */
     char name[FTX_LABEL_MAX + 1];
 };
 
@@ -207,6 +208,9 @@ void ftx_peer_dial_cancel_data(struct ftx_peer *peer);
 size_t ftx_peer_rooms(const struct ftx_peer *peer, int64_t now_s, struct ftx_room *out);
 /* Waits in all rooms at the relay; false: nothing new was begun. */
 bool ftx_peer_relay(struct ftx_peer *peer, const struct ftx_way *way);
+/* Its place in the room is somebody else's: finds out whose. */
+void ftx_peer_relay_taken(struct ftx_peer *peer, const struct ftx_way *way,
+                          const struct ftx_room *room);
 
 /* A session's share of ftx_node_network_changed. */
 void ftx_peer_session_probe(struct ftx_peer *peer);

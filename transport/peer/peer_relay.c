@@ -4,6 +4,9 @@
  * until the code is burned, by the link secret once there is one. When the relay has joined them,
  * S says Hello, and R, who does not know in which mode, answers. Around midnight (UTC) a link waits
  * in two rooms, so that clocks may differ by an hour.
+ *
+ * Whose place is taken while it pairs takes the other one, if somebody waits there: if that is the
+ * other end, armed in the same role, their Hellos tell both.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +23,8 @@ size_t ftx_peer_rooms(const struct ftx_peer *peer, int64_t now_s, struct ftx_roo
 {
     struct ftx_handshake_link link;
     size_t n = 0;
+    for (int i = 0; i < FTX_ROOMS_MAX; i++)
+        out[i].as = peer->identity->role;
     if (ftx_peer_link(peer, FTX_MODE_RESUME, &link)) {
         int64_t days[] = {(now_s - SKEW_S) / DAY_S, (now_s + SKEW_S) / DAY_S};
         for (int i = 0; i <= (days[0] != days[1]); i++) {
@@ -40,7 +45,7 @@ static bool waits_in(const struct ftx_peer *peer, const struct ftx_way *way,
 {
     for (struct ftx_list *it = peer->tries.next; it != &peer->tries; it = it->next) {
         const struct ftx_try *try = ftx_list_of(it, struct ftx_try, node);
-        if (ftx_address_equal(&try->way.address, &way->address) &&
+        if (ftx_address_equal(&try->way.address, &way->address) && try->room.as == room->as &&
             strcmp(try->room.name, room->name) == 0)
             return true;
     }
@@ -68,14 +73,26 @@ static void on_seen(void *owner, const struct ftx_ip *ip, uint16_t port)
     ftx_node_seen(try->peer->node, ip, port);
 }
 
-static const struct ftx_websocket_events events = {.seen = on_seen, .dialled = ftx_peer_dialled};
+/* In the other's place: nobody is there any more. */
+static void on_waiting(void *owner)
+{
+    struct ftx_try *try = owner;
+    struct ftx_peer *peer = try->peer;
+    if (try->room.as == peer->identity->role)
+        return;
+    ftx_peer_try_cancel(try);
+    ftx_peer_dial_failed(peer, false);
+}
+
+static const struct ftx_websocket_events events = {
+    .seen = on_seen, .waiting = on_waiting, .dialled = ftx_peer_dialled};
 
 static int enter(struct ftx_peer *peer, const struct ftx_way *way, const struct ftx_room *room)
 {
     const struct ftx_websocket_target target = {
         .url = way->address.host,
         .room = room->name,
-        .role = peer->identity->role == FTX_ROLE_S ? 's' : 'r',
+        .role = room->as == FTX_ROLE_S ? 's' : 'r',
         .token = peer->node->relay_token,
         .ca_file = peer->node->relay_ca_file,
         .from = ftx_node_from(peer->node),
@@ -111,6 +128,29 @@ bool ftx_peer_relay(struct ftx_peer *peer, const struct ftx_way *way)
         begun = begun || !err;
     }
     return begun;
+}
+
+/* Labels are short: another link of ours may wait in the same room. */
+static bool one_of_us_waits_in(struct ftx_node *node, const struct ftx_way *way,
+                               const struct ftx_room *room)
+{
+    for (struct ftx_list *it = node->peers.next; it != &node->peers; it = it->next)
+        if (waits_in(ftx_list_of(it, struct ftx_peer, in_node), way, room))
+            return true;
+    return false;
+}
+
+void ftx_peer_relay_taken(struct ftx_peer *peer, const struct ftx_way *way,
+                          const struct ftx_room *room)
+{
+    struct ftx_room other = *room;
+    other.as = room->as == FTX_ROLE_S ? FTX_ROLE_R : FTX_ROLE_S;
+    if (room->mode != FTX_MODE_PAIR || room->as != peer->identity->role ||
+        one_of_us_waits_in(peer->node, way, room) || one_of_us_waits_in(peer->node, way, &other))
+        return;
+    int err = enter(peer, way, &other);
+    if (err)
+        ftx_peer_log_failure(peer, way, err);
 }
 
 /* -- the node's relays -- */
