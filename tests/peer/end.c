@@ -132,6 +132,13 @@ static void health(void *ctx, enum ftx_peer_health now, const char *address)
     assert_int_equal(address[0] != '\0', now == FTX_PEER_CONNECTED);
 }
 
+static void told(void *ctx, const struct ftx_told_address *told, size_t n)
+{
+    struct end *end = ctx;
+    memcpy(end->kept, told, n * sizeof *told);
+    end->n_kept = n;
+}
+
 static void packed(void *ctx, uint64_t before, uint64_t after)
 {
     struct end *end = ctx;
@@ -158,6 +165,7 @@ static const struct ftx_peer_host host = {
     .busy = busy,
     .end = ended,
     .health = health,
+    .told = told,
     .packed = packed,
     .gone = gone,
 };
@@ -210,6 +218,7 @@ void end_start(struct end *end, const struct proxy *way_out)
     ftx_node_set_told(end->node, end->told, end->n_told);
     end->way_in->target = ftx_node_port(end->node);
     assert_int_equal(ftx_peer_new(end->node, &end->disk, &host, end, &end->peer), 0);
+    ftx_peer_recall(end->peer, end->kept, end->n_kept, end->kept_age_ms);
 }
 
 static void on_stopped(void *ctx)

@@ -72,6 +72,9 @@ struct end {
     const char *relay;                               /* its URL; NULL: none */
     struct ftx_told_address told[FTX_ADDRESSES_MAX]; /* what it tells the other, if not nothing */
     size_t n_told;
+    struct ftx_told_address kept[FTX_ADDRESSES_MAX]; /* what the other told, over restarts */
+    size_t n_kept;
+    uint64_t kept_age_ms; /* at the next start */
 
     /* what was told */
     struct ftx_engine *engine; /* while a session runs */

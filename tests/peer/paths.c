@@ -242,6 +242,45 @@ static void link_goes_on_over_a_worse_way_when_the_better_dies(void **state)
     close_far();
 }
 
+static void restart_silently(uint64_t age_ms)
+{
+    for (int end = 0; end < 2; end++) {
+        end_stop(&both.ends[end]);
+        both.dials[end] = false;
+        both.ends[end].kept_age_ms = age_ms;
+    }
+    for (int end = 0; end < 2; end++)
+        link_start(&both, end);
+}
+
+/* Nobody says again where the other is: what it told is enough, for a week. */
+static void told_addresses_outlive_the_ends(void **state)
+{
+    (void)state;
+    size_t unchanged = 0;
+    link_open(&both, CODE, CODE);
+    both.ends[R].told[0] =
+        (struct ftx_told_address){{[10] = 0xff, 0xff, 127, 0, 0, 1}, both.ways[R].port};
+    both.ends[R].n_told = 1;
+    link_start(&both, S);
+    link_start(&both, R);
+    test_loop_await(&both.loop, link_connected(&both) && both.ends[S].n_kept == 1);
+    restart_silently(FTX_WAY_TOLD_MS - 1000);
+    assert_works();
+    restart_silently(FTX_WAY_TOLD_MS);
+    test_loop_settle(&both.loop, &unchanged);
+    assert_false(link_connected(&both));
+
+    both.ends[R].n_told = 0; /* it says that it is nowhere any more */
+    both.dials[S] = true;
+    for (int end = 0; end < 2; end++) {
+        end_stop(&both.ends[end]);
+        link_start(&both, end);
+    }
+    test_loop_await(&both.loop, link_connected(&both) && both.ends[S].n_kept == 0);
+    link_close(&both);
+}
+
 /* A session on the better way does not make anybody look for a worse one. */
 static void worse_ways_are_left_alone(void **state)
 {
@@ -321,6 +360,7 @@ int main(void)
         cmocka_unit_test(better_way_replaces_the_session_while_content_flows),
         cmocka_unit_test(better_way_that_fails_harms_nothing),
         cmocka_unit_test(link_goes_on_over_a_worse_way_when_the_better_dies),
+        cmocka_unit_test(told_addresses_outlive_the_ends),
         cmocka_unit_test(worse_ways_are_left_alone),
         cmocka_unit_test(told_address_is_dialled),
         cmocka_unit_test(what_a_peer_may_not_make_us_dial_is_forgotten),

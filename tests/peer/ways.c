@@ -100,7 +100,10 @@ static void old_ways_go(void **state)
     assert_int_equal(ways.n, 3);
     ftx_ways_age(&ways, 600 * 1000);
     assert_null(find("near"));
-    ftx_ways_age(&ways, 24 * 3600 * 1000);
+    ftx_ways_heard(&ways, FTX_WAY_TOLD, 1);
+    ftx_ways_age(&ways, FTX_WAY_TOLD_MS);
+    assert_non_null(find("far"));
+    ftx_ways_age(&ways, FTX_WAY_TOLD_MS + 1);
     assert_null(find("far"));
     assert_int_equal(ways.n, 1);
     add(FTX_WAY_TOLD, FTX_PATH_DIRECT, "told", 0);

@@ -11,9 +11,10 @@
 #include "transport/peer/peer_internal.h"
 
 enum {
-    PORT_MIN = 1024,     /* below listen a machine's own services */
-    TAKE_MS = 1000,      /* between two looks at what a peer tells */
-    TOLD_MS = 30 * 1000, /* between two rounds at once for the sake of what a peer tells */
+    PORT_MIN = 1024,       /* below listen a machine's own services */
+    TAKE_MS = 1000,        /* between two looks at what a peer tells */
+    TOLD_MS = 30 * 1000,   /* between two rounds at once for the sake of what a peer tells */
+    KEEP_MS = 3600 * 1000, /* until the same addresses are kept anew */
 };
 
 void ftx_node_look(struct ftx_node *node)
@@ -129,27 +130,68 @@ static bool acceptable(const struct ftx_peer *peer, const struct ftx_told_addres
             ftx_ip_is_loopback(&at));
 }
 
+/* As a way; true: a new one. */
+static bool hear(struct ftx_peer *peer, const struct ftx_told_address *told, uint64_t when_ms)
+{
+    struct ftx_way way = {.kind = FTX_WAY_TOLD, .found_ms = when_ms};
+    struct ftx_ip ip;
+    memcpy(ip.bytes, told->address, sizeof ip.bytes);
+    ftx_ip_text(&ip, way.address.host);
+    way.address.port = told->port;
+    way.path = ftx_ip_is_near(&ip) ? FTX_PATH_LAN : FTX_PATH_DIRECT;
+    return ftx_ways_add(&peer->ways, &way);
+}
+
+static void keep(struct ftx_peer *peer, const struct ftx_told_address *told, size_t n)
+{
+    uint64_t now_ms = uv_now(peer->node->loop);
+    bool same = n == peer->n_kept;
+    for (size_t i = 0; i < n && same; i++)
+        same = equal(&told[i], &peer->kept[i]);
+    if (!peer->host->told || (same && peer->kept_ms && now_ms - peer->kept_ms < KEEP_MS))
+        return;
+    memmove(peer->kept, told, n * sizeof *told);
+    peer->n_kept = n;
+    peer->kept_ms = now_ms;
+    peer->host->told(peer->ctx, peer->kept, n);
+}
+
+void ftx_peer_keep_addresses(struct ftx_peer *peer)
+{
+    ftx_ways_heard(&peer->ways, FTX_WAY_TOLD, uv_now(peer->node->loop));
+    if (peer->kept_ms)
+        keep(peer, peer->kept, peer->n_kept);
+}
+
+void ftx_peer_recall(struct ftx_peer *peer, const struct ftx_told_address *told, size_t n,
+                     uint64_t age_ms)
+{
+    uint64_t now_ms = uv_now(peer->node->loop);
+    if (age_ms >= FTX_WAY_TOLD_MS)
+        return;
+    for (size_t i = 0; i < n && i < FTX_ADDRESSES_MAX; i++)
+        (void)hear(peer, &told[i], now_ms > age_ms ? now_ms - age_ms : 0);
+    ftx_peer_dial_at_once(peer);
+}
+
 void ftx_peer_take_addresses(struct ftx_peer *peer)
 {
+    struct ftx_told_address taken[FTX_ADDRESSES_MAX];
     struct ftx_engine *engine = &peer->session.engine;
     uint64_t now_ms = uv_now(peer->node->loop);
     bool news = false;
+    size_t n = 0;
     if (now_ms < peer->told_next_ms)
         return; /* later, then: it may talk as much as it likes */
     peer->told_next_ms = now_ms + TAKE_MS;
     engine->told_news = false;
-    for (size_t i = 0; i < engine->n_told; i++) {
-        struct ftx_way way = {.kind = FTX_WAY_TOLD, .found_ms = now_ms};
-        struct ftx_ip ip;
-        if (!acceptable(peer, &engine->told[i]))
-            continue;
-        memcpy(ip.bytes, engine->told[i].address, sizeof ip.bytes);
-        ftx_ip_text(&ip, way.address.host);
-        way.address.port = engine->told[i].port;
-        way.path = ftx_ip_is_near(&ip) ? FTX_PATH_LAN : FTX_PATH_DIRECT;
-        news = ftx_ways_add(&peer->ways, &way) || news;
-    }
+    for (size_t i = 0; i < engine->n_told; i++)
+        if (acceptable(peer, &engine->told[i]))
+            taken[n++] = engine->told[i];
+    for (size_t i = 0; i < n; i++)
+        news = hear(peer, &taken[i], now_ms) || news;
     ftx_ways_forget(&peer->ways, FTX_WAY_TOLD, now_ms);
+    keep(peer, taken, n);
     if (news && (!peer->told_ms || now_ms - peer->told_ms >= TOLD_MS)) {
         peer->told_ms = now_ms;
         ftx_peer_dial_at_once(peer);

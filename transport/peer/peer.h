@@ -69,6 +69,9 @@ struct ftx_peer_host {
     void (*end)(void *ctx, int reason);
     /* When it changes; `address` is that of CONNECTED, else "". */
     void (*health)(void *ctx, enum ftx_peer_health health, const char *address);
+    /* The peer says that it can be dialled at these (n up to FTX_ADDRESSES_MAX), and no longer where
+     * it said before; also when a session ends. For ftx_peer_recall some day. May be NULL. */
+    void (*told)(void *ctx, const struct ftx_told_address *told, size_t n);
     /* Content that was sent compressed: its bytes before and after. May be NULL. */
     void (*packed)(void *ctx, uint64_t before, uint64_t after);
     /* After ftx_peer_remove or ftx_node_stop: the last call, `ctx` is not used any more. May be
@@ -131,6 +134,10 @@ void ftx_peer_remove(struct ftx_peer *peer);
  */
 void ftx_peer_found(struct ftx_peer *peer, enum ftx_way_kind kind,
                     const struct ftx_address *address);
+
+/* What host->told was given that long ago, before a restart; call right after ftx_peer_new. */
+void ftx_peer_recall(struct ftx_peer *peer, const struct ftx_told_address *told, size_t n,
+                     uint64_t age_ms);
 
 void ftx_peer_saved(struct ftx_peer *peer, uint64_t token, int err);
 void ftx_peer_ready(struct ftx_peer *peer, uint64_t op_seen);

@@ -333,7 +333,8 @@ static void on_retry(uv_timer_t *retry)
     if (!peer->racing) {
         if (!may_begin_round(peer))
             return; /* the end of what is under way makes it rest again */
-        ftx_ways_age(&peer->ways, uv_now(peer->node->loop));
+        if (peer->session.state == FTX_SESSION_NONE)
+            ftx_ways_age(&peer->ways, uv_now(peer->node->loop));
         ftx_ways_round(&peer->ways);
         peer->racing = true;
         peer->round_ms = uv_now(peer->node->loop);

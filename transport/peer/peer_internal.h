@@ -113,8 +113,11 @@ struct ftx_peer {
     unsigned upgrades;     /* the same, while a session runs and a better way is looked for */
     uint64_t told_next_ms; /* what the peer tells is looked at from then on */
     uint64_t told_ms;      /* when what the peer told was last dialled at once */
-    unsigned round;        /* ENROLLED: even RESUME, odd PAIR */
-    int dial_err;          /* of the last failure: a repeat is not news */
+    struct ftx_told_address kept[FTX_ADDRESSES_MAX]; /* what host->told was given */
+    size_t n_kept;
+    uint64_t kept_ms; /* when; 0: not in the life of this node */
+    unsigned round;   /* ENROLLED: even RESUME, odd PAIR */
+    int dial_err;     /* of the last failure: a repeat is not news */
     struct ftx_list tries;
     unsigned n_dials; /* whose `dialled` has not come */
 
@@ -173,6 +176,8 @@ const struct ftx_listener *ftx_node_from(const struct ftx_node *node);
 void ftx_peer_tell_addresses(struct ftx_peer *peer);
 /* The engine has news of where the peer can be dialled. */
 void ftx_peer_take_addresses(struct ftx_peer *peer);
+/* The session is over, in which the peer was where it told. */
+void ftx_peer_keep_addresses(struct ftx_peer *peer);
 /* What a connection goes through whose other end is `address`, as pipes say it; no relay. */
 enum ftx_path ftx_address_path(const char *address);
 

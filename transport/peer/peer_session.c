@@ -351,6 +351,7 @@ void ftx_peer_session_gone(struct ftx_peer *peer)
     int reason = session->reason;
     if (was_good(peer))
         peer->rests = 0;
+    ftx_peer_keep_addresses(peer);
     if (peer->identity->role == FTX_ROLE_S && session->engine.end_reason == FTX_EREPLACED)
         peer->jump =
             peer->jump ? 16 * peer->jump : 1024; /* R has seen higher numbers than we know */

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 static const uint64_t kept_ms[] = {
-    [FTX_WAY_TOLD] = 24 * 3600 * 1000,
+    [FTX_WAY_TOLD] = FTX_WAY_TOLD_MS,
     [FTX_WAY_LAN] = 600 * 1000,
     [FTX_WAY_CONFIGURED] = UINT64_MAX,
     [FTX_WAY_RELAY] = UINT64_MAX,
@@ -78,6 +78,13 @@ void ftx_ways_forget(struct ftx_ways *ways, enum ftx_way_kind kind, uint64_t sin
     for (size_t i = ways->n; i-- > 0;)
         if (ways->at[i].kind == kind && ways->at[i].found_ms < since_ms)
             remove_at(ways, i);
+}
+
+void ftx_ways_heard(struct ftx_ways *ways, enum ftx_way_kind kind, uint64_t when_ms)
+{
+    for (size_t i = 0; i < ways->n; i++)
+        if (ways->at[i].kind == kind)
+            ways->at[i].found_ms = when_ms;
 }
 
 void ftx_ways_doubt(struct ftx_ways *ways)

@@ -15,7 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { FTX_WAYS_MAX = 32 };
+enum {
+    FTX_WAYS_MAX = 32,
+    FTX_WAY_TOLD_MS = 7 * 24 * 3600 * 1000, /* what a peer told is tried for so long after it */
+};
 
 /* Where it was heard of: the later ones tell more, and are kept if it is heard of twice. */
 enum ftx_way_kind {
@@ -50,6 +53,8 @@ bool ftx_ways_add(struct ftx_ways *ways, const struct ftx_way *way);
 struct ftx_way *ftx_ways_find(struct ftx_ways *ways, const struct ftx_address *address);
 /* Those of a kind go that were not heard of since then. */
 void ftx_ways_forget(struct ftx_ways *ways, enum ftx_way_kind kind, uint64_t since_ms);
+/* Those of a kind were heard of (again) then. */
+void ftx_ways_heard(struct ftx_ways *ways, enum ftx_way_kind kind, uint64_t when_ms);
 /* The network is another one: what was learned of paths may not hold any more. */
 void ftx_ways_doubt(struct ftx_ways *ways);
 /* What was not heard of for long goes. */
