@@ -19,7 +19,7 @@
 
 enum {
     APPLICATION_ID = 0x66747866, /* "ftxf", in the file's header */
-    SCHEMA_VERSION = 4,
+    SCHEMA_VERSION = 5,
 };
 
 /* docs/store.md 4 says what the columns mean. */
@@ -98,6 +98,12 @@ static const char schema_4[] = "CREATE TABLE settings("
                                "  last INTEGER NOT NULL,"
                                "  changes BLOB NOT NULL);";
 
+/* What version 5 has beyond version 4. */
+static const char schema_5[] = "CREATE TABLE reach("
+                               "  link INTEGER PRIMARY KEY,"
+                               "  told_s INTEGER NOT NULL,"
+                               "  addresses BLOB NOT NULL);";
+
 /* Integers are bound first, then blobs, both in the order of the columns. */
 static const char *const sql[FTX_SQL_COUNT] = {
     [FTX_SQL_PUT_STATE] = "UPDATE state SET journal_last = ?1, next_item = ?2",
@@ -135,6 +141,10 @@ static const char *const sql[FTX_SQL_COUNT] = {
     [FTX_SQL_DROP_LINK] = "DELETE FROM links WHERE id = ?1",
     [FTX_SQL_PUT_SETTINGS] = "REPLACE INTO settings VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
     [FTX_SQL_DROP_SETTINGS] = "DELETE FROM settings WHERE link = ?1",
+    /* a link that was dropped meanwhile keeps none */
+    [FTX_SQL_PUT_REACH] = "REPLACE INTO reach SELECT ?1, ?2, ?3"
+                          " WHERE EXISTS(SELECT 1 FROM links WHERE id = ?1)",
+    [FTX_SQL_DROP_REACH] = "DELETE FROM reach WHERE link = ?1",
     [FTX_SQL_PUT_HISTORY] = "REPLACE INTO history VALUES(?1,?2,?3)",
     [FTX_SQL_DROP_HISTORY] = "DELETE FROM history WHERE first <= ?1 AND last <= ?1",
 };
@@ -318,6 +328,8 @@ static int make_schema(struct ftx_database *db, int64_t version)
         rc = ftx_database_exec(db, schema_2);
     if (rc == 0 && version < 4)
         rc = ftx_database_exec(db, schema_4);
+    if (rc == 0 && version < 5)
+        rc = ftx_database_exec(db, schema_5);
     if (rc == 0)
         rc = ftx_database_exec(db, marks);
     return ftx_database_end(db, rc);

@@ -5,6 +5,7 @@
 #define FTX_STORE_DATABASE_H
 
 #include "fs/store/change.h"
+#include "transport/wire/message.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,8 +42,15 @@ struct ftx_link_settings {
     uint64_t max_files; /* items in the inbox */
 };
 
+/* Where the peer of a link said that it can be dialled. */
+struct ftx_link_reach {
+    uint64_t told_s; /* since 1970; 0: never */
+    size_t n;
+    struct ftx_told_address at[FTX_ADDRESSES_MAX];
+};
+
 /* What loading tells; any may be NULL. A negative return ends the load with that error. Order:
- * links, their settings, items (parents before children is not promised), segments by offset, operations by number,
+ * links, their settings and reach, items (parents before children is not promised), segments by offset, operations by number,
  * trash, attributes. */
 struct ftx_database_visitor {
     int (*link)(void *ctx, const struct ftx_link_row *row);
@@ -52,6 +60,7 @@ struct ftx_database_visitor {
     int (*trash)(void *ctx, uint64_t object);
     int (*xattr)(void *ctx, uint64_t item, const struct ftx_xattr *xattr);
     int (*settings)(void *ctx, uint64_t link, const struct ftx_link_settings *settings);
+    int (*reach)(void *ctx, uint64_t link, const struct ftx_link_reach *reach);
 };
 
 /*
@@ -89,12 +98,14 @@ int ftx_database_commit(struct ftx_database *db, uint64_t journal_last, bool dur
 /*
  * Links change rarely, are always durable at return and no part of the batch. put_link inserts or
  * replaces the row of row->id; a code or key that leaves the row leaves the files as well.
- * put_settings likewise. drop_link takes the link's settings and operations with it, also those still in the journal or the batch (its
+ * put_settings likewise; put_reach may be lost to a power cut. drop_link takes the link's settings, reach and operations with it, also those still in the journal or the batch (its
  * items are dropped by changes).
  */
 int ftx_database_put_link(struct ftx_database *db, const struct ftx_link_row *row);
 int ftx_database_put_settings(struct ftx_database *db, uint64_t link,
                               const struct ftx_link_settings *settings);
+int ftx_database_put_reach(struct ftx_database *db, uint64_t link,
+                           const struct ftx_link_reach *reach);
 int ftx_database_drop_link(struct ftx_database *db, uint64_t id);
 
 void ftx_database_close(struct ftx_database *db);

@@ -80,6 +80,8 @@ int ftx_database_drop_link(struct ftx_database *db, uint64_t id)
             db, ftx_database_bind(db, FTX_SQL_DROP_OPS, 2, (uint64_t[]){id, INT64_MAX}));
     if (rc == 0)
         rc = ftx_database_run(db, ftx_database_bind(db, FTX_SQL_DROP_SETTINGS, 1, &id));
+    if (rc == 0)
+        rc = ftx_database_run(db, ftx_database_bind(db, FTX_SQL_DROP_REACH, 1, &id));
     rc = ftx_database_end(db, rc);
     if (rc == 0)
         forget_log(db);
@@ -103,4 +105,19 @@ int ftx_database_put_settings(struct ftx_database *db, uint64_t link,
     rc = ftx_database_run(
         db, ftx_database_bind(db, FTX_SQL_PUT_SETTINGS, sizeof values / sizeof *values, values));
     return ftx_database_end(db, rc);
+}
+
+int ftx_database_put_reach(struct ftx_database *db, uint64_t link,
+                           const struct ftx_link_reach *reach)
+{
+    uint8_t bytes[FTX_ADDRESSES_MAX * FTX_ADDRESS_ENTRY];
+    for (size_t i = 0; i < reach->n; i++)
+        ftx_address_encode(&reach->at[i], bytes + i * FTX_ADDRESS_ENTRY);
+    int rc = ftx_database_begin(db, false);
+    if (rc < 0)
+        return rc;
+    sqlite3_stmt *statement =
+        ftx_database_bind(db, FTX_SQL_PUT_REACH, 2, (uint64_t[]){link, reach->told_s});
+    sqlite3_bind_blob64(statement, 3, bytes, reach->n * FTX_ADDRESS_ENTRY, SQLITE_STATIC);
+    return ftx_database_end(db, ftx_database_run(db, statement));
 }

@@ -3,6 +3,7 @@
  * not see: FTX_ECORRUPT. */
 #include "fs/store/database_internal.h"
 #include "transport/base/err.h"
+#include "transport/wire/cursor.h"
 #include "transport/session/scheduler.h"
 
 #include <string.h>
@@ -93,6 +94,26 @@ static int load_settings(sqlite3_stmt *row, const struct ftx_database_visitor *v
     settings.max_size = get_int(&columns, INT64_MAX);
     settings.max_files = get_int(&columns, INT64_MAX);
     return columns.bad ? FTX_ECORRUPT : visitor->settings(ctx, link, &settings);
+}
+
+static int load_reach(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
+{
+    struct columns columns = {.row = row};
+    struct ftx_link_reach reach = {0};
+    size_t size;
+    uint64_t link = get_int(&columns, UINT64_MAX);
+    reach.told_s = get_int(&columns, INT64_MAX);
+    const void *bytes = get_blob(&columns, &size);
+    if (columns.bad || size % FTX_ADDRESS_ENTRY || size / FTX_ADDRESS_ENTRY > FTX_ADDRESSES_MAX)
+        return FTX_ECORRUPT;
+    reach.n = size / FTX_ADDRESS_ENTRY;
+    struct ftx_reader r = ftx_reader(bytes, size);
+    for (size_t i = 0; i < reach.n; i++) {
+        memcpy(reach.at[i].address, ftx_read_bytes(&r, sizeof reach.at[i].address),
+               sizeof reach.at[i].address);
+        reach.at[i].port = ftx_read_u16(&r);
+    }
+    return visitor->reach(ctx, link, &reach);
 }
 
 static int load_item(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
@@ -195,6 +216,7 @@ int ftx_database_load(struct ftx_database *db, const struct ftx_database_visitor
     } tables[] = {
         {"SELECT * FROM links ORDER BY id", load_link, visitor->link != NULL},
         {"SELECT * FROM settings", load_settings, visitor->settings != NULL},
+        {"SELECT * FROM reach", load_reach, visitor->reach != NULL},
         {"SELECT * FROM items", load_item, visitor->item != NULL},
         {"SELECT * FROM segments ORDER BY item, offset", load_segment, visitor->segment != NULL},
         {"SELECT * FROM ops ORDER BY link, number", load_op, visitor->op != NULL},

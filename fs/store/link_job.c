@@ -9,8 +9,9 @@
 struct link_job {
     struct ftx_list node;
     enum ftx_link_job_kind kind;
-    struct ftx_link_row row; /* SETTINGS: its id */
+    struct ftx_link_row row; /* SETTINGS, REACH: its id */
     struct ftx_link_settings settings;
+    struct ftx_link_reach reach;
     ftx_link_written_fn done;
     void *ctx;
 };
@@ -86,6 +87,16 @@ int ftx_link_job_settings(struct ftx_store *store, uint64_t link,
     return wait_for(&waiter);
 }
 
+int ftx_link_job_reach(struct ftx_store *store, uint64_t link, const struct ftx_link_reach *reach)
+{
+    struct link_job *job = queue(store, FTX_LINK_JOB_REACH, NULL, NULL);
+    if (!job)
+        return -ENOMEM;
+    job->row.id = link;
+    job->reach = *reach;
+    return 0;
+}
+
 static int run_job(struct ftx_store *store, const struct link_job *job)
 {
     switch (job->kind) {
@@ -93,6 +104,8 @@ static int run_job(struct ftx_store *store, const struct link_job *job)
         return ftx_database_put_link(store->db, &job->row);
     case FTX_LINK_JOB_DROP:
         return ftx_database_drop_link(store->db, job->row.id);
+    case FTX_LINK_JOB_REACH:
+        return ftx_database_put_reach(store->db, job->row.id, &job->reach);
     default:
         return ftx_database_put_settings(store->db, job->row.id, &job->settings);
     }

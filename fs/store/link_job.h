@@ -5,7 +5,12 @@
 
 #include "fs/store/links.h"
 
-enum ftx_link_job_kind { FTX_LINK_JOB_PUT, FTX_LINK_JOB_DROP, FTX_LINK_JOB_SETTINGS };
+enum ftx_link_job_kind {
+    FTX_LINK_JOB_PUT,
+    FTX_LINK_JOB_DROP,
+    FTX_LINK_JOB_SETTINGS,
+    FTX_LINK_JOB_REACH
+};
 
 /* Queues a durable write of the row (copied); `done` comes on the database thread, without the
  * lock. -ENOMEM. */
@@ -19,6 +24,9 @@ int ftx_link_job_wait(struct ftx_store *store, enum ftx_link_job_kind kind,
 /* The same for the settings of a link (0: of all together). */
 int ftx_link_job_settings(struct ftx_store *store, uint64_t link,
                           const struct ftx_link_settings *settings);
+
+/* Queues a write of where the peer is; nobody waits for it. -ENOMEM. */
+int ftx_link_job_reach(struct ftx_store *store, uint64_t link, const struct ftx_link_reach *reach);
 
 /* Database thread, without the lock: does all queued jobs. */
 void ftx_link_jobs_run(struct ftx_store *store);

@@ -56,6 +56,7 @@ struct ftx_link {
     struct ftx_list node; /* store->links */
     struct ftx_link_row row;
     struct ftx_link_settings settings;
+    struct ftx_link_reach reach;
     struct ftx_item *folders[2]; /* in outbox, in inbox; NULL: not there (yet) */
     struct ftx_stored_op **ops;  /* ring of not acknowledged operations: op_first .. op_next - 1 */
     size_t ops_capacity;         /* a power of two, or 0 */
@@ -134,6 +135,12 @@ void ftx_link_set_health(struct ftx_store *store, uint64_t id, enum ftx_link_hea
 
 void ftx_link_set_way(struct ftx_store *store, struct ftx_link *link,
                       const struct ftx_link_way *way);
+
+/* Where its peer was, by its last word; and a new one, which is written soon. */
+void ftx_link_reach(struct ftx_store *store, const struct ftx_link *link,
+                    struct ftx_link_reach *out);
+void ftx_link_set_reach(struct ftx_store *store, struct ftx_link *link,
+                        const struct ftx_link_reach *reach);
 
 /* A session that was connected is over. */
 void ftx_link_session_ended(struct ftx_store *store, struct ftx_link *link, const char *reason);

@@ -54,6 +54,15 @@ static int on_settings(void *ctx, uint64_t id, const struct ftx_link_settings *s
     return 0;
 }
 
+static int on_reach(void *ctx, uint64_t id, const struct ftx_link_reach *reach)
+{
+    struct loading *loading = ctx;
+    struct ftx_link *link = ftx_link_find(loading->store, id);
+    if (link)
+        link->reach = *reach;
+    return 0;
+}
+
 static int remember(struct loading *loading, struct ftx_item *item, const struct ftx_item_row *row)
 {
     if (loading->n == loading->capacity) {
@@ -272,7 +281,7 @@ int ftx_store_load(struct ftx_store *store)
 {
     struct loading loading = {.store = store};
     static const struct ftx_database_visitor first = {
-        .link = on_link, .settings = on_settings, .item = on_item};
+        .link = on_link, .settings = on_settings, .reach = on_reach, .item = on_item};
     static const struct ftx_database_visitor second = {
         .segment = on_segment, .op = on_op, .trash = on_trash, .xattr = on_xattr};
     int err = ftx_database_load(store->db, &first, &loading);

@@ -696,11 +696,11 @@ static void assert_refused(const char *word)
 static void newer_and_foreign_files_are_refused(void **state)
 {
     (void)state;
-    tamper("PRAGMA user_version = 5");
+    tamper("PRAGMA user_version = 6");
     assert_refused("newer");
     tamper("PRAGMA user_version = 0");
     assert_refused("damaged");
-    tamper("PRAGMA user_version = 4; PRAGMA application_id = 1");
+    tamper("PRAGMA user_version = 5; PRAGMA application_id = 1");
     assert_refused("not a database of ftxfs");
     tamper("PRAGMA application_id = 1718909030; DROP TABLE ops");
     assert_refused("damaged");

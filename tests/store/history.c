@@ -236,7 +236,7 @@ static void version_three_is_brought_up(void **state)
     ftx_database_close(store.db);
     assert_int_equal(sqlite3_open(database, &sqlite), SQLITE_OK);
     assert_int_equal(sqlite3_exec(sqlite,
-                                  "DROP TABLE history; DROP TABLE settings;"
+                                  "DROP TABLE history; DROP TABLE settings; DROP TABLE reach;"
                                   "PRAGMA user_version = 3",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
@@ -281,15 +281,70 @@ static void settings_come_back(void **state)
     assert_int_equal(n_seen, 1);
 }
 
+static struct ftx_link_reach reached;
+
+static int see_reach(void *ctx, uint64_t link, const struct ftx_link_reach *reach)
+{
+    (void)ctx;
+    assert_int_equal(link, 7);
+    reached = *reach;
+    n_seen++;
+    return 0;
+}
+
+static void reach_comes_back(void **state)
+{
+    (void)state;
+    static const struct ftx_database_visitor visitor = {.reach = see_reach};
+    const struct ftx_link_row row = {.id = 7, .role = 1, .state = 3, .name = "guitar"};
+    struct ftx_link_reach reach = {.told_s = 1000, .n = FTX_ADDRESSES_MAX};
+    n_seen = 0;
+    memset(&reached, 0, sizeof reached);
+    for (size_t i = 0; i < reach.n; i++)
+        reach.at[i] = (struct ftx_told_address){{0xfd, [15] = (uint8_t)i}, (uint16_t)(60000 + i)};
+    assert_int_equal(ftx_database_put_reach(store.db, 7, &reach), 0); /* no such link */
+    assert_int_equal(ftx_database_put_link(store.db, &row), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(ftx_database_put_reach(store.db, 7, &reach), 0);
+    assert_int_equal(ftx_database_load(store.db, &visitor, NULL), 0);
+    assert_int_equal(n_seen, 1);
+    assert_memory_equal(&reached, &reach, sizeof reach);
+    assert_int_equal(ftx_database_drop_link(store.db, 7), 0);
+    assert_int_equal(ftx_database_load(store.db, &visitor, NULL), 0);
+    assert_int_equal(n_seen, 1);
+}
+
+static void impossible_reach_is_damage(void **state)
+{
+    (void)state;
+    static const struct ftx_database_visitor visitor = {.reach = see_reach};
+    static const char *const rows[] = {"x'00'", "zeroblob(17 * 18)", "'text'", "5"};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[64];
+        sqlite3 *sqlite;
+        snprintf(text, sizeof text, "REPLACE INTO reach VALUES(7, 0, %s)", rows[i]);
+        assert_int_equal(sqlite3_open(database, &sqlite), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(sqlite, text, NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(sqlite);
+        assert_int_equal(ftx_database_load(store.db, &visitor, NULL), FTX_ECORRUPT);
+    }
+}
+
 #define fact(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        fact(lines_are_as_documented),     fact(it_is_read_in_pages),
-        fact(same_number_counts_once),     fact(it_survives_a_restart),
-        fact(only_the_last_are_kept),      fact(failed_commit_is_not_remembered),
-        fact(version_three_is_brought_up), fact(settings_come_back),
+        fact(lines_are_as_documented),
+        fact(it_is_read_in_pages),
+        fact(same_number_counts_once),
+        fact(it_survives_a_restart),
+        fact(only_the_last_are_kept),
+        fact(failed_commit_is_not_remembered),
+        fact(version_three_is_brought_up),
+        fact(settings_come_back),
+        fact(reach_comes_back),
+        fact(impossible_reach_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,6 +184,7 @@ static void older_schema_is_brought_up(void **state)
     assert_int_equal(sqlite3_open(path, &sqlite), SQLITE_OK);
     assert_int_equal(sqlite3_exec(sqlite,
                                   "DROP TABLE xattrs; DROP TABLE settings; DROP TABLE history;"
+                                  "DROP TABLE reach;"
                                   "PRAGMA user_version = 1",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
