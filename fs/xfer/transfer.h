@@ -60,6 +60,10 @@ void ftx_xfer_retry_later(struct ftx_xfer *xfer);
 /* A transfer without peer and without work may be freed. */
 void ftx_xfer_reap(struct ftx_transfer *transfer);
 
+/* reach.c: of the peer's host; and what it told before the start. */
+void ftx_transfer_told(void *ctx, const struct ftx_told_address *told, size_t n);
+void ftx_transfer_recall(struct ftx_transfer *transfer);
+
 /* send.c: takes what the store has due for the link to the engine. True if there was something. */
 bool ftx_transfer_send_due(struct ftx_transfer *transfer);
 

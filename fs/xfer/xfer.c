@@ -218,6 +218,7 @@ static const struct ftx_peer_host host = {
     .busy = busy,
     .end = end,
     .health = health,
+    .told = ftx_transfer_told,
     .packed = packed,
     .gone = gone,
 };
@@ -272,6 +273,8 @@ static int add_transfer(struct ftx_xfer *xfer, uint64_t id)
         ftx_list_append(&xfer->transfers, &t->node);
         err = ftx_peer_new(xfer->node, &identity, &host, t, &t->peer);
     }
+    if (!err)
+        ftx_transfer_recall(t);
     if (err && t) {
         ftx_list_remove(&t->node);
         free(t);

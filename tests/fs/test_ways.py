@@ -132,8 +132,10 @@ def test_relay_first_then_direct_and_back(machines, ends):
 
     data = send(nodes, "back", 64 * MIB)
     begun(nodes, "back")
-    router.firewall("-A", "FORWARD", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
+    router.firewall("-P", "FORWARD", "DROP")  # nothing tells of that either
     assert_hit(nodes, "back")
+    for host in (a, b):  # so that they ask at once whether the other is there, and not after 45 s of silence
+        host.address("lo", "10.0.9.9/32")
     wait_path(nodes, "relay")
     wait_arrived(nodes, "back", data)
 
@@ -184,6 +186,22 @@ def test_two_nats_are_passed_by_dialling_at_once(machines, ends):
     wait_path(nodes, "direct")
     assert_hit(nodes, "file")
     wait_arrived(nodes, "file", data)
+
+
+def test_where_the_peer_was_is_known_after_a_restart(machines, ends):
+    a, b = machines(2)
+    a.join("eth0", b, "eth0")
+    a.address("eth0", "10.0.0.1/24")
+    b.address("eth0", "10.0.0.2/24")
+    nodes = ends(a, b, dial="10.0.0.2")
+    wait_path(nodes, "lan")
+    del nodes[0].options["peer"]
+    for node in nodes:
+        node.terminate()
+    for node in nodes:
+        node.start()
+    wait_path(nodes, "lan")
+    wait_arrived(nodes, "file", send(nodes, "file", MIB))
 
 
 def test_ipv6_only_and_a_change_of_address(machines, ends):
