@@ -24,7 +24,7 @@ class Host:
         ours = os.readlink("/proc/self/ns/net")
         harness.wait_until(lambda: os.readlink(self.space) != ours, "a network namespace")
         self.words = ["nsenter", f"--net={self.space}", "--"]
-        self.relay = None
+        self.relay, self.programs = None, []
         self.ip("link", "set", "lo", "up")
 
     def run(self, *command):
@@ -50,9 +50,13 @@ class Host:
         if router:
             self.ip("route", "add", "default", "via", router)
 
-    def start_relay(self):
-        """On all addresses, port RELAY_PORT."""
-        self.relay = subprocess.Popen(own([*self.words, RELAY, "--listen", f"0.0.0.0:{RELAY_PORT}"]), stdin=subprocess.DEVNULL,
+    def start(self, *command):
+        """Runs until the host is gone."""
+        self.programs.append(subprocess.Popen(own([*self.words, *command]), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+
+    def start_relay(self, *options, at="0.0.0.0"):
+        """On port RELAY_PORT."""
+        self.relay = subprocess.Popen(own([*self.words, RELAY, "--listen", f"{at}:{RELAY_PORT}", *options]), stdin=subprocess.DEVNULL,
                                       stdout=subprocess.PIPE)
         assert b"listening" in self.relay.stdout.readline()
 
@@ -65,5 +69,8 @@ class Host:
     def destroy(self):
         if self.relay:
             self.kill_relay()
+        for program in self.programs:
+            program.kill()
+            program.wait()
         self.holder.send_signal(signal.SIGKILL)
         self.holder.wait()

@@ -5,7 +5,7 @@ import os
 import pytest
 
 import hosts
-from harness import CODE, MIB, Node, scaled, state, wait_state, wait_until, xattr
+from harness import CODE, MIB, Node, run, scaled, state, wait_state, wait_until, xattr
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
@@ -155,6 +155,24 @@ def test_relay_comes_late_and_comes_back(machines, ends):
     router.start_relay()
     wait_path(nodes, "relay")
     wait_arrived(nodes, "file", data)
+
+
+def test_relay_over_tls_through_a_proxy(machines, ends, scratch, monkeypatch):
+    """The relay listens where only the proxy is."""
+    a, router, b = routed(machines)
+    router.firewall("-P", "FORWARD", "DROP")
+    cert, key, conf = (os.path.join(scratch, name) for name in ("cert.pem", "key.pem", "tinyproxy.conf"))
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "10", "-subj", "/CN=relay",
+        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert)
+    with open(conf, "w", encoding="ascii") as out:
+        out.write("Listen 0.0.0.0\nPort 8888\nTimeout 60\nLogLevel Critical\n")
+    router.start_relay("--cert", cert, "--key", key, at="127.0.0.1")
+    router.start("tinyproxy", "-d", "-c", conf)
+    monkeypatch.setenv("https_proxy", "http://10.0.1.1:8888")
+    options = {"relay": f"wss://127.0.0.1:{hosts.RELAY_PORT}", "relay_ca": cert}
+    nodes = ends(a, b, options, options)
+    wait_path(nodes, "relay")
+    wait_arrived(nodes, "file", send(nodes, "file", MIB))
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["one", "two"])

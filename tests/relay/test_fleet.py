@@ -10,7 +10,9 @@ import subprocess
 import threading
 
 import pytest
-from clients import (Client, Closed, Refused, assert_passes, frame, running, wait_until)
+from clients import (Client, Closed, Refused, assert_passes, frame, running, wait_until)  # which finds the next two
+import trees
+from harness import CODE, Node, state, wait_state
 
 DOC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/relay.md")
 PIECE = 64 << 10
@@ -73,6 +75,11 @@ def meet(port, room):
         return None
 
 
+def steer(node, line):
+    with open(os.path.join(node.mount, ".ftx/ctl"), "w", encoding="ascii") as ctl:
+        ctl.write(line + "\n")
+
+
 def rooms_of(relays):
     return [relay.metric("pairs") for relay in relays]
 
@@ -118,6 +125,39 @@ def test_pair_whose_relay_is_killed_in_mid_transfer_goes_on_at_another(tmp_path)
         sending.join()
         assert bytes(got) == data
         assert sum(relay.metric("pairs") for relay in relays if relay is not lost) == 1
+
+
+def test_mounts_go_on_at_another_relay_and_the_trees_are_equal(tmp_path):
+    source, nodes = tmp_path / "tree", []
+    for number in range(50):
+        (source / str(number % 5)).mkdir(parents=True, exist_ok=True)
+        (source / str(number % 5) / f"small-{number}").write_bytes(os.urandom(number * 97))
+    (source / "large").write_bytes(os.urandom(8 << 20))
+    with fleet(tmp_path) as (relays, port):
+        try:
+            for name in "AB":
+                nodes.append(Node(str(tmp_path), name, listen=False, options={"relay": f"ws://127.0.0.1:{port}"}, debug=False).start())
+            a, b = nodes
+            os.mkdir(a.outbox(CODE))
+            os.mkdir(b.inbox(CODE))
+            a.wait_link(a.outbox(CODE))
+            steer(a, f"limit {CODE} up={2 << 20}")
+            shutil.copytree(source, a.outbox(CODE, "tree"))
+            large = b.inbox(CODE, "tree", "large")
+            wait_until(lambda: os.stat(large).st_blocks, "some of the large file")
+            lost = next(relay for relay in relays if relay.metric("pairs") == 1)
+            lost.signal(signal.SIGKILL)
+            lost.close = lambda: None
+            assert state(large) == "arriving"
+            steer(a, f"limit {CODE} up=none")
+            wait_until(lambda: not trees.differences(str(source), b.inbox(CODE, "tree"), times=True, contents=False), "the same tree", 40)
+            wait_state(large, "complete", timeout=40)
+            trees.compare_trees(str(source), b.inbox(CODE, "tree"))
+            assert [node.status()["links"][0]["path"] for node in nodes] == ["relay", "relay"]
+            assert sum(relay.metric("pairs") for relay in relays if relay is not lost) == 1
+        finally:
+            for node in nodes:
+                node.destroy()
 
 
 def test_rooms_of_a_relay_that_drains_go_elsewhere(tmp_path):
