@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import harness
+import trees
 from harness import CODE, wait_until
 from network import Network
 
@@ -40,7 +41,7 @@ def assert_meet(a, b):
     assert [node.status()["links"][0]["path"] for node in (a, b)] == ["lan", "lan"]
     with open(a.outbox(CODE, "file"), "wb") as out:
         out.write(b"bytes" * 1000)
-    harness.wait_state(b.inbox(CODE, "file"), "complete")
+    wait_until(lambda: not trees.differences(a.outbox(CODE), b.inbox(CODE)), "equal trees")
 
 
 def tailnet(scratch, *addresses):

@@ -5,6 +5,7 @@ import os
 import pytest
 
 import hosts
+import trees
 from harness import CODE, MIB, Node, run, scaled, state, wait_state, wait_until, xattr
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -66,10 +67,12 @@ def send(nodes, name, size=1):
 
 
 def wait_arrived(nodes, name, data):
+    """The file, and then both trees are equal."""
     limit(nodes, "none")
     wait_state(nodes[1].inbox(CODE, name), "complete", timeout=40)
     with open(nodes[1].inbox(CODE, name), "rb") as file:
         assert file.read() == data
+    trees.compare_trees(nodes[0].outbox(CODE), nodes[1].inbox(CODE))
 
 
 def begun(nodes, name):

@@ -190,10 +190,11 @@ def relay_seeds():
 def http_seeds():
     upgrade = ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
                "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
-    for number, text in enumerate([upgrade, upgrade[:-2], upgrade + "\x82\x01x", upgrade[:-2] + "Ftx-Address: 203.0.113.7:15820\r\n\r\n", "HTTP/1.0 200 ok\r\n\r\n", "HTTP/1.1 407\r\n\r\n", "HTTP/2 200\r\n\r\n",
+    for number, text in enumerate([upgrade, upgrade[:-2], upgrade + "\x82\x01x", "HTTP/1.0 200 ok\r\n\r\n", "HTTP/1.1 407\r\n\r\n", "HTTP/2 200\r\n\r\n",
                                    "\r\n\r\n", "HTTP/1.1 101 x\r\nUpgrade:\r\n:\r\nSec-WebSocket-Accept:" + "a" * 40 + "\r\n\r\n",
                                    "ws://relay.example:15821", "wss://relay.example/a/b/", "ws://[::1]", "ws://::1", "wss://a:0", "ws://me@a", "ws://a?b",
-                                   "http://me:secret@proxy:3128/", "proxy", "http://[::1]:1", "localhost,.example,*", ", ,"]):
+                                   "http://me:secret@proxy:3128/", "proxy", "http://[::1]:1", "localhost,.example,*", ", ,",
+                                   upgrade[:-2] + "Ftx-Address: 203.0.113.7:15820\r\n\r\n"]):
         yield f"{number:02}", text.encode("latin-1")
 
 
