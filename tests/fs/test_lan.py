@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-import harness
 import trees
 from harness import CODE, wait_until
 from network import Network
