@@ -45,13 +45,14 @@ static void check_tokens(const uint8_t *data, size_t size, const char *authoriza
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ftx_source source;
+    uint16_t port;
     char *text = malloc(size + 1); /* exact, so that a read past the end is seen */
 
     if (!text)
         return 0;
     memcpy(text, data, size);
     text[size] = '\0';
-    (void)ftx_forwarded_parse(text, &source);
+    (void)ftx_forwarded_parse(text, &source, &port);
     check_tokens(data, size, text);
     check_request(text);
     free(text);

@@ -183,7 +183,8 @@ def engine_seeds():
 def relay_seeds():
     for number, text in enumerate(["/v1/room/7\nrole=s", "/v1/room/a-b-9\nrole=r", "/v1/room/\nrole=s", "/v1/room/A\nrole=s", "/v1/room/7\nrole=sr",
                                    "/health\n", "/v1/room/" + "x" * 65 + "\nrole=s", "one\ntwo\n# three\n\n", "two words\n", "t" * 256, "t" * 257,
-                                   "Bearer token", "Bearer", "192.0.2.1", "evil, 192.0.2.1 ", "2001:db8::1", "::ffff:192.0.2.1", "1.2.3", ","]):
+                                   "Bearer token", "Bearer", "192.0.2.1", "evil, 192.0.2.1 ", "2001:db8::1", "::ffff:192.0.2.1", "1.2.3", ",",
+                                   "192.0.2.1:5000", "a, [2001:db8::1]:65535", "[::1]"]):
         yield f"{number:02}", text.encode()
 
 

@@ -94,20 +94,30 @@ static void the_last_forwarded_address_counts(void **state)
 {
     static const struct ftx_source v4 = {.bytes = {[10] = 0xff, [11] = 0xff, 192, 0, 2, 1}};
     static const struct ftx_source v6 = {.bytes = {0x20, 0x01, 0x0d, 0xb8, [15] = 1}};
+    static const char *const bad[] = {
+        "192.0.2.1,", "unknown", "",     "192.0.2.1:",   "1.2.3.4:0",    "192.0.2.1:65536",
+        "[::1]",      "[::1]5",  "[::1", "192.0.2.1:5x", "[::1]:000005", "2001:db8::1:x"};
     struct ftx_source source;
+    uint16_t port = 1;
 
     (void)state;
-    assert_int_equal(ftx_forwarded_parse("192.0.2.1", &source), 0);
+    assert_int_equal(ftx_forwarded_parse("192.0.2.1", &source, &port), 0);
+    assert_int_equal(port, 0);
     assert_memory_equal(&source, &v4, sizeof(v4));
-    assert_int_equal(ftx_forwarded_parse("10.0.0.1, evil,192.0.2.1 ", &source), 0);
+    assert_int_equal(ftx_forwarded_parse("10.0.0.1, evil,192.0.2.1 ", &source, &port), 0);
     assert_memory_equal(&source, &v4, sizeof(v4));
-    assert_int_equal(ftx_forwarded_parse("::ffff:192.0.2.1", &source), 0);
+    assert_int_equal(ftx_forwarded_parse("::ffff:192.0.2.1", &source, &port), 0);
     assert_memory_equal(&source, &v4, sizeof(v4));
-    assert_int_equal(ftx_forwarded_parse("2001:db8::1", &source), 0);
+    assert_int_equal(ftx_forwarded_parse("2001:db8::1", &source, &port), 0);
     assert_memory_equal(&source, &v6, sizeof(v6));
-    assert_int_equal(ftx_forwarded_parse("192.0.2.1,", &source), -EINVAL);
-    assert_int_equal(ftx_forwarded_parse("unknown", &source), -EINVAL);
-    assert_int_equal(ftx_forwarded_parse("", &source), -EINVAL);
+    assert_int_equal(ftx_forwarded_parse("1.1.1.1:9, 192.0.2.1:5000", &source, &port), 0);
+    assert_memory_equal(&source, &v4, sizeof(v4));
+    assert_int_equal(port, 5000);
+    assert_int_equal(ftx_forwarded_parse("[2001:db8::1]:65535", &source, &port), 0);
+    assert_memory_equal(&source, &v6, sizeof(v6));
+    assert_int_equal(port, 65535);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(ftx_forwarded_parse(bad[i], &source, &port), -EINVAL);
 }
 
 int main(void)

@@ -88,6 +88,8 @@ def test_both_ends_of_a_room_come_to_one_relay_and_rooms_spread(tmp_path):
     with fleet(tmp_path) as (relays, port):
         pairs = [meet(port, f"room-{number}") for number in range(30)]
         assert all(pairs)
+        for end in pairs[0]:
+            assert f"ftx-address: 127.0.0.1:{end.socket.getsockname()[1]}\r\n".encode() in end.head.lower()
         spread = rooms_of(relays)
         assert sum(spread) == 30 and min(spread) > 0, spread
         for s, r in pairs:

@@ -166,7 +166,7 @@ def test_balancers_speak_for_their_clients():
 
     with running("--joins", "1", "--proxies", "127.0.0.0/8") as relay:
         assert b"ftx-address" not in join_as(relay, "1", "192.0.2.1").head.lower()  # whose port is not known
-        join_as(relay, "2", "192.0.2.2")
+        assert b"ftx-address: [2001:db8::1]:5000\r\n" in join_as(relay, "2", "[2001:db8::1]:5000").head.lower()
         with pytest.raises(Refused) as refused:
             join_as(relay, "3", "192.0.2.1")
         assert refused.value.args == (429, "source")

@@ -210,7 +210,6 @@ static bool read_header(struct lws *wsi, enum lws_token_indexes token, char *out
 static enum ftx_refusal judge(struct ftx_connection *it)
 {
     const struct ftx_relay_options *options = it->relay->options;
-    struct ftx_source source = it->source;
     struct ftx_relay_request request;
     char path[128], query[32], header[512];
     bool known;
@@ -228,8 +227,8 @@ static enum ftx_refusal judge(struct ftx_connection *it)
     }
     if (it->from_proxy && read_header(it->wsi, WSI_TOKEN_X_FORWARDED_FOR, header, sizeof(header)) &&
         header[0])
-        (void)ftx_forwarded_parse(header, &source);
-    return ftx_rooms_join(it->relay->rooms, &it->seat, request.room, request.role, &source,
+        (void)ftx_forwarded_parse(header, &it->source, &it->source_port);
+    return ftx_rooms_join(it->relay->rooms, &it->seat, request.room, request.role, &it->source,
                           now_ms(it));
 }
 

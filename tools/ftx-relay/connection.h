@@ -25,8 +25,8 @@ struct ftx_connection {
     struct lws *wsi;
     struct ftx_list link;
     struct ftx_seat seat;
-    struct ftx_source source;
-    uint16_t source_port; /* 0: not known, behind a balancer */
+    struct ftx_source source; /* once it has asked for a room: behind a balancer, too */
+    uint16_t source_port;     /* 0: not known */
     bool from_proxy;
     bool established; /* it speaks WebSocket */
     bool waiting_due; /* words that are to be said */

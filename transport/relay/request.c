@@ -114,23 +114,50 @@ bool ftx_tokens_match(const struct ftx_tokens *tokens, const char *authorization
     return found;
 }
 
-int ftx_forwarded_parse(const char *value, struct ftx_source *out)
+/* 1 to 65535, or 0: it is none. */
+static uint16_t parse_port(const char *text)
+{
+    size_t length = strspn(text, "0123456789");
+    unsigned long port = length <= 5 && !text[length] ? strtoul(text, NULL, 10) : 0;
+
+    return port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
+/* Cuts the port, if there is one, off the address; NULL: neither. */
+static char *split_port(char *text, uint16_t *out_port)
+{
+    char *end = text[0] == '[' ? strchr(text, ']') : strchr(text, ':');
+
+    *out_port = 0;
+    if (text[0] != '[' && (!end || strchr(end + 1, ':')))
+        return text; /* IPv4 or IPv6 alone */
+    if (!end || (*end == ']' && end[1] != ':'))
+        return NULL;
+    *out_port = parse_port(end + (*end == ']' ? 2 : 1));
+    *end = '\0';
+    return *out_port ? text + (text[0] == '[') : NULL;
+}
+
+int ftx_forwarded_parse(const char *value, struct ftx_source *out, uint16_t *out_port)
 {
     const char *comma = strrchr(value, ',');
-    const char *text = comma ? comma + 1 : value;
-    char address[INET6_ADDRSTRLEN];
+    const char *last = comma ? comma + 1 : value;
+    char text[INET6_ADDRSTRLEN + sizeof("[]:65535")], *address;
     struct ftx_source source = {.bytes = {[10] = 0xff, [11] = 0xff}};
+    uint16_t port;
     size_t length;
 
-    text += strspn(text, " \t");
-    length = strcspn(text, " \t");
-    if (length >= sizeof(address))
+    last += strspn(last, " \t");
+    length = strcspn(last, " \t");
+    if (length >= sizeof(text))
         return -EINVAL;
-    memcpy(address, text, length);
-    address[length] = '\0';
-    if (inet_pton(AF_INET, address, source.bytes + 12) != 1 &&
-        inet_pton(AF_INET6, address, source.bytes) != 1)
+    memcpy(text, last, length);
+    text[length] = '\0';
+    address = split_port(text, &port);
+    if (!address || (inet_pton(AF_INET, address, source.bytes + 12) != 1 &&
+                     inet_pton(AF_INET6, address, source.bytes) != 1))
         return -EINVAL;
     *out = source;
+    *out_port = port;
     return 0;
 }

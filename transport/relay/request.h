@@ -30,7 +30,10 @@ void ftx_tokens_close(struct ftx_tokens *tokens);
 /* True for "Bearer TOKEN" with one of these; takes as long for every token of the same length. */
 bool ftx_tokens_match(const struct ftx_tokens *tokens, const char *authorization);
 
-/* The last address of an X-Forwarded-For: the one that a trusted balancer added. -EINVAL. */
-int ftx_forwarded_parse(const char *value, struct ftx_source *out);
+/*
+ * The last address of an X-Forwarded-For, the one that a trusted balancer added, as ADDRESS,
+ * ADDRESS:PORT (IPv4) or [ADDRESS]:PORT; *out_port 0: without one. -EINVAL.
+ */
+int ftx_forwarded_parse(const char *value, struct ftx_source *out, uint16_t *out_port);
 
 #endif
