@@ -345,35 +345,43 @@ static void cancels_once_connected(void **state)
     await_dialled(UV_ECANCELED);
 }
 
-/* As the other end sees it: the port of the listener, for the first to each address. */
+/* The port from which the dialled socket is called. */
+static uint16_t dial_from(const struct ftx_listener *listener, int fd, struct ftx_pipe **out_pipe)
+{
+    struct sockaddr_in from;
+    socklen_t size = sizeof(from);
+    int accepted;
+
+    call->n_dialled = 0;
+    dial();
+    ftx_dial_from(call->dial, listener);
+    await_dialled(0);
+    accepted = accept(fd, (struct sockaddr *)&from, &size);
+    assert_true(accepted >= 0);
+    close(accepted);
+    *out_pipe = call->pipe;
+    call->pipe = NULL;
+    assert_int_equal((*out_pipe)->own_port, ntohs(from.sin_port));
+    return ntohs(from.sin_port);
+}
+
+/* If that is open everywhere, and for the first to each address. */
 static void dials_from_the_port_that_it_listens_on(void **state)
 {
-    struct sockaddr_in from[2];
-    uint16_t port, own = ftx_listener_port(call->listener);
-    int fd = socket_listening("127.0.0.1", &port);
-    struct ftx_pipe *first;
+    const struct ftx_address everywhere = {.host = ""};
+    struct ftx_listener *listener;
+    struct ftx_pipe *pipes[3];
+    int fd = socket_listening("127.0.0.1", &call->address.port);
 
     (void)state;
-    call->address.port = port;
-    for (int i = 0; i < 2; i++) {
-        socklen_t size = sizeof(from[i]);
-        int accepted;
-
-        dial();
-        ftx_dial_from(call->dial, call->listener);
-        await_dialled(0);
-        accepted = accept(fd, (struct sockaddr *)&from[i], &size);
-        assert_true(accepted >= 0);
-        assert_int_equal(call->pipe->own_port, ntohs(from[i].sin_port));
-        close(accepted);
-        if (i == 0) {
-            first = call->pipe;
-            call->n_dialled = 0;
-        }
-    }
-    assert_int_equal(ntohs(from[0].sin_port), own);
-    assert_int_not_equal(ntohs(from[1].sin_port), own);
-    ftx_pipe_close(first);
+    assert_int_equal(ftx_tcp_listen(&call->loop.uv, &everywhere, on_accepted, call, &listener), 0);
+    assert_int_equal(dial_from(listener, fd, &pipes[0]), ftx_listener_port(listener));
+    assert_int_not_equal(dial_from(listener, fd, &pipes[1]), ftx_listener_port(listener));
+    assert_int_not_equal(dial_from(call->listener, fd, &pipes[2]),
+                         ftx_listener_port(call->listener));
+    for (int i = 0; i < 3; i++)
+        ftx_pipe_close(pipes[i]);
+    ftx_listener_stop(listener);
     close(fd);
 }
 

@@ -42,7 +42,7 @@ struct ftx_dial {
     struct ftx_tcp_pipe *racers[RACERS_MAX];
     size_t n_racers;
     struct ftx_tcp_pipe *won;
-    struct sockaddr_storage from[2]; /* where to connect from, by IPv6; AF_UNSPEC: anywhere */
+    struct sockaddr_storage from[2]; /* of IPv4, IPv6: bound to before; AF_UNSPEC: nothing is */
     uint64_t ends_at_ms;
     uv_timer_t timer;
 };
@@ -282,6 +282,12 @@ void ftx_dial_cancel(struct ftx_dial *dial)
 
 void ftx_dial_from(struct ftx_dial *dial, const struct ftx_listener *listener)
 {
-    (void)ftx_listener_bound(listener, AF_INET, &dial->from[0]);
-    (void)ftx_listener_bound(listener, AF_INET6, &dial->from[1]);
+    in_port_t port = htons(ftx_listener_port(listener));
+
+    if (ftx_listener_is_any(listener, AF_INET))
+        *(struct sockaddr_in *)&dial->from[0] =
+            (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
+    if (ftx_listener_is_any(listener, AF_INET6))
+        *(struct sockaddr_in6 *)&dial->from[1] =
+            (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = port};
 }

@@ -291,15 +291,15 @@ uint16_t ftx_listener_port(const struct ftx_listener *listener)
     return listener->port;
 }
 
-bool ftx_listener_bound(const struct ftx_listener *listener, sa_family_t family,
-                        struct sockaddr_storage *out)
+bool ftx_listener_is_any(const struct ftx_listener *listener, sa_family_t family)
 {
+    struct ftx_ip ip;
+
     for (size_t i = 0; i < listener->n_sockets; i++)
-        if (listener->sockets[i].address.ss_family == family) {
-            *out = listener->sockets[i].address;
-            *port_of(out) = htons(listener->port);
+        if (listener->sockets[i].address.ss_family == family &&
+            ftx_ip_of((const struct sockaddr *)&listener->sockets[i].address, &ip) &&
+            ftx_ip_is_any(&ip))
             return true;
-        }
     return false;
 }
 

@@ -38,8 +38,9 @@ int ftx_tcp_dial(uv_loop_t *loop, const struct ftx_address *address, ftx_dialled
                  void *owner, struct ftx_dial **out_dial);
 void ftx_dial_cancel(struct ftx_dial *dial);
 /*
- * Call right after ftx_tcp_dial: it connects from the port of the listener (read here only), if no
- * other connection from there to the same address stands; else from any. A NAT then most likely
+ * Call right after ftx_tcp_dial: it connects from the port of the listener (read here only), if that
+ * listens on all addresses and no other connection from there to the same address stands; else from
+ * any. A NAT then most likely
  * shows all whom it dials the same port, and whoever is dialled from it may dial it.
  */
 struct ftx_listener;
@@ -66,9 +67,8 @@ int ftx_socket_listen(uv_loop_t *loop, const struct ftx_address *address, ftx_ta
  * runs. While it is not ready nobody is accepted. */
 void ftx_listener_restrict(struct ftx_listener *listener, struct ftx_access *access);
 uint16_t ftx_listener_port(const struct ftx_listener *listener);
-/* The address and port that its first socket of this family is bound to; false: it has none. */
-bool ftx_listener_bound(const struct ftx_listener *listener, sa_family_t family,
-                        struct sockaddr_storage *out);
+/* True if whatever address of this family the machine is called at, it is heard. */
+bool ftx_listener_is_any(const struct ftx_listener *listener, sa_family_t family);
 /* Where others can reach it: at most `capacity` addresses; returns how many. */
 size_t ftx_listener_ips(const struct ftx_listener *listener, struct ftx_ip *out, size_t capacity);
 /* True if nobody but this machine can reach it. */

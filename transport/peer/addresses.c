@@ -95,14 +95,9 @@ void ftx_node_seen(struct ftx_node *node, const struct ftx_ip *ip, uint16_t port
     tell_all(node);
 }
 
-const struct ftx_listener *ftx_node_from(const struct ftx_node *node)
-{
-    return node->listener && !ftx_listener_is_loopback(node->listener) ? node->listener : NULL;
-}
-
 int ftx_node_map_port(struct ftx_node *node)
 {
-    if (!ftx_node_from(node))
+    if (!node->listener || ftx_listener_is_loopback(node->listener))
         return 0;
     return ftx_portmap_start(node->loop, node->port, on_mapped, node, &node->portmap);
 }

@@ -168,8 +168,8 @@ static int begin_try(struct ftx_peer *peer, const struct ftx_way *way, bool data
         return err;
     }
     /* The peer may be dialling us there at the same time: then a NAT lets it through. */
-    if (way->kind == FTX_WAY_TOLD && ftx_node_from(peer->node))
-        ftx_dial_from(try->dial, ftx_node_from(peer->node));
+    if (way->kind == FTX_WAY_TOLD && peer->node->listener)
+        ftx_dial_from(try->dial, peer->node->listener);
     ftx_list_append(&peer->tries, &try->node);
     peer->n_dials++;
     return 0;

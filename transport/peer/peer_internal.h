@@ -170,8 +170,6 @@ void ftx_peer_maybe_free(struct ftx_peer *peer);
 void ftx_node_look(struct ftx_node *node);
 /* Where its port is to be dialled from outside, if it is what a relay says. */
 void ftx_node_seen(struct ftx_node *node, const struct ftx_ip *ip, uint16_t port);
-/* What is dialled from, so that it can be dialled there; NULL: nobody can. */
-const struct ftx_listener *ftx_node_from(const struct ftx_node *node);
 /* The session's peer is told. */
 void ftx_peer_tell_addresses(struct ftx_peer *peer);
 /* The engine has news of where the peer can be dialled. */

@@ -95,7 +95,7 @@ static int enter(struct ftx_peer *peer, const struct ftx_way *way, const struct 
         .role = room->as == FTX_ROLE_S ? 's' : 'r',
         .token = peer->node->relay_token,
         .ca_file = peer->node->relay_ca_file,
-        .from = ftx_node_from(peer->node),
+        .from = peer->node->listener,
     };
     struct ftx_try *try = calloc(1, sizeof *try);
     if (!try)
