@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The inbox's tree: the peer's operations and the owner's. Contents are in inbox_file.c. */
+/* The inbox's tree: the peer's operations. Its owner's are in inbox_owner.c, contents in inbox_file.c. */
 #include "fs/store/inbox.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/inbox_aside.h"
 #include "fs/store/names.h"
 #include "fs/store/news.h"
 #include "fs/store/tell.h"
@@ -10,8 +11,6 @@
 #include "transport/base/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,23 +87,6 @@ static void drop(struct applying *a, struct ftx_item *item)
     ftx_inbox_drop(&a->log, item);
 }
 
-/* Puts an item under a free name, whose memory it takes; told to those who watch. */
-static void rename_to(struct applying *a, struct ftx_item *item, struct ftx_item *parent,
-                      char *name, size_t size)
-{
-    struct ftx_store *store = a->log.store;
-    struct ftx_item *from = item->linked ? item->parent : NULL;
-    char *old_name = NULL;
-    if (from) {
-        ftx_item_unlink(&store->index, item);
-        old_name = item->name;
-        item->name = NULL;
-    }
-    ftx_item_place(&store->index, item, parent, name, size);
-    a->log.news |= from ? ftx_news_moved(store, item, from, old_name) : ftx_news_made(store, item);
-    free(old_name);
-}
-
 /* Refuses a new item: nothing of it is kept. */
 static int refuse(struct applying *a, enum ftx_refusal reason)
 {
@@ -174,13 +156,6 @@ static int adopt(struct applying *a, struct ftx_item *folder)
     return 0;
 }
 
-/* May something take the place of what stands under its name? What was delivered is not lost for a
- * name. */
-static bool may_replace(const struct ftx_item *there)
-{
-    return !there || there->kind != FTX_FOLDER || ftx_folder_count(there) == 0;
-}
-
 static bool is_complete_file(const struct ftx_item *item)
 {
     return item && item->kind == FTX_FILE && item->state == FTX_ITEM_COMPLETE;
@@ -225,99 +200,6 @@ static void show(struct applying *a, struct ftx_item *item, struct ftx_item *par
     touch(&a->log, parent, a->op.when_ns);
 }
 
-/* What is kept in folder `from` goes into folder `to`, which takes its place; what `to` has itself
- * wins. `from` is empty then. -ENOMEM: some of it has gone. */
-static int merge(struct applying *a, struct ftx_item *from, struct ftx_item *to)
-{
-    struct ftx_store *store = a->log.store;
-    uint64_t cookie = 0;
-    for (struct ftx_item *child; (child = ftx_folder_after(from, cookie));) {
-        cookie = child->cookie;
-        struct ftx_item *there = ftx_item_lookup(&store->index, to, child->name, child->name_size);
-        char *name;
-        if (there && there->kind == FTX_FOLDER && child->kind == FTX_FOLDER) {
-            int err = merge(a, child, there);
-            if (err)
-                return err;
-        }
-        if (there) {
-            drop(a, child);
-            continue;
-        }
-        int err = ftx_item_prepare(to, child, child->name, child->name_size, &name);
-        if (err)
-            return err;
-        rename_to(a, child, to, name, child->name_size);
-        ftx_log_item(&a->log, child);
-    }
-    return 0;
-}
-
-/* The n-th name for a folder that steps aside: NAME.kept, NAME.kept2 ... Returns its size. */
-static size_t kept_name(const struct ftx_item *folder, uint64_t n, char out[FTX_NAME_MAX + 1])
-{
-    char mark[32];
-    int mark_size = snprintf(mark, sizeof mark, n == 1 ? ".kept" : ".kept%" PRIu64, n);
-    size_t most = FTX_NAME_MAX - (size_t)mark_size;
-    size_t own = folder->name_size < most ? folder->name_size : most;
-    memcpy(out, folder->name, own);
-    memcpy(out + own, mark, (size_t)mark_size);
-    return own + (size_t)mark_size;
-}
-
-static bool kept_taken(const struct ftx_store *store, const struct ftx_item *folder, uint64_t n)
-{
-    char name[FTX_NAME_MAX + 1];
-    size_t size = kept_name(folder, n, name);
-    return ftx_item_lookup(&store->index, folder->parent, name, size) != NULL;
-}
-
-/* The number of a name that is free while the one before it is taken. A peer can make any number
- * of them, so they are not tried one after the other. */
-static uint64_t kept_number(const struct ftx_store *store, const struct ftx_item *folder)
-{
-    uint64_t taken = 0, free_one = 1;
-    while (kept_taken(store, folder, free_one)) {
-        taken = free_one;
-        free_one *= 2;
-    }
-    while (free_one - taken > 1) {
-        uint64_t middle = taken + (free_one - taken) / 2;
-        if (kept_taken(store, folder, middle))
-            taken = middle;
-        else
-            free_one = middle;
-    }
-    return free_one;
-}
-
-/* Gives a folder with kept files another name: its own is needed. */
-static int move_aside(struct applying *a, struct ftx_item *folder)
-{
-    struct ftx_store *store = a->log.store;
-    struct ftx_item *parent = folder->parent;
-    char name[FTX_NAME_MAX + 1], *copy;
-    size_t size = kept_name(folder, kept_number(store, folder), name);
-    int err = ftx_item_prepare(parent, folder, name, size, &copy);
-    if (err)
-        return err;
-    rename_to(a, folder, parent, copy, size);
-    ftx_item_clear_remote(&store->index, folder);
-    ftx_log_item(&a->log, folder);
-    return 0;
-}
-
-/* A folder in which delivered files are kept stands where the sender has something else by now:
- * nothing of it is lost, and the sender's is not held up. `comes` NULL: something new, no folder.
- */
-static int make_way(struct applying *a, struct ftx_item *there, struct ftx_item *comes)
-{
-    if (may_replace(there))
-        return 0;
-    bool merges = comes && comes->kind == FTX_FOLDER && !ftx_item_below(comes, there);
-    return merges ? merge(a, there, comes) : move_aside(a, there);
-}
-
 static int apply_make(struct applying *a)
 {
     struct ftx_store *store = a->log.store;
@@ -335,7 +217,7 @@ static int apply_make(struct applying *a)
     if (adopts)
         return adopt(a, there);
     char *name;
-    int err = make_way(a, there, NULL);
+    int err = ftx_inbox_make_way(&a->log, there, NULL);
     if (err)
         return err;
     err = ftx_item_prepare(parent, NULL, op->name, op->name_size, &name);
@@ -368,7 +250,7 @@ static int place(struct applying *a, struct ftx_item *item, struct ftx_item *par
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, name, a->op.name_size);
     if (there && there != item)
         ftx_inbox_drop(&a->log, there);
-    rename_to(a, item, parent, name, a->op.name_size);
+    ftx_inbox_rename_to(&a->log, item, parent, name, a->op.name_size);
     item->ctime_ns = ftx_now_ns();
     ftx_log_item(&a->log, item);
     return 0;
@@ -422,7 +304,7 @@ static int apply_move(struct applying *a)
     if (reason)
         return leave(a, item, reason);
     if (there != item) {
-        int err = make_way(a, there, item);
+        int err = ftx_inbox_make_way(&a->log, there, item);
         if (err)
             return err;
         there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
