@@ -8,9 +8,13 @@
 #include <endian.h>
 #include <string.h>
 
+/* In the mode of an item's image: the name was given here. */
+#define NAMED_HERE UINT16_C(0x8000)
+
 static bool item_valid(const struct ftx_item_row *item)
 {
-    return item->box <= 1 && item->kind >= 1 && item->kind <= 3 && item->mode <= 0777;
+    return item->box <= 1 && item->kind >= 1 && item->kind <= 3 && item->mode <= 0777 &&
+           (!item->named_here || item->box == 1);
 }
 
 static bool segment_valid(const struct ftx_segment *segment)
@@ -71,7 +75,7 @@ static void put_item(struct writer *writer, const struct ftx_item_row *item)
     put_int(writer, (uint64_t)item->mtime_ns, 8);
     put_int(writer, (uint64_t)item->ctime_ns, 8);
     put_int(writer, item->version, 4);
-    put_int(writer, item->mode, 2);
+    put_int(writer, item->mode | (item->named_here ? NAMED_HERE : 0u), 2);
     put_int(writer, item->box, 1);
     put_int(writer, item->kind, 1);
     put_int(writer, item->state, 1);
@@ -232,7 +236,9 @@ static void get_item(struct reader *reader, struct ftx_item_row *item)
     item->mtime_ns = (int64_t)get_int(reader, 8);
     item->ctime_ns = (int64_t)get_int(reader, 8);
     item->version = (uint32_t)get_int(reader, 4);
-    item->mode = (uint32_t)get_int(reader, 2);
+    uint32_t mode = (uint32_t)get_int(reader, 2);
+    item->mode = mode & ~(uint32_t)NAMED_HERE;
+    item->named_here = (mode & NAMED_HERE) != 0;
     item->box = (uint8_t)get_int(reader, 1);
     item->kind = (uint8_t)get_int(reader, 1);
     item->state = (uint8_t)get_int(reader, 1);

@@ -51,7 +51,8 @@ struct ftx_item_row {
     uint8_t box;  /* 0 outbox, 1 inbox */
     uint8_t kind; /* 1 file, 2 folder, 3 symlink */
     uint8_t state;
-    uint8_t error; /* protocol reason of REFUSED and the like */
+    uint8_t error;   /* protocol reason of REFUSED and the like */
+    bool named_here; /* inbox: the name was given here, not by the sender */
     const char *name;
     size_t name_size;
     const char *target; /* symlinks */

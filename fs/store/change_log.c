@@ -247,6 +247,7 @@ void ftx_log_item(struct ftx_log *log, const struct ftx_item *item)
     row->kind = item->kind;
     row->state = item->state;
     row->error = item->error;
+    row->named_here = item->named_here;
     row->name = item->name;
     row->name_size = item->name_size;
     if (item->kind == FTX_SYMLINK) {

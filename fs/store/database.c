@@ -102,13 +102,15 @@ static const char schema_4[] = "CREATE TABLE settings("
 static const char schema_5[] = "CREATE TABLE reach("
                                "  link INTEGER PRIMARY KEY,"
                                "  told_s INTEGER NOT NULL,"
-                               "  addresses BLOB NOT NULL);";
+                               "  addresses BLOB NOT NULL);"
+                               "ALTER TABLE items ADD COLUMN named_here INTEGER NOT NULL"
+                               "  DEFAULT 0;";
 
 /* Integers are bound first, then blobs, both in the order of the columns. */
 static const char *const sql[FTX_SQL_COUNT] = {
     [FTX_SQL_PUT_STATE] = "UPDATE state SET journal_last = ?1, next_item = ?2",
     [FTX_SQL_PUT_ITEM] = "REPLACE INTO items VALUES"
-                         "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)",
+                         "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?17,?18,?16)",
     [FTX_SQL_DROP_ITEM] = "DELETE FROM items WHERE id = ?1",
     [FTX_SQL_LAST_SEGMENT] = "SELECT offset, length, kind FROM segments"
                              " WHERE item = ?1 AND offset < ?2 ORDER BY offset DESC LIMIT 1",

@@ -118,7 +118,8 @@ static int put_item(struct ftx_database *db, const struct ftx_item_row *item)
                                item->box,
                                item->kind,
                                item->state,
-                               item->error};
+                               item->error,
+                               item->named_here};
     enum { N = sizeof values / sizeof *values };
     sqlite3_stmt *statement = ftx_database_bind(db, FTX_SQL_PUT_ITEM, N, values);
     bind_blob(statement, N + 1, item->name, item->name_size);

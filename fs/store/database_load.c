@@ -137,6 +137,7 @@ static int load_item(sqlite3_stmt *row, const struct ftx_database_visitor *visit
     item.error = (uint8_t)get_int(&columns, UINT8_MAX);
     item.name = get_blob(&columns, &item.name_size);
     item.target = get_blob(&columns, &item.target_size);
+    item.named_here = get_int(&columns, item.box) != 0; /* only in an inbox */
     return columns.bad || item.kind == 0 ? FTX_ECORRUPT : visitor->item(ctx, &item);
 }
 

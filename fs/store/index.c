@@ -219,8 +219,8 @@ struct ftx_item *ftx_item_new(struct ftx_index *index, uint64_t id, enum ftx_kin
     if (!item)
         return NULL;
     item->id = id;
-    item->kind = (uint8_t)kind;
-    item->box = (uint8_t)box;
+    item->kind = kind & 3;
+    item->box = box & 1;
     item->link = link;
     if (kind == FTX_FOLDER) {
         item->as.folder = calloc(1, sizeof *item->as.folder);

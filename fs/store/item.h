@@ -177,14 +177,17 @@ struct ftx_item {
     uint32_t version;
     uint16_t mode; /* nine permission bits */
     uint8_t name_size;
-    uint8_t box, kind, state, error;
-    bool linked : 1;    /* stands in its parent */
-    bool looked_at : 1; /* looked up by a program, and the kernel still knows it: news.h */
-    bool away : 1;      /* outbox file without object: all of it is at the peer only */
-    bool queued : 1;    /* outbox file: stands in store->spool, to be released */
-    bool used : 1;      /* ... and was used since */
-    bool going : 1;     /* outbox file that is orphaned: counted in store->spool.n_going */
-    bool unsure : 1;    /* outbox file: a power cut may have taken what the object had */
+    uint8_t state, error;
+    uint8_t box : 1;
+    uint8_t kind : 2;
+    bool named_here : 1; /* inbox: its name was given here, not by its sender */
+    bool linked : 1;     /* stands in its parent */
+    bool looked_at : 1;  /* looked up by a program, and the kernel still knows it: news.h */
+    bool away : 1;       /* outbox file without object: all of it is at the peer only */
+    bool queued : 1;     /* outbox file: stands in store->spool, to be released */
+    bool used : 1;       /* ... and was used since */
+    bool going : 1;      /* outbox file that is orphaned: counted in store->spool.n_going */
+    bool unsure : 1;     /* outbox file: a power cut may have taken what the object had */
     bool stale : 1; /* outbox: was written past the page cache since it was last opened through it;
                        inbox: was opened before it was complete, and not since */
 };

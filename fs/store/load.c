@@ -119,6 +119,7 @@ static int on_item(void *ctx, const struct ftx_item_row *row)
     item->version = row->version;
     item->state = row->state;
     item->error = row->error;
+    item->named_here = row->named_here;
     ftx_item_set_remote(&store->index, item, row->remote);
     int err = dress(item, row);
     return err ? err : remember(loading, item, row);

@@ -37,6 +37,10 @@ static const uint8_t golden_item[] = {
     0xff,        0xff,        0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,             /* ctime */
     0x24,        0x23,        0x22, 0x21, 0xa4, 0x01, 1,    3,    0x31, 0x32,
     2,           0,           'n',  0xff, 4,    0,    '.',  '.',  '/',  't'};
+static const uint8_t golden_named_here[] = {
+    1,        INT64(9), INT64(3), INT64(0), INT64(0), INT64(4), INT64(0), INT64(0), INT64(0),
+    INT64(0), 0,        0,        0,        0,        0xa4,     0x81,     1,        1,
+    5,        0,        1,        0,        'n',      0,        0};
 static const uint8_t golden_item_gone[] = {2, INT64(9)};
 static const uint8_t golden_segment[] = {3, INT64(9), 0, 0x10, 0,  0,  0,  0,  0,  0,  0, 0x20, 0,
                                          0, 0,        0, 0,    0,  1,  16, 0,  1,  2,  3, 4,    5,
@@ -75,6 +79,18 @@ static const struct {
     struct ftx_change change;
 } golden[] = {
     GOLDEN(golden_item, .kind = FTX_CHANGE_ITEM, .id = 0x0102030405060708, .as.item = ITEM),
+    GOLDEN(golden_named_here, .kind = FTX_CHANGE_ITEM, .id = 9,
+           .as.item = {.id = 9,
+                       .link = 3,
+                       .remote = 4,
+                       .mode = 0644,
+                       .box = 1,
+                       .kind = 1,
+                       .state = 5,
+                       .named_here = true,
+                       .name = "n",
+                       .name_size = 1,
+                       .target = ""}),
     GOLDEN(golden_item_gone, .kind = FTX_CHANGE_ITEM_GONE, .id = 9),
     GOLDEN(golden_segment, .kind = FTX_CHANGE_SEGMENT, .id = 9, .as.segment = HASHED),
     GOLDEN(golden_hole, .kind = FTX_CHANGE_SEGMENT, .id = 9, .as.segment = HOLE),
@@ -105,8 +121,9 @@ static bool same_item(const struct ftx_item_row *a, const struct ftx_item_row *b
            a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns &&
            a->mode == b->mode && a->version == b->version && a->box == b->box &&
            a->kind == b->kind && a->state == b->state && a->error == b->error &&
-           a->name_size == b->name_size && memcmp(a->name, b->name, a->name_size) == 0 &&
-           a->target_size == b->target_size && memcmp(a->target, b->target, a->target_size) == 0;
+           a->named_here == b->named_here && a->name_size == b->name_size &&
+           memcmp(a->name, b->name, a->name_size) == 0 && a->target_size == b->target_size &&
+           memcmp(a->target, b->target, a->target_size) == 0;
 }
 
 static bool same_segment(const struct ftx_segment *a, const struct ftx_segment *b)
@@ -285,6 +302,10 @@ static void refuses_impossible_items(void **state)
     refuse_item(bad);
     bad = good;
     bad.mode = 01000;
+    refuse_item(bad);
+    bad = good;
+    bad.box = 0;
+    bad.named_here = true;
     refuse_item(bad);
 }
 

@@ -132,6 +132,7 @@ static struct ftx_item_row item_row(uint64_t id, uint64_t size, const char *name
                                  .kind = 3,
                                  .state = 200,
                                  .error = 7,
+                                 .named_here = true,
                                  .name = name,
                                  .name_size = strlen(name),
                                  .target = "\xff/\x01",
@@ -192,10 +193,10 @@ static int tell_item(void *ctx, const struct ftx_item_row *row)
     struct text *text = ctx;
     fprintf(text->file,
             "item %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-            " %" PRId64 " %" PRId64 " %o %u %d %d %d %d %.*s ",
+            " %" PRId64 " %" PRId64 " %o %u %d %d %d %d %d %.*s ",
             row->id, row->link, row->parent, row->object, row->remote, row->base, row->size,
             row->mtime_ns, row->ctime_ns, row->mode, row->version, row->box, row->kind, row->state,
-            row->error, (int)row->name_size, row->name);
+            row->error, row->named_here, (int)row->name_size, row->name);
     hex(text->file, row->target, row->target_size);
     fputc('\n', text->file);
     return 0;
@@ -336,7 +337,7 @@ static const char after_every_kind[] =
     "a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3"
     "a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4 \n"
     "item 2 3 18446744073709551615 fedcba9876543210 4 5 20 -1500000000 9223372036854775807 640 "
-    "4294967295 1 3 200 7 kept ff2f01 \n"
+    "4294967295 1 3 200 7 1 kept ff2f01 \n"
     "segment 2 0+100 1 abcd0000000000000000000000000000 \n"
     "segment 2 100+100 2 \n"
     "segment 2 300+700 2 \n"
@@ -399,9 +400,9 @@ static void last_image_of_a_batch_wins(void **state)
     APPLY(.kind = FTX_CHANGE_ITEM, .as.item = item_row(1, 8, ""));
     COMMIT();
     assert_told("item 1 3 18446744073709551615 fedcba9876543210 4 5 8 -1500000000 "
-                "9223372036854775807 640 4294967295 1 3 200 7  ff2f01 \n"
+                "9223372036854775807 640 4294967295 1 3 200 7 1  ff2f01 \n"
                 "item 2 3 18446744073709551615 fedcba9876543210 4 5 302 -1500000000 "
-                "9223372036854775807 640 4294967295 1 3 200 7  ff2f01 \n");
+                "9223372036854775807 640 4294967295 1 3 200 7 1  ff2f01 \n");
 }
 
 /* Which box a segment belongs to is asked of its item's row: it must be there by then. */
@@ -415,7 +416,7 @@ static void lost_contents_are_missing_whatever_image_follows(void **state)
     ftx_database_contents_lost(db);
     COMMIT();
     assert_told("item 1 3 18446744073709551615 fedcba9876543210 4 5 8 -1500000000 "
-                "9223372036854775807 640 4294967295 1 3 200 7  ff2f01 \n");
+                "9223372036854775807 640 4294967295 1 3 200 7 1  ff2f01 \n");
 }
 
 static void damaged_entry_is_refused_whole(void **state)

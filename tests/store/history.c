@@ -237,6 +237,7 @@ static void version_three_is_brought_up(void **state)
     assert_int_equal(sqlite3_open(database, &sqlite), SQLITE_OK);
     assert_int_equal(sqlite3_exec(sqlite,
                                   "DROP TABLE history; DROP TABLE settings; DROP TABLE reach;"
+                                  "ALTER TABLE items DROP COLUMN named_here;"
                                   "PRAGMA user_version = 3",
                                   NULL, NULL, NULL),
                      SQLITE_OK);

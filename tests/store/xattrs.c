@@ -185,6 +185,7 @@ static void older_schema_is_brought_up(void **state)
     assert_int_equal(sqlite3_exec(sqlite,
                                   "DROP TABLE xattrs; DROP TABLE settings; DROP TABLE history;"
                                   "DROP TABLE reach;"
+                                  "ALTER TABLE items DROP COLUMN named_here;"
                                   "PRAGMA user_version = 1",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
