@@ -28,8 +28,70 @@ void ftx_inbox_rename_to(struct ftx_log *log, struct ftx_item *item, struct ftx_
     free(old_name);
 }
 
-/* What is kept in folder `from` goes into folder `to`, which takes its place; what `to` has itself
- * wins. `from` is empty then. -ENOMEM: some of it has gone. */
+/* The n-th name for an item that steps aside: NAME.kept, NAME.kept2 ... Returns its size. */
+static size_t kept_name(const struct ftx_item *item, uint64_t n, char out[FTX_NAME_MAX + 1])
+{
+    char mark[32];
+    int mark_size = snprintf(mark, sizeof mark, n == 1 ? ".kept" : ".kept%" PRIu64, n);
+    size_t most = FTX_NAME_MAX - (size_t)mark_size;
+    size_t own = item->name_size < most ? item->name_size : most;
+    memcpy(out, item->name, own);
+    memcpy(out + own, mark, (size_t)mark_size);
+    return own + (size_t)mark_size;
+}
+
+static bool kept_taken(const struct ftx_store *store, const struct ftx_item *item,
+                       const struct ftx_item *parent, uint64_t n)
+{
+    char name[FTX_NAME_MAX + 1];
+    size_t size = kept_name(item, n, name);
+    return ftx_item_lookup(&store->index, parent, name, size) != NULL;
+}
+
+/* The number of a name that is free while the one before it is taken. A peer can make any number
+ * of them, so they are not tried one after the other. */
+static uint64_t kept_number(const struct ftx_store *store, const struct ftx_item *item,
+                            const struct ftx_item *parent)
+{
+    uint64_t taken = 0, free_one = 1;
+    while (kept_taken(store, item, parent, free_one)) {
+        taken = free_one;
+        free_one *= 2;
+    }
+    while (free_one - taken > 1) {
+        uint64_t middle = taken + (free_one - taken) / 2;
+        if (kept_taken(store, item, parent, middle))
+            taken = middle;
+        else
+            free_one = middle;
+    }
+    return free_one;
+}
+
+/*
+ * Puts an item into a folder under a name that is free there: the one that it had is needed. What
+ * had its name from the sender is its receiver's own from then on; what was named here is not where
+ * the sender has it anyway, and goes on arriving.
+ */
+static int step_aside(struct ftx_log *log, struct ftx_item *item, struct ftx_item *parent)
+{
+    struct ftx_store *store = log->store;
+    char name[FTX_NAME_MAX + 1], *copy;
+    size_t size = kept_name(item, kept_number(store, item, parent), name);
+    int err = ftx_item_prepare(parent, item, name, size, &copy);
+    if (err)
+        return err;
+    if (!item->named_here)
+        ftx_item_clear_remote(&store->index, item);
+    item->named_here = true;
+    ftx_inbox_rename_to(log, item, parent, copy, size);
+    ftx_log_item(log, item);
+    return 0;
+}
+
+/* What is kept in folder `from` goes into folder `to`, which takes its place; of two that have the
+ * same name from the sender the one in `to` wins. `from` is empty then. -ENOMEM: some of it has
+ * gone. */
 static int merge(struct ftx_log *log, struct ftx_item *from, struct ftx_item *to)
 {
     struct ftx_store *store = log->store;
@@ -38,90 +100,42 @@ static int merge(struct ftx_log *log, struct ftx_item *from, struct ftx_item *to
         cookie = child->cookie;
         struct ftx_item *there = ftx_item_lookup(&store->index, to, child->name, child->name_size);
         char *name;
-        if (there && there->kind == FTX_FOLDER && child->kind == FTX_FOLDER) {
-            int err = merge(log, child, there);
-            if (err)
-                return err;
+        int err = 0;
+        if (there && (there->named_here || child->named_here)) {
+            err = step_aside(log, child, to);
+        } else if (there) {
+            if (there->kind == FTX_FOLDER && child->kind == FTX_FOLDER)
+                err = merge(log, child, there);
+            if (!err) {
+                log->news |= ftx_news_gone(store, child);
+                ftx_inbox_drop(log, child);
+            }
+        } else {
+            err = ftx_item_prepare(to, child, child->name, child->name_size, &name);
+            if (!err) {
+                ftx_inbox_rename_to(log, child, to, name, child->name_size);
+                ftx_log_item(log, child);
+            }
         }
-        if (there) {
-            log->news |= ftx_news_gone(store, child);
-            ftx_inbox_drop(log, child);
-            continue;
-        }
-        int err = ftx_item_prepare(to, child, child->name, child->name_size, &name);
         if (err)
             return err;
-        ftx_inbox_rename_to(log, child, to, name, child->name_size);
-        ftx_log_item(log, child);
     }
-    return 0;
-}
-
-/* The n-th name for a folder that steps aside: NAME.kept, NAME.kept2 ... Returns its size. */
-static size_t kept_name(const struct ftx_item *folder, uint64_t n, char out[FTX_NAME_MAX + 1])
-{
-    char mark[32];
-    int mark_size = snprintf(mark, sizeof mark, n == 1 ? ".kept" : ".kept%" PRIu64, n);
-    size_t most = FTX_NAME_MAX - (size_t)mark_size;
-    size_t own = folder->name_size < most ? folder->name_size : most;
-    memcpy(out, folder->name, own);
-    memcpy(out + own, mark, (size_t)mark_size);
-    return own + (size_t)mark_size;
-}
-
-static bool kept_taken(const struct ftx_store *store, const struct ftx_item *folder, uint64_t n)
-{
-    char name[FTX_NAME_MAX + 1];
-    size_t size = kept_name(folder, n, name);
-    return ftx_item_lookup(&store->index, folder->parent, name, size) != NULL;
-}
-
-/* The number of a name that is free while the one before it is taken. A peer can make any number
- * of them, so they are not tried one after the other. */
-static uint64_t kept_number(const struct ftx_store *store, const struct ftx_item *folder)
-{
-    uint64_t taken = 0, free_one = 1;
-    while (kept_taken(store, folder, free_one)) {
-        taken = free_one;
-        free_one *= 2;
-    }
-    while (free_one - taken > 1) {
-        uint64_t middle = taken + (free_one - taken) / 2;
-        if (kept_taken(store, folder, middle))
-            taken = middle;
-        else
-            free_one = middle;
-    }
-    return free_one;
-}
-
-/* Gives a folder with kept files another name: its own is needed. */
-static int move_aside(struct ftx_log *log, struct ftx_item *folder)
-{
-    struct ftx_store *store = log->store;
-    struct ftx_item *parent = folder->parent;
-    char name[FTX_NAME_MAX + 1], *copy;
-    size_t size = kept_name(folder, kept_number(store, folder), name);
-    int err = ftx_item_prepare(parent, folder, name, size, &copy);
-    if (err)
-        return err;
-    ftx_inbox_rename_to(log, folder, parent, copy, size);
-    ftx_item_clear_remote(&store->index, folder);
-    ftx_log_item(log, folder);
     return 0;
 }
 
 /* May something take the place of what stands under its name? What was delivered is not lost for a
- * name. */
+ * name, nor is what got that name here: its sender meant another. */
 static bool may_replace(const struct ftx_item *there)
 {
-    return !there || there->kind != FTX_FOLDER || ftx_folder_count(there) == 0;
+    return !there ||
+           (!there->named_here && (there->kind != FTX_FOLDER || ftx_folder_count(there) == 0));
 }
 
 int ftx_inbox_make_way(struct ftx_log *log, struct ftx_item *there, struct ftx_item *comes)
 {
     if (may_replace(there))
         return 0;
-    bool merges = comes && comes->kind == FTX_FOLDER && !ftx_item_below(comes, there);
-    return merges ? merge(log, there, comes) : move_aside(log, there);
+    bool merges =
+        !there->named_here && comes && comes->kind == FTX_FOLDER && !ftx_item_below(comes, there);
+    return merges ? merge(log, there, comes) : step_aside(log, there, there->parent);
 }

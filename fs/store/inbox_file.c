@@ -474,6 +474,7 @@ static int take_place(struct ftx_log *log, struct ftx_item *item)
     if (base->remote == item->remote)
         ftx_log_xattrs_moved(log, base, item); /* another version of the same file */
     item->as.arriving->base = NULL;
+    item->named_here = base->named_here;
     base->shadow = NULL;
     ftx_item_unlink(&store->index, base);
     ftx_log_orphan(log, base);

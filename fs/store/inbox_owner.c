@@ -4,6 +4,7 @@
 
 #include "fs/store/change_log.h"
 #include "fs/store/names.h"
+#include "fs/store/news.h"
 #include "fs/store/outbox.h"
 #include "fs/store/tell.h"
 #include "transport/wire/limits.h"
@@ -72,6 +73,29 @@ int ftx_inbox_set_mode(struct ftx_store *store, uint64_t id, uint16_t mode)
     return err;
 }
 
+/*
+ * A newer file was about to take the item's place, which now has another name, `from` and `name` being
+ * the old one: there the newer one stands by itself. Without memory it is refused.
+ */
+static void leave_newer(struct ftx_log *log, struct ftx_item *item, struct ftx_item *from,
+                        const char *name, size_t size)
+{
+    struct ftx_store *store = log->store;
+    struct ftx_item *newer = item->shadow;
+    char *copy;
+    if (!newer || newer->remote == item->remote) /* none, or the item's own next version */
+        return;
+    if (ftx_item_prepare(from, newer, name, size, &copy)) {
+        ftx_inbox_let_go(log, newer);
+        return;
+    }
+    newer->as.arriving->base = NULL;
+    item->shadow = NULL;
+    ftx_item_place(&store->index, newer, from, copy, size);
+    ftx_log_item(log, newer);
+    log->news |= ftx_news_made(store, newer);
+}
+
 int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
                      uint64_t new_parent_id, const char *new_name, size_t new_size, unsigned flags)
 {
@@ -111,6 +135,8 @@ int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *na
             ftx_inbox_drop(&log, there);
         ftx_item_unlink(&store->index, item);
         ftx_item_place(&store->index, item, parent, copy, new_size);
+        item->named_here = true;
+        leave_newer(&log, item, from, name, size);
         touch(&log, from);
         if (parent != from)
             touch(&log, parent);

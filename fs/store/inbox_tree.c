@@ -176,6 +176,7 @@ static void become_shadow(struct applying *a, struct ftx_item *item, struct ftx_
     }
     ftx_item_clear_remote(&store->index, base);
     item->as.arriving->base = base;
+    item->named_here = false;
     base->shadow = item;
     ftx_log_item(&a->log, base);
     ftx_log_item(&a->log, item);
@@ -209,7 +210,8 @@ static int apply_make(struct applying *a)
         return parent ? 0 : refuse(a, FTX_REFUSED_DELETED);
     enum ftx_refusal reason = judge_make(a, parent);
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
-    bool adopts = there && there->kind == FTX_FOLDER && op->what == FTX_FOLDER;
+    bool adopts =
+        there && there->kind == FTX_FOLDER && op->what == FTX_FOLDER && !there->named_here;
     if (reason) {
         ftx_tell_refused(&a->log, parent, op->name, op->name_size, (uint8_t)reason);
         return refuse(a, reason);
@@ -250,6 +252,7 @@ static int place(struct applying *a, struct ftx_item *item, struct ftx_item *par
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, name, a->op.name_size);
     if (there && there != item)
         ftx_inbox_drop(&a->log, there);
+    item->named_here = false;
     ftx_inbox_rename_to(&a->log, item, parent, name, a->op.name_size);
     item->ctime_ns = ftx_now_ns();
     ftx_log_item(&a->log, item);
@@ -349,7 +352,7 @@ static int apply_attr(struct applying *a)
 
 /* What was delivered stays, its sender's number does not: a SEAL that is still being judged must
  * not begin a version of it. What was not delivered goes, and an empty folder; and what is here, but
- * not to the sender's knowledge (CANCEL). */
+ * not to the sender's knowledge (CANCEL), unless its owner has given it a name. */
 static int apply_drop(struct applying *a)
 {
     struct ftx_item *found = ftx_item_find_remote(&a->log.store->index, a->link, a->op.item);
@@ -365,7 +368,8 @@ static int apply_drop(struct applying *a)
     }
     touch(&a->log, item->parent, a->op.when_ns);
     bool empty = item->kind == FTX_FOLDER && ftx_folder_count(item) == 0;
-    bool cancelled = a->op.kind == FTX_OP_CANCEL && item->kind != FTX_FOLDER && item == found;
+    bool cancelled = a->op.kind == FTX_OP_CANCEL && item->kind != FTX_FOLDER && item == found &&
+                     !item->named_here;
     if (empty || unfinished || cancelled) {
         drop(a, item);
     } else {

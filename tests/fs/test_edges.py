@@ -114,6 +114,31 @@ def test_swapped_folders_arrive_beside_what_was_kept(pair):
     assert read(pair.got("x.kept/f")) == b"x/f" and read(pair.got("m.kept/k")) == b"m/k"
 
 
+def test_what_its_owner_named_is_not_lost_to_its_sender(make_pair):
+    """Though the sender has released its bytes, so that this is the only copy; also after a kill of the receiver."""
+    pair = make_pair(a_options={"release_after": 1})
+    mine = trees.random_bytes(10000)
+    os.mkdir(pair.sent("a"))
+    for name in ("report", "a/f"):
+        deliver(pair, name, mine)
+    wait_until(lambda: all(os.stat(pair.sent(name)).st_blocks <= 1 for name in ("report", "a/f")), "the release")
+    os.rename(pair.got("report"), pair.got("final"))
+    os.rename(pair.got("a"), pair.got("b"))
+    pair.b.kill9()
+    pair.b.start()
+    os.mkdir(pair.sent("b"))
+    for name in ("final", "b/f"):
+        deliver(pair, name, b"theirs")
+    for name in ("final", "b/f"):
+        assert read(pair.got(name)) == b"theirs"
+    for name in ("final.kept", "b.kept/f"):
+        assert read(pair.got(name)) == mine
+    assert read(pair.sent("report")) == mine  # it comes back from where it stands now
+    write(pair.sent("report"), b"mine, and more")
+    wait_until(lambda: read(pair.got("final.kept")) == b"mine, and more", "the next version")
+    assert sorted(os.listdir(pair.got())) == ["b", "b.kept", "final", "final.kept"]
+
+
 def test_what_was_removed_before_its_delivery_is_not_there(make_pair):
     """Though all of it may have arrived, and be complete, before the removal did."""
     pair = make_pair(through_proxy=True)

@@ -449,8 +449,9 @@ static void what_was_delivered_is_not_lost_for_a_name(void **state)
     assert_string_equal(find(t, 4)->name, "d");
     assert_int_equal(make(t, 5, 0, FTX_FOLDER, "e"), 0);
     assert_int_equal(make(t, 6, 5, FTX_FILE, "new"), 0);
-    assert_int_equal(move(t, 5, 0, "d.kept"), 0); /* takes what it has in */
-    assert_true(kept->linked && kept->parent == find(t, 5) && find(t, 6)->parent == find(t, 5));
+    assert_int_equal(move(t, 5, 0, "d.kept"), 0); /* it has stepped aside: it does so again */
+    assert_true(kept->linked && find(t, 6)->parent == find(t, 5));
+    assert_string_equal(kept->parent->name, "d.kept.kept");
     assert_int_equal(make(t, 7, 5, FTX_FOLDER, "kept.d"), 0);
     assert_int_equal(move(t, 4, 5, "kept"), 0); /* one file takes another's place, as ever */
 }

@@ -26,6 +26,9 @@ ftx_test(store ops ftx_store)
 # The two boxes of one store, call by call.
 ftx_test(store boxes ftx_store ftx_session)
 
+# What an inbox's owner has given a name.
+ftx_test(store kept ftx_store ftx_session)
+
 # Attributes: sets of them, in the database, in the boxes.
 ftx_test(store xattrs ftx_store ftx_session)
 
