@@ -332,10 +332,10 @@ int main(int argc, char **argv)
            "%u writes, %u interrupted, %u refused at the end, %u complete files compared; "
            "%u attributes, %u items offered by a rename, %u withdrawn; room was short %u times, "
            "%u released ranges compared, %u reads waited for them; %u writes of what the peer had; "
-           "%u records compressed\n",
+           "%u looks at what an inbox's owner had named; %u records compressed\n",
            (unsigned long)seeds, network.records, network.sessions, network.cuts, sum.kills,
            sum.kills_inside, sum.writes, sum.interrupted, sum.refused, sum.complete_seen,
            sum.xattrs, sum.offered, sum.withdrawn, sum.pressed, sum.released_seen, sum.fetched,
-           sum.same, network.packed);
+           sum.same, sum.owned_seen, network.packed);
     return 0;
 }

@@ -145,9 +145,35 @@ static void check_folder(struct store_end *e, const struct ftx_item *folder)
     }
 }
 
+static void find_owned(struct store_end *e, const struct ftx_item *folder)
+{
+    for (struct ftx_item *child = ftx_folder_after(folder, 0); child;
+         child = ftx_folder_after(folder, child->cookie)) {
+        if (child->kind == FTX_FOLDER)
+            find_owned(e, child);
+        else if (child->named_here && !child->remote && e->n_owned < OWNED_MAX)
+            e->owned[e->n_owned++] = child->id;
+    }
+}
+
+/* What has its name from the inbox's owner, and is forgotten by its sender, nobody but the owner
+ * takes away. */
+static void check_owned(struct store_end *e)
+{
+    for (size_t i = 0; i < e->n_owned; i++) {
+        const struct ftx_item *item = ftx_item_find(&e->store->index, e->owned[i]);
+        SIM_CHECK(e->end->sim, item && item->linked && item->named_here,
+                  "%lu was named by its owner and is gone", e->owned[i]);
+    }
+    store_world->counts.owned_seen += (unsigned)e->n_owned;
+    e->n_owned = 0;
+    find_owned(e, e->link->folders[FTX_INBOX]);
+}
+
 void check_inbox(struct store_end *e)
 {
     check_folder(e, e->link->folders[FTX_INBOX]);
+    check_owned(e);
 }
 
 /* The item, or a folder above it, was refused by the receiver. */

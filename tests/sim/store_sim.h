@@ -16,7 +16,13 @@
 
 #include <limits.h>
 
-enum { USER_ITEMS_MAX = 28, USER_HANDLES_MAX = 8, READERS_MAX = 4, USER_XATTRS = 3 };
+enum {
+    USER_ITEMS_MAX = 28,
+    USER_HANDLES_MAX = 8,
+    READERS_MAX = 4,
+    OWNED_MAX = 64,
+    USER_XATTRS = 3
+};
 
 /* What a program was answered about an item of its outbox. */
 struct user_item {
@@ -69,6 +75,8 @@ struct store_end {
     struct reader readers[READERS_MAX];
     struct sim_history sealed;
     uint32_t n_sealed;
+    uint64_t owned[OWNED_MAX]; /* at the last look at its inbox: see check_owned */
+    size_t n_owned;
     bool pressed;     /* its outbox has no room */
     bool owner_acted; /* in its inbox */
     bool waiting;     /* its database thread: for work */
@@ -78,7 +86,7 @@ struct store_end {
 
 struct store_counts {
     unsigned kills, kills_inside, interrupted, refused, writes, complete_seen, reopened, xattrs,
-        offered, withdrawn, pressed, released_seen, fetched, same;
+        offered, withdrawn, pressed, released_seen, fetched, same, owned_seen;
 };
 
 struct store_sim {

@@ -604,6 +604,7 @@ static void own(struct store_end *e)
     if (!item || !sim_of(e)->options.refuse)
         return;
     e->owner_acted = true;
+    e->n_owned = 0;
     if (sim_chance(random_of(e), 50)) {
         int err = ftx_inbox_remove(e->store, id_of(item->parent), item->name, item->name_size,
                                    item->kind == FTX_FOLDER);
