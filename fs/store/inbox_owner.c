@@ -27,6 +27,47 @@ static void touch(struct ftx_log *log, struct ftx_item *folder)
     ftx_log_item(log, folder);
 }
 
+/* Another file that is to take the item's place once it is complete; NULL: there is none. The item's
+ * own next version is not one. */
+static struct ftx_item *newer_of(const struct ftx_item *item)
+{
+    return item->shadow && item->shadow->remote != item->remote ? item->shadow : NULL;
+}
+
+/* The owner does not want the item, nor what was still to come for it. */
+static void take_away(struct ftx_log *log, struct ftx_item *item)
+{
+    bool arrives = item->kind == FTX_FILE && item->as.arriving;
+    const struct ftx_item *refused = arrives ? item : newer_of(item);
+    item->link->inbox_full = false;
+    if (refused)
+        ftx_tell_item(log, FTX_EVENT_REFUSED, refused);
+    ftx_inbox_drop(log, item);
+}
+
+/*
+ * A newer file was about to take the item's place, which now has another name, `from` and `name` being
+ * the old one: there the newer one stands by itself. Without memory it is refused.
+ */
+static void leave_newer(struct ftx_log *log, struct ftx_item *item, struct ftx_item *from,
+                        const char *name, size_t size)
+{
+    struct ftx_store *store = log->store;
+    struct ftx_item *newer = newer_of(item);
+    char *copy;
+    if (!newer)
+        return;
+    if (ftx_item_prepare(from, newer, name, size, &copy)) {
+        ftx_inbox_let_go(log, newer);
+        return;
+    }
+    newer->as.arriving->base = NULL;
+    item->shadow = NULL;
+    ftx_item_place(&store->index, newer, from, copy, size);
+    ftx_log_item(log, newer);
+    log->news |= ftx_news_made(store, newer);
+}
+
 int ftx_inbox_remove(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
                      bool folder)
 {
@@ -44,11 +85,8 @@ int ftx_inbox_remove(struct ftx_store *store, uint64_t parent_id, const char *na
     else if (folder && ftx_folder_count(item))
         err = -ENOTEMPTY;
     if (!err) {
-        item->link->inbox_full = false;
         touch(&log, item->parent);
-        if (item->kind == FTX_FILE && item->as.arriving)
-            ftx_tell_item(&log, FTX_EVENT_REFUSED, item);
-        ftx_inbox_drop(&log, item);
+        take_away(&log, item);
     }
     ftx_log_commit(&log);
     return err;
@@ -71,29 +109,6 @@ int ftx_inbox_set_mode(struct ftx_store *store, uint64_t id, uint16_t mode)
     }
     ftx_log_commit(&log);
     return err;
-}
-
-/*
- * A newer file was about to take the item's place, which now has another name, `from` and `name` being
- * the old one: there the newer one stands by itself. Without memory it is refused.
- */
-static void leave_newer(struct ftx_log *log, struct ftx_item *item, struct ftx_item *from,
-                        const char *name, size_t size)
-{
-    struct ftx_store *store = log->store;
-    struct ftx_item *newer = item->shadow;
-    char *copy;
-    if (!newer || newer->remote == item->remote) /* none, or the item's own next version */
-        return;
-    if (ftx_item_prepare(from, newer, name, size, &copy)) {
-        ftx_inbox_let_go(log, newer);
-        return;
-    }
-    newer->as.arriving->base = NULL;
-    item->shadow = NULL;
-    ftx_item_place(&store->index, newer, from, copy, size);
-    ftx_log_item(log, newer);
-    log->news |= ftx_news_made(store, newer);
 }
 
 int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
@@ -132,7 +147,7 @@ int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *na
     if (!err && there != item) {
         struct ftx_item *from = item->parent;
         if (there)
-            ftx_inbox_drop(&log, there);
+            take_away(&log, there);
         ftx_item_unlink(&store->index, item);
         ftx_item_place(&store->index, item, parent, copy, new_size);
         item->named_here = true;

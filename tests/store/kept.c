@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What an inbox's owner has given a name is never lost to a sender who has that name for something
  * else: it steps aside, and goes on arriving. */
-#include "fs/store/change_log.h"
+#include "fs/store/feed.h"
 #include "fs/store/tree.h"
 
 #include <setjmp.h>
@@ -220,6 +220,41 @@ static void what_was_to_be_replaced_is_not_once_it_is_renamed(void **state)
     assert_holds(t, "doc", "new");
 }
 
+/* How many refusals the events tell of the path. */
+static unsigned refusals_of(struct box_test *t, const char *path)
+{
+    static char text[1 << 16];
+    char wanted[128];
+    uint64_t at = 0;
+    size_t size = 0;
+    unsigned n = 0;
+    snprintf(wanted, sizeof wanted,
+             "\"refused\",\"link\":\"7-boxes\",\"path\":\"inbox/7-boxes/%s\"", path);
+    (void)ftx_feed_read(t->store, &at, text, sizeof text - 1, &size);
+    text[size] = '\0';
+    for (const char *found = text; (found = strstr(found, wanted)); found++)
+        n++;
+    return n;
+}
+
+static void what_arrives_and_is_taken_away_is_told_as_refused(void **state)
+{
+    struct box_test *t = *state;
+    peer_delivers(t, 1, 0, "mine", "bytes");
+    peer_delivers(t, 2, 0, "old", "bytes");
+    for (uint64_t n = 3; n <= 5; n++)
+        assert_int_equal(peer_makes(t, n, 0, FTX_FILE, n == 3 ? "a" : n == 4 ? "b" : "c"), 0);
+    assert_int_equal(peer_moves(t, 5, 0, "old"), 0);
+    assert_int_equal(ftx_inbox_remove(t->store, t->in, "a", 1, false), 0);
+    rename_here(t, "mine", "b");
+    assert_int_equal(ftx_inbox_remove(t->store, t->in, "old", 3, false), 0);
+    assert_true(refusals_of(t, "a") == 1 && refusals_of(t, "b") == 1 && refusals_of(t, "old") == 1);
+    assert_true(!of_peer(t, 3) && !of_peer(t, 4) && !of_peer(t, 5));
+    peer_sends(t, 1, 2, 0, "next");
+    assert_int_equal(ftx_inbox_remove(t->store, t->in, "b", 1, false), 0);
+    assert_int_equal(refusals_of(t, "b"), 1); /* what was written again will come as a new file */
+}
+
 static void rename_and_die(struct box_test *t)
 {
     rename_here(t, "report", "final");
@@ -299,6 +334,7 @@ int main(void)
         with_box(a_renamed_folder_stands_beside_a_new_one),
         with_box(what_was_renamed_in_a_folder_is_not_lost_to_one_that_comes),
         with_box(what_was_to_be_replaced_is_not_once_it_is_renamed),
+        with_box(what_arrives_and_is_taken_away_is_told_as_refused),
         with_box(a_kill_does_not_forget_it),
         with_box(in_a_store_of_version_four_nothing_was_named),
         with_box(a_mark_that_no_store_makes_is_damage),
