@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -136,14 +137,24 @@ static int64_t deadline_of(const struct ftx_park *park, const struct ftx_parked 
     return (progress_ms > parked->since_ms ? progress_ms : parked->since_ms) + park->timeout_ms;
 }
 
+/*
+ * Whoever asked has ended. A signal takes back a read, but not what a page fault asks for: its pages
+ * would stay locked, and the next program that maps them wait for nobody.
+ */
+static bool is_gone(const struct ftx_parked *parked)
+{
+    pid_t thread = fuse_req_ctx(parked->req)->pid;
+    return thread > 0 && kill(thread, 0) < 0 && errno == ESRCH;
+}
+
 /* Answers if it can; else returns when to look again. */
 static int64_t try_answer(struct ftx_park *park, struct ftx_parked *parked, bool interrupted,
                           int64_t now_ms)
 {
     bool ask = now_ms >= parked->asked_ms + ASK_AGAIN_MS;
     struct ftx_reply reply = {.size = parked->size};
-    int err = interrupted      ? -EINTR
-              : park->stopping ? -EIO
+    int err = interrupted || (ask && is_gone(parked)) ? -EINTR
+              : park->stopping                        ? -EIO
                                : parked->kind->attempt(park->mount, parked, ask, &reply);
     if (ask)
         parked->asked_ms = now_ms;

@@ -73,6 +73,8 @@ class Readers:
         self.process = subprocess.Popen([sys.executable, "-c", READERS, way, path, *map(str, offsets)],
                                         stdout=subprocess.PIPE, start_new_session=True)
         assert self.process.stdout.readline() == b"reading\n"
+        if way == "map":
+            return  # what is here
         waits = self.in_pread if way == "pread" else self.in_fault
         try:
             wait_until(lambda: waits() == len(offsets), "all readers to wait")
@@ -207,6 +209,16 @@ def test_waiting_readers_use_nothing_up(half_sent, readers, way, count):
         expected = {trees.hashlib.sha256(os.pread(file.fileno(), 4096, offset)).hexdigest() for offset in offsets}
     said = waiting.end(60)
     assert len(said) == count and set(said) == expected
+
+
+def test_a_killed_page_fault_holds_up_no_other_mapping(half_sent, readers):
+    """The kernel takes its request not back, and mmap waits, not to be interrupted, for pages that are being read."""
+    pair = half_sent
+    pair.proxy.stall()
+    readers("fault", pair.got("missing"), far_offsets(3)).kill()
+    said = readers("map", pair.got("missing"), [0]).end()
+    with open(pair.source, "rb") as file:
+        assert said == [trees.hashlib.sha256(file.read(4096)).hexdigest()]
 
 
 @pytest.mark.parametrize("side", ["a", "b"])
