@@ -13,6 +13,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BUCKETS_FIRST = 1024, GONE_MIN = 32 };
 
@@ -191,9 +192,12 @@ static void item_destroy(struct ftx_item *item)
         ftx_arriving_free(item->as.arriving);
     }
     free(item->xattrs);
-    if (item->opened)
+    if (item->opened) { /* the store is closed under a program's handle */
+        if (item->opened->fd >= 0)
+            close(item->opened->fd);
         free(item->opened->prints);
-    free(item->opened);
+        free(item->opened);
+    }
     free(item->name);
     free(item);
 }
