@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Outbox and inbox of one store, each call by itself: what tests/sim/store.c found, one by one, and
  * a database that cannot be written. */
-#include "fs/store/inbox.h"
-#include "fs/store/ops.h"
-#include "fs/store/outbox.h"
 #include "fs/store/outgoing.h"
 #include "fs/store/tree.h"
 #include "transport/base/err.h"
@@ -11,70 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "tests/store/support.h"
-
-struct box_test {
-    struct scratch scratch;
-    struct ftx_store *store;
-    struct ftx_link *link;
-    uint64_t out, in; /* the link's folders */
-    uint64_t op;      /* the peer's last */
-};
-
-static void on_row(void *ctx, int err)
-{
-    (void)ctx;
-    assert_int_equal(err, 0);
-}
-
-static void open_store(struct box_test *t)
-{
-    char room[512];
-    assert_int_equal(ftx_store_open(t->scratch.path, room, sizeof room, &t->store), 0);
-    struct ftx_link_row row;
-    uint64_t folder;
-    if (ftx_link_get(t->store, 1, &row)) {
-        assert_int_equal(ftx_link_arm(t->store, FTX_OUTBOX, "7-boxes", 7, &folder), 0);
-        assert_int_equal(ftx_link_get(t->store, 1, &row), 0);
-        row.state = FTX_LINK_PAIRED;
-        row.enrolled = true;
-        assert_int_equal(ftx_link_put(t->store, &row, on_row, NULL), 0);
-        assert_int_equal(ftx_store_sync(t->store), 0);
-    }
-    t->link = ftx_link_find(t->store, 1);
-    t->out = t->link->folders[FTX_OUTBOX]->id;
-    t->in = t->link->folders[FTX_INBOX]->id;
-}
-
-static int setup(void **state)
-{
-    struct box_test *t = calloc(1, sizeof *t);
-    *state = t;
-    if (!t || scratch_open(&t->scratch))
-        return -1;
-    open_store(t);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct box_test *t = *state;
-    if (t->store)
-        ftx_store_close(t->store);
-    int rc = scratch_close(&t->scratch);
-    free(t);
-    return rc;
-}
+#include "tests/store/box.h"
 
 static uint64_t make_file(struct box_test *t, const char *name)
 {
@@ -127,8 +67,7 @@ static void a_removed_file_stays_removed_while_it_is_open(void **state)
     close_file(t, id); /* one of two */
     assert_int_equal(ftx_outbox_remove(t->store, t->out, "gone", 4, false), 0);
     (void)ftx_outbox_settle(t->store, INT64_MAX);
-    ftx_store_close(t->store);
-    open_store(t);
+    box_reopen(t);
     assert_int_equal(ftx_tree_lookup(t->store, t->out, "gone", 4, false, &attr), -ENOENT);
 }
 
@@ -282,24 +221,6 @@ static void says_what_is_wrong(void **state)
     assert_int_equal(ftx_outbox_open(s, folder, true, false), -ENOENT);
 }
 
-/* Runs `body` in a child on a store that nobody closes. */
-static void killed(struct box_test *t, void (*body)(struct box_test *t))
-{
-    ftx_store_close(t->store);
-    t->store = NULL;
-    pid_t child = fork();
-    if (child == 0) {
-        alarm(60);
-        open_store(t);
-        body(t);
-        _exit(0);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
-    open_store(t);
-}
-
 static void make_and_die(struct box_test *t)
 {
     uint64_t id = make_file(t, "early");
@@ -310,7 +231,8 @@ static void make_and_die(struct box_test *t)
 static void a_kill_takes_nothing_and_numbers_are_not_used_again(void **state)
 {
     struct box_test *t = *state;
-    killed(t, make_and_die);
+    box_killed(t, make_and_die);
+    box_open(t);
     struct ftx_attr attr;
     char word[32] = "";
     assert_int_equal(ftx_tree_lookup(t->store, t->out, "early", 5, true, &attr), 0);
@@ -322,8 +244,7 @@ static void a_kill_takes_nothing_and_numbers_are_not_used_again(void **state)
     uint64_t id = make_file(t, "late");
     assert_true(id > attr.id);
     close_file(t, id);
-    ftx_store_close(t->store);
-    open_store(t);
+    box_reopen(t);
     assert_int_equal(ftx_folder_count(t->link->folders[FTX_OUTBOX]), 2);
 }
 
@@ -347,132 +268,57 @@ static void fill_until_it_fails(struct box_test *t)
 
 static void a_database_that_cannot_be_written_is_an_error(void **state)
 {
-    killed(*state, fill_until_it_fails);
     struct box_test *t = *state;
+    box_killed(t, fill_until_it_fails);
+    box_open(t);
     assert_true(ftx_folder_count(t->link->folders[FTX_OUTBOX]) > 1000);
 }
 
 /* -- the inbox -- */
 
-static uint8_t apply(struct box_test *t, const struct ftx_op *op)
-{
-    uint8_t bytes[FTX_OP_ENCODED_MAX], refused;
-    uint64_t entry, item;
-    size_t size = ftx_op_encode(op, bytes);
-    assert_int_equal(ftx_inbox_apply(t->store, t->link, ++t->op, bytes, size, FTX_LINKS_SAFE,
-                                     &entry, &item, &refused),
-                     0);
-    return refused;
-}
-
-static uint8_t make(struct box_test *t, uint64_t item, uint64_t parent, enum ftx_kind what,
-                    const char *name)
-{
-    return apply(t, &(struct ftx_op){.kind = FTX_OP_MAKE,
-                                     .item = item,
-                                     .parent = parent,
-                                     .what = (uint8_t)what,
-                                     .mode = 0755,
-                                     .name = name,
-                                     .name_size = strlen(name)});
-}
-
-static uint8_t move(struct box_test *t, uint64_t item, uint64_t parent, const char *name)
-{
-    return apply(t, &(struct ftx_op){.kind = FTX_OP_MOVE,
-                                     .item = item,
-                                     .parent = parent,
-                                     .name = name,
-                                     .name_size = strlen(name)});
-}
-
-static uint8_t drop(struct box_test *t, uint64_t item)
-{
-    return apply(t, &(struct ftx_op){.kind = FTX_OP_DROP, .item = item});
-}
-
-static void extent(struct box_test *t, uint64_t stream, uint32_t version, uint64_t offset,
-                   const char *bytes)
-{
-    struct ftx_extent e = {.stream = stream,
-                           .version = version,
-                           .offset = offset,
-                           .length = strlen(bytes),
-                           .kind = FTX_EXTENT_DATA};
-    uint64_t item, object, entry;
-    assert_int_equal(ftx_inbox_begin(t->store, t->link, &e, &item, &object), 0);
-    int fd = ftx_object_open(&t->store->objects, object, O_WRONLY | O_CREAT);
-    assert_int_equal(ftx_object_write(fd, bytes, strlen(bytes), offset), 0);
-    close(fd);
-    assert_int_equal(ftx_inbox_wrote(t->store, item, &e, 0, &entry), 0);
-}
-
-static struct ftx_plan_seal seal_of(uint64_t stream, uint32_t version, uint64_t size)
-{
-    struct ftx_plan_seal seal = {.stream = stream, .version = version, .size = size};
-    seal.attributes_size = ftx_seal_attr_encode(0644, 1, seal.attributes);
-    return seal;
-}
-
-static void complete(struct box_test *t, uint64_t stream, uint32_t version, uint64_t size)
-{
-    struct ftx_plan_seal seal = seal_of(stream, version, size);
-    struct ftx_seal_check check;
-    uint64_t entry;
-    assert_int_equal(ftx_inbox_seal_comes(t->store, t->link, &seal), 0);
-    assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), 0);
-    assert_int_equal(check.n, 0);
-    assert_int_equal(ftx_inbox_complete(t->store, t->link, &seal, check.item, &entry), 0);
-}
-
-static struct ftx_item *find(struct box_test *t, uint64_t remote)
-{
-    return ftx_item_find_remote(&t->store->index, t->link, remote);
-}
-
 static void what_was_delivered_is_not_lost_for_a_name(void **state)
 {
     struct box_test *t = *state;
-    assert_int_equal(make(t, 1, 0, FTX_FOLDER, "d"), 0);
-    assert_int_equal(make(t, 2, 1, FTX_FILE, "kept"), 0);
-    extent(t, 2, 1, 0, "bytes");
-    complete(t, 2, 1, 5);
-    struct ftx_item *kept = find(t, 2);
-    assert_int_equal(drop(t, 2), 0);
-    assert_int_equal(drop(t, 1), 0);
-    assert_true(kept->linked && !find(t, 2) && !find(t, 1));
-    assert_int_equal(make(t, 3, 0, FTX_FOLDER, "d"), 0); /* takes it over */
-    assert_true(find(t, 3) == kept->parent);
-    assert_int_equal(drop(t, 3), 0);
-    assert_int_equal(make(t, 4, 0, FTX_FILE, "d"), 0); /* makes it step aside */
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FOLDER, "d"), 0);
+    assert_int_equal(peer_makes(t, 2, 1, FTX_FILE, "kept"), 0);
+    peer_sends(t, 2, 1, 0, "bytes");
+    peer_completes(t, 2, 1, 5);
+    struct ftx_item *kept = of_peer(t, 2);
+    assert_int_equal(peer_drops(t, 2), 0);
+    assert_int_equal(peer_drops(t, 1), 0);
+    assert_true(kept->linked && !of_peer(t, 2) && !of_peer(t, 1));
+    assert_int_equal(peer_makes(t, 3, 0, FTX_FOLDER, "d"), 0); /* takes it over */
+    assert_true(of_peer(t, 3) == kept->parent);
+    assert_int_equal(peer_drops(t, 3), 0);
+    assert_int_equal(peer_makes(t, 4, 0, FTX_FILE, "d"), 0); /* makes it step aside */
     assert_string_equal(kept->parent->name, "d.kept");
-    assert_string_equal(find(t, 4)->name, "d");
-    assert_int_equal(make(t, 5, 0, FTX_FOLDER, "e"), 0);
-    assert_int_equal(make(t, 6, 5, FTX_FILE, "new"), 0);
-    assert_int_equal(move(t, 5, 0, "d.kept"), 0); /* it has stepped aside: it does so again */
-    assert_true(kept->linked && find(t, 6)->parent == find(t, 5));
+    assert_string_equal(of_peer(t, 4)->name, "d");
+    assert_int_equal(peer_makes(t, 5, 0, FTX_FOLDER, "e"), 0);
+    assert_int_equal(peer_makes(t, 6, 5, FTX_FILE, "new"), 0);
+    assert_int_equal(peer_moves(t, 5, 0, "d.kept"), 0); /* it has stepped aside: it does so again */
+    assert_true(kept->linked && of_peer(t, 6)->parent == of_peer(t, 5));
     assert_string_equal(kept->parent->name, "d.kept.kept");
-    assert_int_equal(make(t, 7, 5, FTX_FOLDER, "kept.d"), 0);
-    assert_int_equal(move(t, 4, 5, "kept"), 0); /* one file takes another's place, as ever */
+    assert_int_equal(peer_makes(t, 7, 5, FTX_FOLDER, "kept.d"), 0);
+    assert_int_equal(peer_moves(t, 4, 5, "kept"), 0); /* one file takes another's place, as ever */
 }
 
 static void what_a_peer_makes_us_remember_is_bounded(void **state)
 {
     struct box_test *t = *state;
-    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FILE, "f"), 0);
     assert_int_equal(t->link->n_items[FTX_INBOX], 2); /* and the link's folder */
-    extent(t, 1, 1, 0, "bytes");
-    extent(t, 1, 1, 10, "bytes");
+    peer_sends(t, 1, 1, 0, "bytes");
+    peer_sends(t, 1, 1, 10, "bytes");
     assert_int_equal(t->link->n_segments, 2);
     uint32_t n_items = t->link->n_items[FTX_INBOX];
     t->link->n_items[FTX_INBOX] = FTX_LINK_ITEMS_MAX;
-    assert_int_equal(make(t, 2, 0, FTX_FILE, "g"), FTX_REFUSED_POLICY);
+    assert_int_equal(peer_makes(t, 2, 0, FTX_FILE, "g"), FTX_REFUSED_POLICY);
     t->link->n_items[FTX_INBOX] = n_items;
     t->link->n_segments = FTX_LINK_SEGMENTS_MAX;
     struct ftx_segment segment = {.offset = 20, .length = 1, .kind = FTX_SEGMENT_HOLE};
-    assert_int_equal(ftx_arriving_put(find(t, 1)->as.arriving, &segment), FTX_ELIMIT);
+    assert_int_equal(ftx_arriving_put(of_peer(t, 1)->as.arriving, &segment), FTX_ELIMIT);
     t->link->n_segments = 2;
-    assert_int_equal(drop(t, 1), 0);
+    assert_int_equal(peer_drops(t, 1), 0);
     assert_int_equal(t->link->n_items[FTX_INBOX], 1);
     assert_int_equal(t->link->n_segments, 0);
 }
@@ -480,14 +326,14 @@ static void what_a_peer_makes_us_remember_is_bounded(void **state)
 static void a_seal_after_the_drop_begins_nothing(void **state)
 {
     struct box_test *t = *state;
-    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
-    extent(t, 1, 1, 0, "one");
-    complete(t, 1, 1, 3);
-    struct ftx_item *item = find(t, 1);
-    extent(t, 1, 2, 0, "TWO");
-    struct ftx_plan_seal seal = seal_of(1, 2, 3);
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FILE, "f"), 0);
+    peer_sends(t, 1, 1, 0, "one");
+    peer_completes(t, 1, 1, 3);
+    struct ftx_item *item = of_peer(t, 1);
+    peer_sends(t, 1, 2, 0, "TWO");
+    struct ftx_plan_seal seal = peer_seal(1, 2, 3);
     struct ftx_seal_check check;
-    assert_int_equal(drop(t, 1), 0);
+    assert_int_equal(peer_drops(t, 1), 0);
     assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), -ENOENT);
     assert_true(item->linked && item->state == FTX_ITEM_COMPLETE && !item->shadow);
 }
@@ -495,14 +341,14 @@ static void a_seal_after_the_drop_begins_nothing(void **state)
 static void what_the_base_cannot_have_is_missing(void **state)
 {
     struct box_test *t = *state;
-    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
-    extent(t, 1, 1, 0, "base");
-    complete(t, 1, 1, 4);
-    struct ftx_plan_seal seal = seal_of(1, 2, 10);
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FILE, "f"), 0);
+    peer_sends(t, 1, 1, 0, "base");
+    peer_completes(t, 1, 1, 4);
+    struct ftx_plan_seal seal = peer_seal(1, 2, 10);
     struct ftx_seal_check check;
     assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), -ENODATA);
     assert_true(check.n == 1 && check.ranges[0].offset == 4 && check.ranges[0].length == 6);
-    seal = seal_of(1, 3, 3);
+    seal = peer_seal(1, 3, 3);
     assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), 0);
     assert_true(check.n == 1 && check.base_object && check.ranges[0].length == 3);
     assert_int_equal(ftx_inbox_copied(t->store, &check, 0), 0);
@@ -517,14 +363,14 @@ static void holes_of_the_base_are_left_without_noting_them(void **state)
     struct box_test *t = *state;
     struct ftx_extent hole = {.stream = 1, .version = 1, .length = 1000, .kind = FTX_EXTENT_HOLE};
     uint64_t id, object, entry;
-    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FILE, "f"), 0);
     assert_int_equal(ftx_inbox_begin(t->store, t->link, &hole, &id, &object), 0);
     assert_int_equal(ftx_inbox_wrote(t->store, id, &hole, 0, &entry), 0);
-    complete(t, 1, 1, 1000);
-    assert_int_equal(find(t, 1)->object, 0);
+    peer_completes(t, 1, 1, 1000);
+    assert_int_equal(of_peer(t, 1)->object, 0);
     for (uint64_t offset = 0; offset < 1000; offset += 5)
-        extent(t, 1, 2, offset, "x");
-    struct ftx_plan_seal seal = seal_of(1, 2, 1000);
+        peer_sends(t, 1, 2, offset, "x");
+    struct ftx_plan_seal seal = peer_seal(1, 2, 1000);
     struct ftx_seal_check check;
     uint64_t appended = t->store->appended;
     assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), 0);
@@ -533,27 +379,27 @@ static void holes_of_the_base_are_left_without_noting_them(void **state)
     assert_int_equal(ftx_arriving_cut(item->as.arriving, 500, 1),
                      0); /* lost on its way to the disk */
     assert_int_equal(ftx_inbox_complete(t->store, t->link, &seal, check.item, &entry), -EALREADY);
-    extent(t, 1, 2, 500, "x");
-    complete(t, 1, 2, 1000);
-    assert_int_equal(find(t, 1)->state, FTX_ITEM_COMPLETE);
+    peer_sends(t, 1, 2, 500, "x");
+    peer_completes(t, 1, 2, 1000);
+    assert_int_equal(of_peer(t, 1)->state, FTX_ITEM_COMPLETE);
 }
 
 static void a_version_like_the_one_before_stays_where_it_is(void **state)
 {
     struct box_test *t = *state;
-    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
-    extent(t, 1, 1, 0, "base");
-    complete(t, 1, 1, 4);
-    struct ftx_item *item = find(t, 1);
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FILE, "f"), 0);
+    peer_sends(t, 1, 1, 0, "base");
+    peer_completes(t, 1, 1, 4);
+    struct ftx_item *item = of_peer(t, 1);
     uint64_t id = item->id, object = item->object, entry;
-    struct ftx_plan_seal seal = seal_of(1, 2, 4);
+    struct ftx_plan_seal seal = peer_seal(1, 2, 4);
     struct ftx_seal_check check;
     seal.attributes_size = ftx_seal_attr_encode(0600, 77, seal.attributes);
     assert_int_equal(ftx_inbox_seal_comes(t->store, t->link, &seal), 0);
     assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), 0);
     assert_int_equal(check.n, 0);
     assert_int_equal(ftx_inbox_complete(t->store, t->link, &seal, check.item, &entry), 0);
-    item = find(t, 1);
+    item = of_peer(t, 1);
     assert_true(item->id == id && item->object == object && !item->shadow && !item->as.arriving);
     assert_true(item->version == 2 && item->mode == 0600 && item->mtime_ns == 77);
     struct ftx_extent late = {.stream = 1, .version = 2, .length = 4, .kind = FTX_EXTENT_DATA};
@@ -564,12 +410,12 @@ static void a_version_like_the_one_before_stays_where_it_is(void **state)
 static void a_file_renamed_over_another_takes_it_along(void **state)
 {
     struct box_test *t = *state;
-    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
-    complete(t, 1, 1, 0);
-    assert_int_equal(make(t, 2, 0, FTX_FILE, "new"), 0);
-    assert_int_equal(move(t, 2, 0, "f"), 0);
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FILE, "f"), 0);
+    peer_completes(t, 1, 1, 0);
+    assert_int_equal(peer_makes(t, 2, 0, FTX_FILE, "new"), 0);
+    assert_int_equal(peer_moves(t, 2, 0, "f"), 0);
     assert_int_equal(ftx_folder_count(t->link->folders[FTX_INBOX]), 1);
-    assert_int_equal(drop(t, 2), 0);
+    assert_int_equal(peer_drops(t, 2), 0);
     assert_int_equal(ftx_folder_count(t->link->folders[FTX_INBOX]), 0);
 }
 
@@ -579,40 +425,41 @@ static void moves_do_not_make_it_deeper_than_allowed(void **state)
     uint64_t item = 1;
     for (uint64_t tree = 0; tree < 2; tree++)
         for (uint64_t depth = 0; depth < 40; depth++, item++)
-            assert_int_equal(make(t, item, depth ? item - 1 : 0, FTX_FOLDER, tree ? "a" : "b"), 0);
-    assert_int_equal(move(t, 41, 40, "a"), FTX_REFUSED_NAME);
-    assert_int_equal(make(t, 100, 80, FTX_FOLDER, "x"), 0);
+            assert_int_equal(
+                peer_makes(t, item, depth ? item - 1 : 0, FTX_FOLDER, tree ? "a" : "b"), 0);
+    assert_int_equal(peer_moves(t, 41, 40, "a"), FTX_REFUSED_NAME);
+    assert_int_equal(peer_makes(t, 100, 80, FTX_FOLDER, "x"), 0);
 }
 
 static void the_owner_may_turn_the_tree_around(void **state)
 {
     struct box_test *t = *state;
-    assert_int_equal(make(t, 1, 0, FTX_FOLDER, "a"), 0);
-    assert_int_equal(make(t, 2, 0, FTX_FOLDER, "b"), 0);
-    uint64_t b = find(t, 2)->id;
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FOLDER, "a"), 0);
+    assert_int_equal(peer_makes(t, 2, 0, FTX_FOLDER, "b"), 0);
+    uint64_t b = of_peer(t, 2)->id;
     assert_int_equal(ftx_inbox_rename(t->store, t->in, "a", 1, b, "a", 1, 0), 0);
-    assert_int_equal(move(t, 2, 1, "b"), FTX_REFUSED_NAME);
+    assert_int_equal(peer_moves(t, 2, 1, "b"), FTX_REFUSED_NAME);
 }
 
 static void a_large_folder_goes_at_once(void **state)
 {
     struct box_test *t = *state;
     enum { FILES = 20000 };
-    assert_int_equal(make(t, 1, 0, FTX_FOLDER, "d"), 0);
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FOLDER, "d"), 0);
     for (uint64_t i = 0; i < FILES; i++) {
         char name[16];
         snprintf(name, sizeof name, "%u", (unsigned)i);
-        assert_int_equal(make(t, 2 + i, 1, FTX_FILE, name), 0);
+        assert_int_equal(peer_makes(t, 2 + i, 1, FTX_FILE, name), 0);
     }
-    assert_int_equal(make(t, FILES + 2, 0, FTX_FILE, "f"), 0);
+    assert_int_equal(peer_makes(t, FILES + 2, 0, FTX_FILE, "f"), 0);
     assert_int_equal(ftx_inbox_remove(t->store, t->in, "d", 1, true), -ENOTEMPTY);
     for (uint64_t i = 0; i < FILES; i++)
-        assert_int_equal(drop(t, 2 + i), 0);
-    assert_int_equal(drop(t, 1), 0);
-    assert_true(!find(t, 1));
+        assert_int_equal(peer_drops(t, 2 + i), 0);
+    assert_int_equal(peer_drops(t, 1), 0);
+    assert_true(!of_peer(t, 1));
 }
 
-#define with_store(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define with_store(test) cmocka_unit_test_setup_teardown(test, box_setup, box_teardown)
 
 int main(void)
 {
