@@ -3,7 +3,8 @@
 #include "fs/fuse/mount.h"
 #include "fs/store/history.h"
 #include "fs/store/inbox_room.h"
-#include "fs/xfer/xfer.h"
+#include "fs/xfer/network.h"
+#include "tools/common/paths.h"
 #include "tools/ftxfs/background.h"
 #include "tools/ftxfs/ending.h"
 #include "tools/ftxfs/options.h"
@@ -11,9 +12,6 @@
 #include "transport/base/log.h"
 
 #include <errno.h>
-#include <net/if.h>
-#include <pthread.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,23 +20,17 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uv.h>
 
 enum {
-    MESSAGE_MAX = 4608,
+    MESSAGE_MAX = FTX_OPTION_MESSAGE,
     FILES_MAX = 1 << 20, /* open at once; some programs try each number below the limit */
 };
 
 /* All that runs. */
 struct daemon {
     struct ftx_store *store;
-    struct ftx_access *access; /* NULL: everybody may connect */
-    struct ftx_xfer *xfer;
+    struct ftx_network *network;
     _Atomic(struct ftx_mount *) mount; /* the store's thread runs before there is one */
-    uv_loop_t loop;
-    uv_async_t stop;
-    pthread_t thread;
-    bool loop_open;
 };
 
 static int fail(const char *message)
@@ -55,33 +47,6 @@ static int fail_at(const char *path, const char *message)
 
 /* -- the store's place -- */
 
-/* The user's; mount(8) at the start of the machine has no HOME. */
-static const char *home_folder(void)
-{
-    const char *home = getenv("HOME");
-    const struct passwd *user = home && home[0] ? NULL : getpwuid(geteuid());
-    return user ? user->pw_dir : home;
-}
-
-/* $XDG_DATA_HOME/ftxfs or ~/.local/share/ftxfs; makes the folders above it. NULL: there is no home.
- */
-static char *default_store(void)
-{
-    const char *data = getenv("XDG_DATA_HOME"), *home = home_folder();
-    char *path = NULL;
-    int n = data && data[0] == '/' ? asprintf(&path, "%s/ftxfs", data)
-            : home && home[0]      ? asprintf(&path, "%s/.local/share/ftxfs", home)
-                                   : -1;
-    if (n < 0)
-        return NULL;
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(path, 0700); /* what is missing shows when the store is opened */
-        *slash = '/';
-    }
-    return path;
-}
-
 /* True if `path` is `folder` or below it; both absolute. */
 static bool inside(const char *path, const char *folder)
 {
@@ -89,33 +54,11 @@ static bool inside(const char *path, const char *folder)
     return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
-/* Absolute path of something below an existing folder; it need not exist yet, and may be a dead
- * mount. */
-static char *absolute(const char *path)
-{
-    char *real = realpath(path, NULL);
-    char *copy = real ? NULL : strdup(path);
-    if (!copy)
-        return real;
-    for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
-        copy[n - 1] = '\0';
-    char *slash = strrchr(copy, '/');
-    char *folder = NULL, *joined = NULL;
-    if (slash)
-        *slash = '\0';
-    folder = realpath(slash ? (*copy ? copy : "/") : ".", NULL);
-    if (folder && asprintf(&joined, "%s/%s", folder, slash ? slash + 1 : copy) < 0)
-        joined = NULL;
-    free(folder);
-    free(copy);
-    return joined;
-}
-
 /* -- events of the store -- */
 
 static void on_wake(void *ctx)
 {
-    ftx_xfer_wake(((struct daemon *)ctx)->xfer);
+    ftx_network_wake(((struct daemon *)ctx)->network);
 }
 
 static void on_arrived(void *ctx)
@@ -145,83 +88,15 @@ static const struct ftx_store_events events = {.wake = on_wake,
                                                .news = on_news,
                                                .happened = on_happened};
 
-/* -- the loop's thread -- */
-
-static void on_stop(uv_async_t *async)
-{
-    struct daemon *d = async->data;
-    uv_close((uv_handle_t *)async, NULL);
-    if (d->xfer)
-        ftx_xfer_stop(d->xfer);
-}
-
-static void *run_loop(void *arg)
-{
-    struct daemon *d = arg;
-    uv_run(&d->loop, UV_RUN_DEFAULT);
-    return NULL;
-}
-
-/* What --listen names cannot be listened on. */
-static void say_no_listener(const struct ftx_address *listen, int err, char *message)
-{
-    const char *host = listen->host[0] ? listen->host : "port";
-    unsigned port = listen->port;
-    if (err == -EADDRINUSE)
-        snprintf(message, MESSAGE_MAX,
-                 "%s:%u: the port is in use; end what listens there, or choose another --listen",
-                 host, port);
-    else if (strcmp(host, "tailscale") == 0)
-        snprintf(message, MESSAGE_MAX,
-                 "tailscale: this machine has no tailnet address to listen on: %s; look at "
-                 "tailscale status",
-                 err == -ENOENT ? "there is no program tailscale" : ftx_err_text(err));
-    else if (err == -EADDRNOTAVAIL && if_nametoindex(host))
-        snprintf(message, MESSAGE_MAX, "%s: the interface has no address to listen on", host);
-    else if (err == UV_EAI_NONAME)
-        snprintf(message, MESSAGE_MAX, "%s: cannot listen: no interface and no host has this name",
-                 host);
-    else
-        snprintf(message, MESSAGE_MAX, "%s:%u: cannot listen: %s", host, port, ftx_err_text(err));
-}
-
 static int open_network(struct daemon *d, const struct ftx_options *o, char *message)
 {
-    struct ftx_xfer_config config = {.listen = o->listen_none ? NULL : &o->listen,
-                                     .dial = o->dial,
-                                     .n_dial = o->n_dial,
-                                     .relays = o->relays,
-                                     .n_relays = o->n_relays,
-                                     .relay_token = o->relay_token,
-                                     .relay_ca = o->relay_ca,
-                                     .lan = !o->no_lan,
-                                     .portmap = !o->no_portmap,
-                                     .n_data = o->connections - 1,
-                                     .links = o->links,
-                                     .compress = o->compress};
-    int err = uv_loop_init(&d->loop);
-    if (!err) {
-        d->loop_open = true;
-        err = uv_async_init(&d->loop, &d->stop, on_stop);
-        d->stop.data = d;
-    }
-    if (!err && (o->n_allow || o->allow_tailnet))
-        err = ftx_access_new(&d->loop, o->allow, o->n_allow, o->allow_tailnet, &d->access);
-    config.access = d->access;
-    if (!err)
-        err = ftx_xfer_start(&d->loop, d->store, &config, &d->xfer);
+    struct ftx_network_config config = ftx_network_options_config(&o->network);
+    config.xfer.links = o->links;
+    config.xfer.compress = o->compress;
+    int err = ftx_network_open(d->store, &config, &d->network);
     if (err)
-        say_no_listener(&o->listen, err, message);
+        ftx_network_options_explain(&o->network, err, message);
     return err;
-}
-
-static void close_network(struct daemon *d)
-{
-    if (!d->loop_open)
-        return;
-    while (uv_run(&d->loop, UV_RUN_DEFAULT) || uv_loop_close(&d->loop) == UV_EBUSY)
-        ;
-    ftx_access_free(d->access);
 }
 
 /* Everything is open: serve until unmounted. */
@@ -229,7 +104,7 @@ static int serve(struct daemon *d, const char *path, char *message)
 {
     int err = -ftx_ending_start(d->mount, path);
     if (!err)
-        err = pthread_create(&d->thread, NULL, run_loop, d);
+        err = -ftx_network_start(d->network);
     if (err) {
         snprintf(message, MESSAGE_MAX, "no thread could be started: %s", strerror(err));
         return -err;
@@ -238,8 +113,6 @@ static int serve(struct daemon *d, const char *path, char *message)
     if (!err)
         ftx_mount_run(d->mount);
     ftx_ending_begun();
-    uv_async_send(&d->stop);
-    pthread_join(d->thread, NULL);
     if (err)
         snprintf(message, MESSAGE_MAX, "nobody waits for it to start: %s", ftx_err_text(err));
     return err;
@@ -280,16 +153,14 @@ static int run(const struct ftx_options *o, const char *path, const char *store)
     }
     if (!err)
         err = serve(&d, path, message);
-    else if (d.loop_open)
-        on_stop(&d.stop);
-    close_network(&d);
+    if (d.network)
+        ftx_network_close(d.network);
     if (d.mount)
         ftx_mount_close(d.mount);
     ftx_store_close(d.store);
     if (d.mount)
         ftx_mount_free(d.mount);
-    if (d.xfer)
-        ftx_xfer_free(d.xfer); /* the store's thread may wake it to the end */
+    ftx_network_free(d.network);
     return err ? fail(message) : 0;
 }
 
@@ -310,9 +181,10 @@ static int start(const struct ftx_options *o)
     raise_file_limit();
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* no keys in core files, ... */
     prctl(PR_SET_DUMPABLE, 0); /* nor in those that go through a pipe: these have no limit */
-    char *path = absolute(o->mount_point);
-    char *wanted = o->store ? strdup(o->store) : default_store();
-    char *store = wanted ? absolute(wanted) : NULL;
+    char *path = ftx_paths_absolute(o->mount_point);
+    char *wanted =
+        o->store ? strdup(o->store) : ftx_paths_user("XDG_DATA_HOME", ".local/share", "ftxfs");
+    char *store = wanted ? ftx_paths_absolute(wanted) : NULL;
     int status;
     if (!wanted)
         status = fail("no folder for the store: name one with --store DIR");

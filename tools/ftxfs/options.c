@@ -5,8 +5,6 @@
 
 #include "fs/store/history.h"
 #include "transport/base/log.h"
-#include "transport/net/websocket.h"
-#include "transport/wire/limits.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -14,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static int bad(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -36,100 +33,6 @@ static int set_store(struct ftx_options *o, const char *value)
     free(o->store);
     o->store = strdup(value);
     return o->store ? 0 : -ENOMEM;
-}
-
-static int set_listen(struct ftx_options *o, const char *value)
-{
-    o->listen_none = strcmp(value, "none") == 0;
-    if (!o->listen_none && ftx_address_parse(value, &o->listen))
-        return bad("--listen: '%s' is neither HOST:PORT nor none", value);
-    return 0;
-}
-
-static int allow_one(struct ftx_options *o, const char *value)
-{
-    if (strcmp(value, "tailscale") == 0) {
-        o->allow_tailnet = true;
-        return 0;
-    }
-    if (o->n_allow == FTX_ALLOW_MAX)
-        return bad("--allow: at most %d ranges", FTX_ALLOW_MAX);
-    if (ftx_cidr_parse(value, &o->allow[o->n_allow]))
-        return bad("--allow: '%s' is neither a range as 192.0.2.0/24 nor tailscale", value);
-    o->n_allow++;
-    return 0;
-}
-
-static int add_allowed(struct ftx_options *o, const char *value)
-{
-    char *copy = strdup(value);
-    int err = copy ? 0 : -ENOMEM;
-    for (char *rest = copy, *one; !err && (one = strsep(&rest, ","));)
-        err = allow_one(o, one);
-    free(copy);
-    return err;
-}
-
-static int add_peer(struct ftx_options *o, const char *value)
-{
-    if (o->n_dial == FTX_DIAL_MAX)
-        return bad("--peer: at most %d addresses", FTX_DIAL_MAX);
-    struct ftx_address address;
-    if (ftx_address_parse(value, &address) || !address.host[0] || !address.port)
-        return bad("--peer: '%s' is not HOST:PORT", value);
-    o->dial[o->n_dial++] = address;
-    return 0;
-}
-
-static int add_relay(struct ftx_options *o, const char *value)
-{
-    if (o->n_relays == FTX_RELAYS_MAX)
-        return bad("--relay: at most %d", FTX_RELAYS_MAX);
-    if (strlen(value) > FTX_RELAY_URL_MAX || ftx_websocket_check_url(value))
-        return bad("--relay: '%s' is not ws://HOST[:PORT] or wss://HOST[:PORT]", value);
-    o->relays[o->n_relays] = strdup(value);
-    return o->relays[o->n_relays++] ? 0 : -ENOMEM;
-}
-
-/* The first line of the file. */
-static int set_relay_token(struct ftx_options *o, const char *value)
-{
-    char line[FTX_RELAY_TOKEN_MAX + 2] = "";
-    FILE *file = fopen(value, "re");
-    bool read = file && fgets(line, sizeof line, file);
-    if (file)
-        fclose(file);
-    size_t size = strcspn(line, "\r\n");
-    if (!read || size == 0 || size > FTX_RELAY_TOKEN_MAX)
-        return bad("--relay_token: '%s' holds no token of 1 to %d characters", value,
-                   FTX_RELAY_TOKEN_MAX);
-    free(o->relay_token);
-    o->relay_token = strndup(line, size);
-    explicit_bzero(line, sizeof line);
-    return o->relay_token ? 0 : -ENOMEM;
-}
-
-static int set_relay_ca(struct ftx_options *o, const char *value)
-{
-    if (access(value, R_OK))
-        return bad("--relay_ca: '%s': %s", value, strerror(errno));
-    free(o->relay_ca);
-    o->relay_ca = strdup(value);
-    return o->relay_ca ? 0 : -ENOMEM;
-}
-
-static int set_no_lan(struct ftx_options *o, const char *value)
-{
-    (void)value;
-    o->no_lan = true;
-    return 0;
-}
-
-static int set_no_portmap(struct ftx_options *o, const char *value)
-{
-    (void)value;
-    o->no_portmap = true;
-    return 0;
 }
 
 /* A number from 1 to `most`, with *out_end at what stands behind it. False: it is none. */
@@ -220,16 +123,6 @@ static int set_close(struct ftx_options *o, const char *value)
     return 0;
 }
 
-static int set_connections(struct ftx_options *o, const char *value)
-{
-    const char *end;
-    uint64_t n;
-    if (!parse_count(value, 1 + FTX_DATA_CONNECTIONS_MAX, &n, &end) || *end)
-        return bad("--connections: '%s' is not 1 to 9", value);
-    o->connections = (unsigned)n;
-    return 0;
-}
-
 /* The index of the value in the list (up to NULL), -1: it is not there. */
 static int choose(const char *value, const char *const *names)
 {
@@ -261,26 +154,13 @@ static int set_links(struct ftx_options *o, const char *value)
     return 0;
 }
 
-/* Without `value` it is a flag, which stands alone. */
-static const struct {
+/* Those of its own; without `value` it is a flag, which stands alone. */
+static const struct own {
     const char *name, *value, *help;
     int (*set)(struct ftx_options *options, const char *value);
-} table[] = {
+} own[] = {
     {"store", "DIR", "where state and contents are kept (default: $XDG_DATA_HOME/ftxfs)",
      set_store},
-    {"listen", "HOST:PORT|none",
-     "address, interface, localhost or tailscale to listen on (all, port 15820)", set_listen},
-    {"allow", "CIDR,...|tailscale",
-     "only these may connect; may be given more than once (everybody)", add_allowed},
-    {"peer", "HOST:PORT", "where to connect to; may be given more than once", add_peer},
-    {"relay", "URL", "ws:// or wss://: where to meet peers that cannot be reached; repeatable",
-     add_relay},
-    {"relay_token", "FILE", "what the relays ask for, in its first line", set_relay_token},
-    {"relay_ca", "FILE", "PEM of whom wss:// trusts (default: the system's)", set_relay_ca},
-    {"no-lan", NULL, "links are not announced on local networks, nor looked for", set_no_lan},
-    {"no-portmap", NULL, "no router is asked for a port (NAT-PMP, UPnP)", set_no_portmap},
-    {"connections", "N", "TCP connections of a link, added while that adds throughput, 1 to 9 (4)",
-     set_connections},
     {"read_timeout", "SECONDS",
      "what waits for the peer gives up after this long without progress (30)", set_read_timeout},
     {"spool_max", "SIZE", "what the outbox may take on the disk, as 20G (all but 5 % of it)",
@@ -300,7 +180,25 @@ static const struct {
      "symlinks taken from a peer: none, those that stay inside, or all (safe)", set_links},
 };
 
-enum { N_OPTIONS = sizeof table / sizeof *table };
+enum { N_OPTIONS = FTX_NETWORK_OPTIONS + sizeof own / sizeof *own };
+
+/* One of N_OPTIONS, those of the network first. */
+static struct own option_at(int i)
+{
+    if (i >= FTX_NETWORK_OPTIONS)
+        return own[i - FTX_NETWORK_OPTIONS];
+    const struct ftx_network_option *option = &ftx_network_option[i];
+    return (struct own){option->name, option->value, option->help, NULL};
+}
+
+static int set_option(struct ftx_options *o, int i, const char *value)
+{
+    char message[FTX_OPTION_MESSAGE];
+    if (i >= FTX_NETWORK_OPTIONS)
+        return own[i - FTX_NETWORK_OPTIONS].set(o, value);
+    int err = ftx_network_option[i].set(&o->network, value, message);
+    return err == -EINVAL ? bad("%s", message) : err;
+}
 
 void ftx_options_help(void)
 {
@@ -308,10 +206,11 @@ void ftx_options_help(void)
            "Mounts a folder: what is copied into outbox/CODE streams, encrypted, to the peer that "
            "made\n"
            "inbox/CODE. State is kept; the next mount goes on where this one ended.\n\n");
-    for (size_t i = 0; i < N_OPTIONS; i++) {
+    for (int i = 0; i < N_OPTIONS; i++) {
         char left[40];
-        snprintf(left, sizeof left, "--%s %s", table[i].name, table[i].value ? table[i].value : "");
-        printf("  %-28s %s\n", left, table[i].help);
+        struct own option = option_at(i);
+        snprintf(left, sizeof left, "--%s %s", option.name, option.value ? option.value : "");
+        printf("  %-28s %s\n", left, option.help);
     }
     printf("  %-28s %s\n", "-f, --foreground", "stay in the foreground, log to stderr");
     printf("  %-28s %s\n", "-d", "the same, with every FUSE request");
@@ -381,14 +280,15 @@ static int set_one(struct ftx_options *o, char *option)
 {
     char *equals = strchr(option, '=');
     size_t n = equals ? (size_t)(equals - option) : strlen(option);
-    for (size_t i = 0; i < N_OPTIONS; i++) {
-        if (!is_named(option, n, table[i].name))
+    for (int i = 0; i < N_OPTIONS; i++) {
+        struct own known = option_at(i);
+        if (!is_named(option, n, known.name))
             continue;
-        if (table[i].value && !equals)
-            return bad("-o: %s needs a value", table[i].name);
-        if (!table[i].value && equals)
-            return bad("-o: %s takes no value", table[i].name);
-        return table[i].set(o, equals ? equals + 1 : NULL);
+        if (known.value && !equals)
+            return bad("-o: %s needs a value", known.name);
+        if (!known.value && equals)
+            return bad("-o: %s takes no value", known.name);
+        return set_option(o, i, equals ? equals + 1 : NULL);
     }
     if (strcmp(option, "foreground") == 0) {
         o->foreground = true;
@@ -437,7 +337,7 @@ static int take_option(struct ftx_options *o, int found, char **argv)
             return bad("-%c: no such option", optopt); /* among others in one word */
         return bad("%s: no such option", argv[optind - 1]);
     default:
-        return table[found - FIRST].set(o, optarg);
+        return set_option(o, found - FIRST, optarg);
     }
 }
 
@@ -459,16 +359,17 @@ int ftx_options_parse(int argc, char **argv, struct ftx_options *out)
         {"version", no_argument, NULL, VERSION},
         {"foreground", no_argument, NULL, 'f'},
     };
-    for (int i = 0; i < N_OPTIONS; i++)
+    for (int i = 0; i < N_OPTIONS; i++) {
+        struct own option = option_at(i);
         options[3 + i] = (struct option){
-            table[i].name, table[i].value ? required_argument : no_argument, NULL, FIRST + i};
-    *out = (struct ftx_options){.listen = {.port = FTX_DEFAULT_PORT},
-                                .connections = 4,
-                                .read_timeout_s = 30,
+            option.name, option.value ? required_argument : no_argument, NULL, FIRST + i};
+    }
+    *out = (struct ftx_options){.read_timeout_s = 30,
                                 .history_max = FTX_HISTORY_MAX,
                                 .spool.release_after_ms = FTX_RELEASE_AFTER_MS,
                                 .links = FTX_LINKS_SAFE,
                                 .compress = FTX_COMPRESS_AUTO};
+    ftx_network_options_init(&out->network);
     opterr = 0;
     int err = 0, found;
     while (!err && (found = getopt_long(argc, argv, letters, options, NULL)) != -1)
@@ -487,10 +388,5 @@ void ftx_options_free(struct ftx_options *options)
 {
     free(options->store);
     free(options->fuse_options);
-    for (size_t i = 0; i < options->n_relays; i++)
-        free(options->relays[i]);
-    if (options->relay_token)
-        explicit_bzero(options->relay_token, strlen(options->relay_token));
-    free(options->relay_token);
-    free(options->relay_ca);
+    ftx_network_options_free(&options->network);
 }
