@@ -2,6 +2,7 @@
 /* Loading: rows become items, then find their folders, then get their segments. */
 #include "fs/store/load.h"
 
+#include "fs/store/borrow.h"
 #include "fs/store/change_log.h"
 #include "fs/store/inbox.h"
 #include "fs/store/links.h"
@@ -274,7 +275,11 @@ static int on_xattr(void *ctx, uint64_t id, const struct ftx_xattr *xattr)
     item->link->xattr_bytes[item->box] += ftx_xattrs_bytes(set) - ftx_xattrs_bytes(item->xattrs);
     free(item->xattrs);
     item->xattrs = set;
-    item->link->prioritized |= ftx_xattr_is_ours(xattr);
+    bool source = xattr->name_size == sizeof FTX_BORROW_SOURCE - 1 &&
+                  memcmp(xattr->name, FTX_BORROW_SOURCE, xattr->name_size) == 0;
+    if (source)
+        loading->store->borrows = true;
+    item->link->prioritized |= ftx_xattr_is_ours(xattr) && !source;
     return 0;
 }
 

@@ -2,6 +2,7 @@
 /* The outbox's tree: make, remove, rename, attributes. Contents are in outbox_file.c. */
 #include "fs/store/outbox.h"
 
+#include "fs/store/borrow.h"
 #include "fs/store/change_log.h"
 #include "fs/store/links.h"
 #include "fs/store/names.h"
@@ -365,7 +366,8 @@ int ftx_outbox_set_xattr(struct ftx_store *store, uint64_t id, const struct ftx_
     if (!err)
         err = ftx_log_xattr(&log, item, xattr, ftx_outbox_travels(item));
     if (!err) {
-        item->ctime_ns = ftx_now_ns();
+        if (!ftx_borrowed(item)) /* that one's says whether it was changed */
+            item->ctime_ns = ftx_now_ns();
         if (ftx_outbox_travels(item))
             item->op = item->link->op_next - 1;
         if (item->linked)

@@ -3,6 +3,7 @@
  * (outgoing_acks.c), and back to due when a session ends. */
 #include "fs/store/outgoing.h"
 
+#include "fs/store/borrow.h"
 #include "fs/store/change_log.h"
 #include "fs/store/outbox.h"
 #include "fs/store/outbox_internal.h"
@@ -370,9 +371,23 @@ bool ftx_outgoing_is_wanted(struct ftx_store *store, const struct ftx_sending *s
     return wanted;
 }
 
+/* `borrows` is set before anything is offered that way. */
+static bool is_borrowed(struct ftx_store *store, const struct ftx_source *source)
+{
+    if (!store->borrows)
+        return false;
+    pthread_mutex_lock(&store->lock);
+    const struct ftx_item *item = ftx_item_find_wire(&store->index, source->extent.stream);
+    bool borrowed = item && ftx_borrowed(item);
+    pthread_mutex_unlock(&store->lock);
+    return borrowed;
+}
+
 int ftx_outgoing_read(void *ctx, struct ftx_source *source, uint8_t *out)
 {
     struct ftx_store *store = ctx;
+    if (is_borrowed(store, source))
+        return ftx_borrow_read(store, source, out);
     int fd = ftx_object_open(&store->objects, source->object, O_RDONLY);
     if (fd < 0)
         return fd == -ENOENT ? FTX_ECHANGED : fd;

@@ -141,7 +141,8 @@ int ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
     if (err || !sending)
         return err;
     (void)ftx_segments_cut(&sending->flying, extent->offset, extent->length);
-    if (cause == -EIO || (cause == FTX_ECHANGED && still_there(sending, extent, send))) {
+    if (cause == -EIO || cause == -ESTALE ||
+        (cause == FTX_ECHANGED && still_there(sending, extent, send))) {
         fail(&log, sending->item);
     }
     settle(sending, extent, send, FTX_PENDING_DUE);

@@ -21,6 +21,7 @@
 #include "transport/wire/message.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -107,6 +108,7 @@ struct ftx_store {
     void *events_ctx;
     int state_fd, lock_fd; /* STORE/.ftx, and its lock file */
     char boot_id[FTX_BOOT_ID_SIZE];
+    atomic_bool borrows; /* files of the outbox stand elsewhere: borrow.h */
     bool distrusts; /* ... and what the outbox's objects hold may not be what was written to them */
     bool power_cut; /* the last run was in another boot: what was not durable may be gone */
     uint64_t next_item, reserved_item;
