@@ -352,8 +352,8 @@ void ftx_fetch_serve(struct ftx_store *store, struct ftx_link *link, uint64_t st
         .extent = {.stream = stream, .offset = range->offset, .length = range->length}};
     pthread_mutex_lock(&store->lock);
     const struct ftx_item *item = ftx_item_find_remote(&store->index, link, stream);
-    bool file =
-        item && item->box == FTX_INBOX && item->kind == FTX_FILE && item->state != FTX_ITEM_FAILED;
+    bool file = item && item->box == FTX_INBOX && item->kind == FTX_FILE &&
+                item->state != FTX_ITEM_FAILED && item->state != FTX_ITEM_TAKEN;
     bool here = file && item->as.arriving ? serve_arriving(item, out)
                 : file                    ? (serve_whole(item, out), true)
                                           : false;

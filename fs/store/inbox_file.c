@@ -124,6 +124,9 @@ static struct ftx_item *receiver_of(struct ftx_log *log, struct ftx_link *link, 
     *out_err = -EALREADY;
     if (version <= complete_version(item))
         return NULL;
+    *out_err = -ENOENT;
+    if (item->state == FTX_ITEM_TAKEN)
+        return NULL; /* an update would have nothing to begin with */
     *out_err = -ENOMEM;
     if (!item->as.arriving)
         return begin_version(log, item, version);

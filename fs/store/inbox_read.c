@@ -75,6 +75,8 @@ static int readable(const struct ftx_item *item, size_t size, uint64_t offset, s
         return -ENOENT;
     if (item->state == FTX_ITEM_FAILED)
         return -EIO;
+    if (item->state == FTX_ITEM_TAKEN)
+        return -ENODATA;
     const struct ftx_arriving *arriving = item->as.arriving;
     uint64_t left = offset < item->size ? item->size - offset : 0;
     *out_size = size < left ? size : (size_t)left;

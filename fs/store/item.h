@@ -35,6 +35,8 @@ enum ftx_item_state {
     FTX_ITEM_REFUSED = 7,     /* outbox: the peer does not take it; `error` is the wire's reason */
     FTX_ITEM_FAILED = 8,      /* its bytes cannot be read or written here */
     FTX_ITEM_LOCAL = 9, /* outbox, every kind: stays here, as its name or a folder above it says */
+    FTX_ITEM_TAKEN =
+        11, /* inbox, every kind: it was complete, and stands elsewhere since: take.h */
     FTX_ITEM_CANCELLED =
         10, /* outbox, no folder: stays here until it is retried, as its owner says */
 };

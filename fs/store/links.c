@@ -411,10 +411,19 @@ void ftx_link_set_way(struct ftx_store *store, struct ftx_link *link,
     pthread_mutex_unlock(&store->lock);
 }
 
-void ftx_link_session_ended(struct ftx_store *store, struct ftx_link *link, const char *reason)
+void ftx_link_session_ended(struct ftx_store *store, struct ftx_link *link, const char *reason,
+                            bool left)
 {
     pthread_mutex_lock(&store->lock);
+    link->left = left;
     ftx_tell_link(store, FTX_EVENT_DISCONNECTED, link, reason, NULL, 0);
+    pthread_mutex_unlock(&store->lock);
+}
+
+void ftx_link_set_no_room(struct ftx_store *store, struct ftx_link *link, bool no_room)
+{
+    pthread_mutex_lock(&store->lock);
+    link->no_room = no_room;
     pthread_mutex_unlock(&store->lock);
 }
 
@@ -484,6 +493,9 @@ static void fill_status(const struct ftx_link *link, struct ftx_link_status *out
                                     .queue_ops = link->op_next - link->op_first};
     out->error = ftx_link_error_text(link, FTX_INBOX);
     out->sender = link->row.role == FTX_ROLE_S;
+    out->no_room = link->no_room;
+    out->left = link->left;
+    out->ops_seen = link->row.op_seen;
     out->paired = link->row.state == FTX_LINK_PAIRED;
     if (link->row.guesses < FTX_GUESSES_MAX)
         out->guesses_left = (unsigned)FTX_GUESSES_MAX - link->row.guesses;
@@ -503,9 +515,21 @@ static void fill_status(const struct ftx_link *link, struct ftx_link_status *out
     for (struct ftx_list *node = link->arriving.next; node != &link->arriving; node = node->next) {
         const struct ftx_arriving *arriving = ftx_list_of(node, struct ftx_arriving, node);
         out->arriving_files++;
+        out->arriving_here += arriving->have.bytes;
         if (arriving->item->size > arriving->have.bytes)
             out->arriving_bytes += arriving->item->size - arriving->have.bytes;
     }
+}
+
+int ftx_link_status(struct ftx_store *store, const char *name, size_t size,
+                    struct ftx_link_status *out)
+{
+    pthread_mutex_lock(&store->lock);
+    const struct ftx_link *link = ftx_link_find_name(store, name, size);
+    if (link)
+        fill_status(link, out);
+    pthread_mutex_unlock(&store->lock);
+    return link ? 0 : -ENOENT;
 }
 
 size_t ftx_links_status(struct ftx_store *store, struct ftx_link_status *out, size_t capacity)

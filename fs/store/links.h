@@ -83,6 +83,8 @@ struct ftx_link {
     bool prioritized;                   /* items of it may have a priority of their own */
     bool dial, rearmed;                 /* asked of the loop: dial now; the guesses are forgotten */
     bool told_of_xattrs;                /* the log knows that the peer sends too many */
+    bool no_room;                       /* on the disk, for what comes */
+    bool left;                          /* the last session ended with a GOODBYE */
     bool removed;                       /* unpaired: the loop lets go of it */
     uint64_t bytes_out, bytes_in;       /* content bytes moved since the mount */
     struct ftx_packed packed[2];        /* of them, what travelled compressed, by box */
@@ -142,8 +144,12 @@ void ftx_link_reach(struct ftx_store *store, const struct ftx_link *link,
 void ftx_link_set_reach(struct ftx_store *store, struct ftx_link *link,
                         const struct ftx_link_reach *reach);
 
-/* A session that was connected is over. */
-void ftx_link_session_ended(struct ftx_store *store, struct ftx_link *link, const char *reason);
+/* A session that was connected is over; `left`: one of the ends said so. */
+void ftx_link_session_ended(struct ftx_store *store, struct ftx_link *link, const char *reason,
+                            bool left);
+
+/* The disk has no room for what comes, or has again. */
+void ftx_link_set_no_room(struct ftx_store *store, struct ftx_link *link, bool no_room);
 
 /* The words that people compare, of a paired link's row. */
 enum { FTX_VERIFIER_TEXT = 64 };
@@ -176,6 +182,9 @@ struct ftx_link_status {
     struct ftx_link_way way;
     const char *error; /* ftx_link_error_text */
     bool sender, paired;
+    bool no_room;      /* on the disk, for what comes: it waits */
+    bool left;         /* the last session ended with a word, and was not cut */
+    uint64_t ops_seen; /* of the peer's operations, the number of the last */
     unsigned guesses_left;
     char verifier[FTX_VERIFIER_TEXT];
     struct ftx_link_settings settings;
@@ -184,8 +193,12 @@ struct ftx_link_status {
     uint64_t queue_ops;                      /* operations not acknowledged */
     uint64_t queue_files, queue_bytes;       /* files and bytes not delivered */
     uint64_t arriving_files, arriving_bytes; /* files not complete, bytes still missing of them */
+    uint64_t arriving_here;                  /* bytes that are here of them */
 };
 
+/* Of one link. -ENOENT. */
+int ftx_link_status(struct ftx_store *store, const char *name, size_t size,
+                    struct ftx_link_status *out);
 /* Fills at most `capacity`; returns how many links there are. Any thread. */
 size_t ftx_links_status(struct ftx_store *store, struct ftx_link_status *out, size_t capacity);
 

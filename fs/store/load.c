@@ -95,7 +95,10 @@ static int dress(struct ftx_item *item, const struct ftx_item_row *row)
         return item->state == FTX_ITEM_DELIVERED || ftx_item_stays(item) || ftx_sending_get(item)
                    ? 0
                    : -ENOMEM;
-    return item->state == FTX_ITEM_COMPLETE || ftx_arriving_get(item) ? 0 : -ENOMEM;
+    return item->state == FTX_ITEM_COMPLETE || item->state == FTX_ITEM_TAKEN ||
+                   ftx_arriving_get(item)
+               ? 0
+               : -ENOMEM;
 }
 
 static int on_item(void *ctx, const struct ftx_item_row *row)

@@ -79,6 +79,20 @@ int ftx_object_remove(const struct ftx_objects *objects, uint64_t id)
     return unlinkat(objects->dir_fd, object_path(path, id), 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+int ftx_object_move(const struct ftx_objects *objects, uint64_t id, int to_fd, const char *name)
+{
+    char path[PATH_SIZE];
+    object_path(path, id);
+    if (renameat2(objects->dir_fd, path, to_fd, name, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return -errno;
+    /* a file system that knows no such rename */
+    if (linkat(objects->dir_fd, path, to_fd, name, 0) < 0)
+        return -errno;
+    return unlinkat(objects->dir_fd, path, 0) < 0 ? -errno : 0;
+}
+
 /* No file reaches past INT64_MAX, and off_t could not say it. */
 static bool past_any_file(uint64_t offset, uint64_t length)
 {

@@ -23,6 +23,10 @@ int ftx_object_open(const struct ftx_objects *objects, uint64_t id, int flags);
 /* Removes it; it need not exist. -errno. */
 int ftx_object_remove(const struct ftx_objects *objects, uint64_t id);
 
+/* It leaves, for `name` in the folder `to_fd` of the same file system, where nothing has that name.
+ * -EEXIST, -EXDEV, -ENOENT: there is no such object. */
+int ftx_object_move(const struct ftx_objects *objects, uint64_t id, int to_fd, const char *name);
+
 /* Whole reads and writes: all `size` bytes or an error; -ENODATA where a read meets the end. EINTR
  * and short counts are handled. */
 int ftx_object_read(int fd, void *out, size_t size, uint64_t offset);

@@ -37,6 +37,7 @@ static void fill_attr(const struct ftx_item *item, struct ftx_attr *out)
                              .n_links = 1,
                              .mode = item->mode,
                              .kind = item->kind,
+                             .state = item->state,
                              .box = item->box,
                              .place = place_of(item),
                              .settled = item->box == FTX_OUTBOX};
@@ -187,6 +188,8 @@ static const char *inbox_state(const struct ftx_item *item)
         return "interrupted";
     case FTX_ITEM_FAILED:
         return "failed";
+    case FTX_ITEM_TAKEN:
+        return "taken";
     default:
         return "complete";
     }

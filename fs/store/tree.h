@@ -24,8 +24,8 @@ struct ftx_attr {
     uint64_t object;     /* where the bytes are; 0: none */
     int64_t mtime_ns, ctime_ns;
     uint32_t n_links;
-    uint16_t mode; /* nine permission bits */
-    uint8_t kind, box;
+    uint16_t mode;            /* nine permission bits */
+    uint8_t kind, box, state; /* state: enum ftx_item_state */
     enum ftx_place place;
     bool elsewhere; /* bytes of it are still, or only, at the peer */
     bool settled;   /* its bytes do not change but through this mount */

@@ -348,6 +348,7 @@ void ftx_inbound_no_room(struct ftx_transfer *t)
                 "link %s: no room on the disk: receiving waits until there is some",
                 t->link->row.name);
     t->no_room = t->no_room_told = true;
+    ftx_link_set_no_room(t->store, t->link, true);
     ftx_xfer_retry_later(t->xfer);
 }
 
@@ -360,6 +361,7 @@ void ftx_inbound_room(struct ftx_transfer *t)
             return;
     ftx_log(FTX_LOG_INFO, "link %s: there is room again", t->link->row.name);
     t->no_room_told = false;
+    ftx_link_set_no_room(t->store, t->link, false);
 }
 
 void ftx_transfer_receive_retry(struct ftx_transfer *t)

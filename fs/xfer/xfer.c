@@ -161,7 +161,8 @@ static void end(void *ctx, int reason)
     ftx_transfer_receive_end(t);
     if (t->connected)
         ftx_link_session_ended(t->store, t->link,
-                               reason ? ftx_err_text(reason) : "one of the ends is leaving");
+                               reason ? ftx_err_text(reason) : "one of the ends is leaving",
+                               reason == 0);
     t->connected = false;
     ftx_log(FTX_LOG_DEBUG, "link %s: session ended: %s", t->link->row.name, ftx_err_text(reason));
 }

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What has come leaves the store for a folder of the same file system, by rename. Its item stays, as
+ * TAKEN: the sender may not know yet that it was complete, and may say again what it said before.
+ * Any thread.
+ */
+#ifndef FTX_STORE_TAKE_H
+#define FTX_STORE_TAKE_H
+
+#include "fs/store/store.h"
+
+#include <stdbool.h>
+#include <time.h>
+
+/*
+ * A complete file gets its mode, time and attributes, and the name in the folder `to_fd`, if nothing
+ * has it. What says that it is complete must be durable (ftx_store_sync), and once the folder is
+ * too, ftx_take_done is to be called. -EEXIST, -EXDEV; -EAGAIN: it is not complete; -ENODATA: its
+ * bytes have left already.
+ */
+int ftx_take_file(struct ftx_store *store, uint64_t id, int to_fd, const char *name);
+
+/* An item of the inbox stands elsewhere now; `copied`: what the store has of a file goes. */
+int ftx_take_done(struct ftx_store *store, uint64_t id, bool copied);
+
+/* Sets the user.* attributes of the item on what is open as `fd`, as far as that takes them. */
+int ftx_take_xattrs(struct ftx_store *store, uint64_t id, int fd);
+
+/* For futimens and utimensat: now, and this. */
+void ftx_take_times(int64_t mtime_ns, struct timespec out[2]);
+
+#endif
