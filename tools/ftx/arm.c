@@ -57,19 +57,24 @@ int ftx_arm_new(const char *mount, char out[FTX_CODE_MAX + 1])
     return ftx_arm(mount, "outbox", out);
 }
 
-int ftx_arm_ask(const struct ftx_call *call, const char *word, char out[FTX_CODE_MAX + 1])
+int ftx_arm_ask(const struct ftx_call *call, const char *word, bool begun,
+                char out[FTX_CODE_MAX + 1])
 {
     int err = 0;
     if (word)
         snprintf(out, FTX_CODE_MAX + 1, "%.*s", FTX_CODE_MAX, word);
     else
-        err = ftx_terminal_read_code("Code (Tab completes words): ", out);
+        err = ftx_terminal_read_code(begun ? "Code (Enter goes on with what was begun): "
+                                           : "Code (Tab completes words): ",
+                                     out);
     if (err == -EINTR)
         return ftx_fail("no code given");
     if (err && err != -EMSGSIZE)
         return ftx_fail("the code could not be read: %s", strerror(-err));
     if (err || (word && strlen(word) > FTX_CODE_MAX))
         return ftx_usage(call, "a code has at most %d characters", FTX_CODE_MAX);
+    if (!out[0] && begun)
+        return 0;
     if (!out[0])
         return ftx_usage(call, "no code given");
     if (word || ftx_code_valid(out, strlen(out)))

@@ -7,6 +7,7 @@
 #include "tools/ftx/look.h"
 #include "tools/ftx/place.h"
 #include "tools/ftx/value.h"
+#include "tools/ftx/words.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -213,29 +214,17 @@ static bool is_over(struct waiting *w, const struct ftx_pick_entry *entry)
 /* What a person has to know about the link. 0, or an exit status: nothing can come of it. */
 static int look_at_link(struct waiting *w, const cJSON *link)
 {
-    static const struct {
-        const char *state, *words;
-        bool end;
-    } table[] = {
-        {"waiting", "waiting for the other end", false},
-        {"offline", "the other end is away; it goes on when it is back", false},
-        {"paused", "the link is paused; ftx resume goes on", false},
-        {"locked", "ten wrong codes were tried; ftx rearm lets it be tried again", true},
-        {"both-senders", "both ends send with this code; one has to receive", true},
-        {"lost", "the other end lost its state; make a new code", true},
-    };
     const char *state = ftx_value_text(link, "state");
     if (strcmp(state, w->state) == 0)
         return 0;
     snprintf(w->state, sizeof w->state, "%s", state);
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (strcmp(table[i].state, state) != 0)
-            continue;
-        ftx_progress_end(w->progress);
-        if (table[i].end)
-            return ftx_fail("%s: %s", w->code, table[i].words);
-        ftx_progress_say(w->progress, "%s", table[i].words);
-    }
+    bool end;
+    const char *words = ftx_words_state(state, true, true, &end);
+    ftx_progress_end(w->progress);
+    if (words && end)
+        return ftx_fail("%s: %s", w->code, words);
+    if (words)
+        ftx_progress_say(w->progress, "%s", words);
     return 0;
 }
 

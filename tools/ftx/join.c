@@ -17,7 +17,7 @@ int ftx_cmd_join(struct ftx_call *call)
         status = ftx_place_mount(call, &mount); /* before anybody types */
     if (status)
         return status;
-    status = ftx_arm_ask(call, word, code);
+    status = ftx_arm_ask(call, word, false, code);
     if (!status)
         status = ftx_arm(mount, "inbox", code);
     if (!status && call->json) {

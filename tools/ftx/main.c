@@ -2,6 +2,7 @@
 /* ftx: the hand that people use on a mount. Finds the subcommand, its flags and its operands. */
 #include "tools/ftx/command.h"
 
+#include "tools/common/network_options.h"
 #include "tools/ftx/print.h"
 
 #include <errno.h>
@@ -18,12 +19,28 @@ static const struct ftx_flag common_flags[] = {
     {0},
 };
 
+/* The options of the network as flags, for what can go without a mount; NULL: for nothing else.
+ * Static storage. */
+static const struct ftx_flag *network_flags(const struct ftx_command *command)
+{
+    static struct ftx_flag flags[FTX_NETWORK_OPTIONS + 1];
+    const struct ftx_flag *own = command->flags;
+    while (own && own->name && strcmp(own->name, "no-mount") != 0)
+        own++;
+    if (!own || !own->name)
+        return NULL;
+    for (size_t i = 0; i < FTX_NETWORK_OPTIONS; i++)
+        flags[i] = (struct ftx_flag){ftx_network_option[i].name, ftx_network_option[i].value,
+                                     ftx_network_option[i].help};
+    return flags;
+}
+
 /* -- help -- */
 
 static void help_flags(const struct ftx_flag *flags)
 {
     for (; flags && flags->name; flags++) {
-        char left[40];
+        char left[48];
         snprintf(left, sizeof left, "--%s %s", flags->name, flags->value ? flags->value : "");
         printf("  %-24s %s\n", left, flags->help);
     }
@@ -48,17 +65,25 @@ static void help_command(const struct ftx_command *command)
     printf("usage: ftx %s [options] %s\n\n%s\n\n", command->name, command->operands, command->help);
     help_flags(command->flags);
     help_flags(common_flags);
+    if (network_flags(command)) {
+        printf("\nWithout a mount, as with ftxfs:\n");
+        help_flags(network_flags(command));
+    }
 }
 
 /* -- options -- */
 
-enum { FIRST = 256 }; /* getopt_long's value of the first flag of a list */
+enum {
+    FIRST = 256, /* getopt_long's value of the first flag of a list */
+    OPTIONS_MAX = 32,
+};
 
 /* All flags that may stand here, for getopt_long; `values` borrows them in the same order. */
 static size_t collect(const struct ftx_command *command, struct option *options,
                       const struct ftx_flag **values)
 {
-    const struct ftx_flag *lists[] = {common_flags, command ? command->flags : NULL};
+    const struct ftx_flag *lists[] = {common_flags, command ? command->flags : NULL,
+                                      command ? network_flags(command) : NULL};
     size_t n = 0;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         for (const struct ftx_flag *flag = lists[i]; flag && flag->name; flag++, n++) {
@@ -74,8 +99,8 @@ static size_t collect(const struct ftx_command *command, struct option *options,
  * exit status. */
 static int parse(struct ftx_call *call, int argc, char **argv)
 {
-    struct option options[16];
-    const struct ftx_flag *values[16];
+    struct option options[OPTIONS_MAX];
+    const struct ftx_flag *values[OPTIONS_MAX];
     int found;
     collect(call->command, options, values);
     opterr = 0;

@@ -121,6 +121,10 @@ static bool enter(struct ftx_pick *pick, FTSENT *entry, const struct ftx_pick_ru
     entry->fts_pointer = NULL;
     if (is_ignored(entry, rules))
         return false;
+    if (strcmp(entry->fts_name, ".ftx") == 0) { /* what a store or a receive keeps there */
+        pick->odd++;
+        return false;
+    }
     if (entry->fts_statp->st_dev == rules->mount_dev &&
         entry->fts_statp->st_ino == rules->mount_ino) {
         pick->odd++;

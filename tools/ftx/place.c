@@ -2,6 +2,7 @@
 /* Finds mounts of ftxfs in /proc/self/mountinfo (proc(5)) and paths in them. */
 #include "tools/ftx/place.h"
 
+#include "tools/common/network_options.h"
 #include "transport/crypto/identity.h"
 
 #include <errno.h>
@@ -176,6 +177,31 @@ int ftx_place_mount(const struct ftx_call *call, char **out_mount)
     return FTX_EXIT_NO_MOUNT;
 }
 
+/* The option that says, by being there, that no mount is meant; NULL: none does. */
+static const char *without_mount(const struct ftx_call *call)
+{
+    if (ftx_call_flag(call, "no-mount") || ftx_call_flag(call, "store"))
+        return ftx_call_flag(call, "no-mount") ? "no-mount" : "store";
+    for (size_t i = 0; i < FTX_NETWORK_OPTIONS; i++)
+        if (ftx_call_flag(call, ftx_network_option[i].name))
+            return ftx_network_option[i].name;
+    return NULL;
+}
+
+int ftx_place_mount_if_any(const struct ftx_call *call, char **out_mount)
+{
+    struct mounts mounts;
+    const char *about, *option = without_mount(call);
+    *out_mount = NULL;
+    if (option && ftx_call_flag(call, "mount"))
+        return ftx_usage(call, "--%s is for what goes without a mount, and --mount names one",
+                         option);
+    mounts_open(&mounts);
+    bool none = option || (!call->mount && choose(&mounts, NULL, &about) == NONE_RUNS);
+    mounts_close(&mounts);
+    return none ? 0 : ftx_place_mount(call, out_mount);
+}
+
 char *ftx_place_quiet(const struct ftx_call *call)
 {
     struct mounts mounts;
@@ -188,8 +214,7 @@ char *ftx_place_quiet(const struct ftx_call *call)
 
 /* -- what is in it -- */
 
-/* The path without links in it, but for its last name, which may be one. NULL: it is not there. */
-static char *absolute(const char *word)
+char *ftx_place_absolute(const char *word)
 {
     char folder[PATH_MAX], *joined = NULL;
     struct stat st;
@@ -252,7 +277,7 @@ static char *inside_mount(const char *mount, const char *word)
             path = ftx_place_join(mount, "inbox", word);
         }
     }
-    char *real = path ? absolute(path) : NULL;
+    char *real = path ? ftx_place_absolute(path) : NULL;
     free(path);
     return real;
 }
@@ -260,7 +285,7 @@ static char *inside_mount(const char *mount, const char *word)
 int ftx_place_find(const struct ftx_call *call, const char *word, struct ftx_place *out)
 {
     struct mounts mounts;
-    char *path = absolute(word);
+    char *path = ftx_place_absolute(word);
     *out = (struct ftx_place){0};
     mounts_open(&mounts);
     const char *around = path ? mount_around(&mounts, path) : NULL;

@@ -12,6 +12,10 @@
  */
 int ftx_place_mount(const struct ftx_call *call, char **out_mount);
 
+/* The same for what can do without: *out_mount is NULL if none runs and none was named, or if an
+ * option says so: --no-mount, --store, those of the network. */
+int ftx_place_mount_if_any(const struct ftx_call *call, char **out_mount);
+
 /* The same without a word: NULL where ftx_place_mount would fail. To be freed. */
 char *ftx_place_quiet(const struct ftx_call *call);
 
@@ -28,6 +32,10 @@ struct ftx_place {
  */
 int ftx_place_find(const struct ftx_call *call, const char *word, struct ftx_place *out);
 void ftx_place_close(struct ftx_place *place);
+
+/* The path without links in it, but for its last name, which may be one; to be freed. NULL: it is
+ * not there. */
+char *ftx_place_absolute(const char *word);
 
 /* mount/box/name, to be freed; never NULL. */
 char *ftx_place_join(const char *mount, const char *box, const char *name);

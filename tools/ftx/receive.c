@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* ftx receive [CODE] [DIR]: arms a code, shows what is offered, moves to DIR what is complete. */
+#include "tools/ftx/receive.h"
+
+#include "tools/ftx/alone.h"
 #include "tools/ftx/arm.h"
 #include "tools/ftx/fill.h"
 #include "tools/ftx/look.h"
@@ -8,6 +11,7 @@
 #include "tools/ftx/print.h"
 #include "tools/ftx/terminal.h"
 #include "tools/ftx/value.h"
+#include "tools/ftx/words.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -107,25 +111,27 @@ static void look_for_offer(struct receiving *r)
         closedir(dir);
 }
 
-static bool accepts(struct receiving *r)
+bool ftx_receive_ask(const struct ftx_call *call, struct ftx_progress *progress, uint64_t files,
+                     uint64_t bytes, bool known)
 {
-    uint64_t files, bytes;
     char size[FTX_PRINT_MAX], question[128];
-    count(r->inbox, &files, &bytes);
-    if (r->offered) {
-        files = r->offer_files;
-        bytes = r->offer_bytes;
-    }
     snprintf(question, sizeof question, "%llu file%s, %s%s.", (unsigned long long)files,
-             files == 1 ? "" : "s", ftx_print_size(size, (double)bytes),
-             r->offered ? "" : " up to now");
-    if (r->call->json || ftx_call_flag(r->call, "yes") || !ftx_terminal_asks()) {
-        ftx_progress_say(&r->progress, "offered: %s", question);
+             files == 1 ? "" : "s", ftx_print_size(size, (double)bytes), known ? "" : " up to now");
+    if (call->json || ftx_call_flag(call, "yes") || !ftx_terminal_asks()) {
+        ftx_progress_say(progress, "offered: %s", question);
         return true;
     }
     strcat(question, " Receive?");
-    ftx_progress_end(&r->progress);
+    ftx_progress_end(progress);
     return ftx_terminal_ask(question, true);
+}
+
+static bool accepts(struct receiving *r)
+{
+    uint64_t files = r->offer_files, bytes = r->offer_bytes;
+    if (!r->offered)
+        count(r->inbox, &files, &bytes);
+    return ftx_receive_ask(r->call, &r->progress, files, bytes, r->offered);
 }
 
 /* -- the link -- */
@@ -133,31 +139,18 @@ static bool accepts(struct receiving *r)
 /* 0, or an exit status: nothing can come of it. */
 static int look_at_link(struct receiving *r, const cJSON *link)
 {
-    static const struct {
-        const char *state, *words;
-        bool end;
-    } table[] = {
-        {"waiting", "waiting for the other end", false},
-        {"offline", "the other end is away; it goes on when it is back", false},
-        {"paused", "the link is paused; ftx resume goes on", false},
-        {"connected", "connected", false},
-        {"locked", "ten wrong codes were tried; ftx rearm lets it be tried again", true},
-        {"both-receivers", "both ends receive with this code; one has to send", true},
-        {"lost", "the other end lost its state; make a new code there", true},
-    };
     const char *state = ftx_value_text(link, "state");
     if (strcmp(state, r->state) == 0)
         return 0;
     snprintf(r->state, sizeof r->state, "%s", state);
     r->changed = ftx_look_clock();
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (strcmp(table[i].state, state) != 0)
-            continue;
-        ftx_progress_end(&r->progress);
-        if (table[i].end)
-            return ftx_fail("%s", table[i].words);
-        ftx_progress_say(&r->progress, "%s", table[i].words);
-    }
+    bool end;
+    const char *words = ftx_words_state(state, false, true, &end);
+    ftx_progress_end(&r->progress);
+    if (words && end)
+        return ftx_fail("%s", words);
+    if (words)
+        ftx_progress_say(&r->progress, "%s", words);
     return 0;
 }
 
@@ -280,18 +273,18 @@ static int receive(struct receiving *r)
     return status;
 }
 
-static void show_end(const struct receiving *r)
+void ftx_receive_show_end(const struct ftx_call *call, uint64_t files, uint64_t bytes)
 {
     char size[FTX_PRINT_MAX];
-    if (r->call->json) {
+    if (call->json) {
         cJSON *line = cJSON_CreateObject(), *what = cJSON_AddObjectToObject(line, "received");
-        cJSON_AddNumberToObject(what, "files", (double)r->move.files);
-        cJSON_AddNumberToObject(what, "bytes", (double)r->move.bytes);
+        cJSON_AddNumberToObject(what, "files", (double)files);
+        cJSON_AddNumberToObject(what, "bytes", (double)bytes);
         ftx_print_json(line);
         return;
     }
-    printf("received: %llu file%s, %s\n", (unsigned long long)r->move.files,
-           r->move.files == 1 ? "" : "s", ftx_print_size(size, (double)r->move.bytes));
+    printf("received: %llu file%s, %s\n", (unsigned long long)files, files == 1 ? "" : "s",
+           ftx_print_size(size, (double)bytes));
 }
 
 /* -- beginning -- */
@@ -320,6 +313,19 @@ static void sort_words(const struct ftx_call *call, const char **out_code, const
     }
 }
 
+static int receive_with(struct receiving *r, const char *word, const char *mount)
+{
+    r->mount = mount;
+    int status = ftx_arm_ask(r->call, word, false, r->code);
+    if (!status)
+        status = arm(r);
+    if (!status)
+        status = receive(r);
+    if (!status)
+        ftx_receive_show_end(r->call, r->move.files, r->move.bytes);
+    return status;
+}
+
 int ftx_cmd_receive(struct ftx_call *call)
 {
     struct receiving r = {.call = call, .to = -1, .progress.json = call->json};
@@ -333,16 +339,9 @@ int ftx_cmd_receive(struct ftx_call *call)
             status = ftx_usage(call, "%s: %s", r.dir, strerror(errno));
     }
     if (!status)
-        status = ftx_place_mount(call, &mount);
-    r.mount = mount;
+        status = ftx_place_mount_if_any(call, &mount);
     if (!status)
-        status = ftx_arm_ask(call, word, r.code);
-    if (!status)
-        status = arm(&r);
-    if (!status)
-        status = receive(&r);
-    if (!status)
-        show_end(&r);
+        status = mount ? receive_with(&r, word, mount) : ftx_alone_receive(call, word, r.dir, r.to);
     if (r.to >= 0)
         close(r.to);
     explicit_bzero(r.code, sizeof r.code);

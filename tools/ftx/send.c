@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* ftx send PATH...: picks, makes a code, fills the outbox, waits. */
+/* ftx send PATH...: picks; makes a code, fills the outbox, waits, if there is a mount. */
+#include "tools/ftx/send.h"
+
+#include "tools/ftx/alone.h"
 #include "tools/ftx/arm.h"
 #include "tools/ftx/fill.h"
 #include "tools/ftx/look.h"
@@ -57,6 +60,18 @@ static int check_names(const struct ftx_call *call, char **paths)
     return 0;
 }
 
+/* What is read later, wherever we are then; a link at its end is sent as such. */
+static void make_absolute(const struct ftx_call *call, char **paths)
+{
+    for (int i = 0; i < call->n_words; i++) {
+        char *path = ftx_place_absolute(paths[i]);
+        if (!path)
+            continue;
+        free(paths[i]);
+        paths[i] = path;
+    }
+}
+
 /* -- picking -- */
 
 static void pick_all(const struct ftx_call *call, char **paths, const struct ftx_pick_rules *rules,
@@ -91,7 +106,7 @@ static int pick(const struct ftx_call *call, char **paths, const char *mount, st
     struct ftx_pick_rules rules = {0};
     struct stat st;
     int status = 0;
-    if (stat(mount, &st) == 0) {
+    if (mount && stat(mount, &st) == 0) {
         rules.mount_dev = st.st_dev;
         rules.mount_ino = st.st_ino;
     }
@@ -137,7 +152,7 @@ static int find_code(const struct ftx_call *call, const char *mount, char out[FT
     return status;
 }
 
-static void show_code(const struct ftx_call *call, const char *code)
+void ftx_send_show_code(const struct ftx_call *call, const char *code)
 {
     if (call->json) {
         cJSON *line = cJSON_CreateObject();
@@ -148,20 +163,19 @@ static void show_code(const struct ftx_call *call, const char *code)
     }
 }
 
-static void show_end(const struct ftx_call *call, const struct ftx_pick *pick, double seconds)
+void ftx_send_show_end(const struct ftx_call *call, uint64_t files, uint64_t bytes, double seconds)
 {
     char size[FTX_PRINT_MAX], span[FTX_PRINT_MAX];
     if (call->json) {
         cJSON *line = cJSON_CreateObject(), *what = cJSON_AddObjectToObject(line, "delivered");
-        cJSON_AddNumberToObject(what, "files", (double)pick->files);
-        cJSON_AddNumberToObject(what, "bytes", (double)pick->bytes);
+        cJSON_AddNumberToObject(what, "files", (double)files);
+        cJSON_AddNumberToObject(what, "bytes", (double)bytes);
         cJSON_AddNumberToObject(what, "seconds", seconds);
         ftx_print_json(line);
         return;
     }
-    printf("delivered: %llu file%s, %s, in %s\n", (unsigned long long)pick->files,
-           pick->files == 1 ? "" : "s", ftx_print_size(size, (double)pick->bytes),
-           ftx_print_span(span, seconds));
+    printf("delivered: %llu file%s, %s, in %s\n", (unsigned long long)files, files == 1 ? "" : "s",
+           ftx_print_size(size, (double)bytes), ftx_print_span(span, seconds));
 }
 
 static int send_picked(const struct ftx_call *call, const char *mount, const struct ftx_pick *pick)
@@ -172,7 +186,7 @@ static int send_picked(const struct ftx_call *call, const char *mount, const str
     int status = find_code(call, mount, code);
     if (status)
         return status;
-    show_code(call, code);
+    ftx_send_show_code(call, code);
     char *folder = ftx_place_join(mount, "outbox", code);
     status = ftx_fill(pick, folder, &progress);
     free(folder);
@@ -181,7 +195,7 @@ static int send_picked(const struct ftx_call *call, const char *mount, const str
     if (!status)
         status = ftx_fill_wait(pick, mount, code, &progress);
     if (!status)
-        show_end(call, pick, ftx_look_clock() - begun);
+        ftx_send_show_end(call, pick->files, pick->bytes, ftx_look_clock() - begun);
     explicit_bzero(code, sizeof code);
     return status;
 }
@@ -199,11 +213,13 @@ int ftx_cmd_send(struct ftx_call *call)
     if (!status)
         status = check_names(call, paths);
     if (!status)
-        status = ftx_place_mount(call, &mount);
+        status = ftx_place_mount_if_any(call, &mount);
+    if (!status && !mount)
+        make_absolute(call, paths);
     if (!status)
         status = pick(call, paths, mount, &picked);
     if (!status)
-        status = send_picked(call, mount, &picked);
+        status = mount ? send_picked(call, mount, &picked) : ftx_alone_send(call, paths, &picked);
     ftx_pick_close(&picked);
     for (int i = 0; i < call->n_words; i++)
         free(paths[i]);

@@ -7,11 +7,15 @@ static const struct ftx_flag send_flags[] = {
     {"exclude", "PATTERN", "leave out what matches, as a line of .ftxignore; may be repeated"},
     {"yes", NULL, "leave out virtual environments and caches without asking"},
     {"no-prompt", NULL, "leave out nothing of that, and do not ask"},
+    {"no-mount", NULL, "as if nothing were mounted: the files are read where they are"},
+    {"store", "DIR", "without a mount: where state is kept (default: $XDG_STATE_HOME/ftxfs/send)"},
     {0},
 };
 
 static const struct ftx_flag receive_flags[] = {
     {"yes", NULL, "take what is offered without asking"},
+    {"no-mount", NULL, "as if nothing were mounted: what comes goes straight into DIR"},
+    {"store", "DIR", "without a mount: where state is kept (default: DIR/.ftx)"},
     {0},
 };
 
