@@ -110,16 +110,18 @@ bool ftx_headless_news(struct ftx_headless *h)
     return atomic_exchange(&h->news, false);
 }
 
-void ftx_headless_close(struct ftx_headless *h, bool over)
+bool ftx_headless_close(struct ftx_headless *h, bool over)
 {
     if (h->network)
         ftx_network_close(h->network);
     if (over)
         (void)ftx_link_unpair(h->store, h->name, strlen(h->name), true);
+    bool empty = ftx_links_status(h->store, NULL, 0) == 0;
     ftx_store_close(h->store);
     ftx_network_free(h->network);
     explicit_bzero(h, sizeof *h);
     free(h);
+    return empty;
 }
 
 /* -- names -- */

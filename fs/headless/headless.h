@@ -37,8 +37,8 @@ int ftx_headless_connect(struct ftx_headless *h, const struct ftx_network_config
 /* How it stands with the link. -ENOENT. */
 int ftx_headless_look(struct ftx_headless *h, struct ftx_link_status *out);
 
-/* Ends sessions, with a word; `over`: and forgets the link. Frees. */
-void ftx_headless_close(struct ftx_headless *h, bool over);
+/* Ends sessions, with a word; `over`: and forgets the link. Frees. True: the store has no link. */
+bool ftx_headless_close(struct ftx_headless *h, bool over);
 
 /* -- sending: offer.c -- */
 
@@ -73,7 +73,8 @@ struct ftx_placing {
     bool last;             /* nothing more comes: folders get their modes and times */
     uint64_t files, bytes; /* that stand there, of this run or an earlier one */
     uint64_t waiting;      /* that are not complete */
-    uint64_t conflicts;    /* names that something else has */
+    uint64_t conflicts;    /* names that something else has ... */
+    uint64_t stuck;        /* ... and files that they keep from their place */
     char *conflict;        /* owned; the last of them */
 };
 
@@ -91,7 +92,7 @@ bool ftx_headless_news(struct ftx_headless *h);
 /* What the sender said that all of it is (ftx_headless_offered); false: nothing. */
 bool ftx_headless_offer_read(struct ftx_headless *h, uint64_t *out_files, uint64_t *out_bytes);
 
-/* Files and symlinks that have a name here by now, and their sizes. */
+/* Files that have a name here by now, and their sizes. */
 void ftx_headless_count(struct ftx_headless *h, uint64_t *out_files, uint64_t *out_bytes);
 
 /* Nothing of what is here, or under way, is taken: the sender is told. */

@@ -39,11 +39,33 @@ static int note_moved(struct round *r, uint64_t id, bool copied)
     return 0;
 }
 
-static int conflict(struct round *r, const char *name)
+/* Files below, and their sizes. */
+static void count_below(struct ftx_headless *h, uint64_t folder, uint64_t *files, uint64_t *bytes)
 {
+    struct ftx_children children;
+    if (ftx_children_list(h, folder, &children))
+        return;
+    for (size_t i = 0; i < children.n; i++) {
+        const struct ftx_attr *attr = &children.at[i].attr;
+        if (attr->kind == FTX_FOLDER) {
+            count_below(h, attr->id, files, bytes);
+        } else if (attr->kind == FTX_FILE) {
+            ++*files;
+            *bytes += attr->size;
+        }
+    }
+    ftx_children_free(&children);
+}
+
+static int conflict(struct round *r, const struct ftx_child *child)
+{
+    uint64_t files = child->attr.kind == FTX_FILE, bytes = 0;
+    if (child->attr.kind == FTX_FOLDER)
+        count_below(r->h, child->attr.id, &files, &bytes);
+    r->placing->stuck += files;
     r->placing->conflicts++;
     free(r->placing->conflict);
-    r->placing->conflict = strdup(name);
+    r->placing->conflict = strdup(child->name);
     return 0;
 }
 
@@ -70,8 +92,10 @@ static int place_file(struct round *r, const struct ftx_child *child, int to)
         return 0;
     }
     bool same = err == -EEXIST && is_there(&child->attr, to, child->name);
-    if (err == -EEXIST && !same)
-        return conflict(r, child->name);
+    if (err == -EEXIST && !same) {
+        ftx_take_not(r->h->store, child->attr.id);
+        return conflict(r, child);
+    }
     if (err && err != -ENODATA && !same)
         return err;
     count(r, &child->attr);
@@ -83,13 +107,13 @@ static int place_symlink(struct round *r, const struct ftx_child *child, int to)
     char target[PATH_MAX], there[PATH_MAX];
     struct timespec times[2];
     if (ftx_tree_readlink(r->h->store, child->attr.id, false, target, sizeof target))
-        return conflict(r, child->name); /* it would lead out of here */
+        return conflict(r, child); /* it would lead out of here */
     if (symlinkat(target, to, child->name) < 0) {
         if (errno != EEXIST)
             return -errno;
         ssize_t n = readlinkat(to, child->name, there, sizeof there);
         if (n < 0 || (size_t)n != strlen(target) || memcmp(target, there, (size_t)n) != 0)
-            return conflict(r, child->name);
+            return conflict(r, child);
     }
     ftx_take_times(child->attr.mtime_ns, times);
     (void)utimensat(to, child->name, times, AT_SYMLINK_NOFOLLOW);
@@ -121,11 +145,11 @@ static int place_folder(struct round *r, const struct ftx_child *child, int to)
         return err;
     int fd = openat(to, child->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOTDIR || errno == ELOOP ? conflict(r, child->name) : -errno;
+        return errno == ENOTDIR || errno == ELOOP ? conflict(r, child) : -errno;
     if (fstat(fd, &st) < 0)
         err = -errno;
     else if (st.st_dev == r->state.st_dev && st.st_ino == r->state.st_ino)
-        err = conflict(r, child->name);
+        err = conflict(r, child);
     else
         err = place_children(r, child->attr.id, fd);
     if (!err && r->placing->last && child->attr.state == FTX_ITEM_TAKEN)
@@ -172,7 +196,7 @@ int ftx_headless_place(struct ftx_headless *h, int to_fd, int state_fd, struct f
 {
     struct round r = {.h = h, .placing = placing};
     uint64_t folder;
-    placing->files = placing->bytes = placing->waiting = placing->conflicts = 0;
+    placing->files = placing->bytes = placing->waiting = placing->conflicts = placing->stuck = 0;
     int err = fstat(state_fd, &r.state) < 0 ? -errno : ftx_headless_id(h, "", &folder);
     if (!err)
         err = ftx_store_sync(h->store); /* that they are complete */
@@ -210,23 +234,6 @@ bool ftx_headless_offer_read(struct ftx_headless *h, uint64_t *out_files, uint64
     }
     ftx_children_free(&tops);
     return any;
-}
-
-static void count_below(struct ftx_headless *h, uint64_t folder, uint64_t *files, uint64_t *bytes)
-{
-    struct ftx_children children;
-    if (ftx_children_list(h, folder, &children))
-        return;
-    for (size_t i = 0; i < children.n; i++) {
-        const struct ftx_attr *attr = &children.at[i].attr;
-        if (attr->kind == FTX_FOLDER) {
-            count_below(h, attr->id, files, bytes);
-        } else {
-            ++*files;
-            *bytes += attr->size;
-        }
-    }
-    ftx_children_free(&children);
 }
 
 void ftx_headless_count(struct ftx_headless *h, uint64_t *out_files, uint64_t *out_bytes)

@@ -189,14 +189,15 @@ static int keep_hash(struct ftx_store *store, const struct ftx_source *source,
 {
     struct ftx_log log;
     struct ftx_item *item;
-    int err = ftx_log_begin(&log, store);
-    if (err)
-        return err;
+    bool noted = ftx_log_begin(&log, store) == 0;
+    if (!noted) /* no room for it on the disk: then for this run only */
+        ftx_log_lock(&log, store);
     struct ftx_segment *segment = segment_of(store, source, &item);
     if (segment && !segment->hashed) {
         segment->hashed = true;
         memcpy(segment->hash, hash, FTX_HASH_SIZE);
-        ftx_log_segment(&log, item->id, segment);
+        if (noted)
+            ftx_log_segment(&log, item->id, segment);
     }
     ftx_log_commit(&log);
     return segment ? 0 : FTX_ECHANGED;

@@ -125,7 +125,7 @@ static struct ftx_item *receiver_of(struct ftx_log *log, struct ftx_link *link, 
     if (version <= complete_version(item))
         return NULL;
     *out_err = -ENOENT;
-    if (item->state == FTX_ITEM_TAKEN)
+    if (item->state == FTX_ITEM_TAKEN || (item->box == FTX_INBOX && item->going))
         return NULL; /* an update would have nothing to begin with */
     *out_err = -ENOMEM;
     if (!item->as.arriving)

@@ -188,7 +188,8 @@ struct ftx_item {
     bool away : 1;       /* outbox file without object: all of it is at the peer only */
     bool queued : 1;     /* outbox file: stands in store->spool, to be released */
     bool used : 1;       /* ... and was used since */
-    bool going : 1;      /* outbox file that is orphaned: counted in store->spool.n_going */
+    bool going : 1;      /* outbox file that is orphaned: counted in store->spool.n_going;
+                            inbox: its bytes are about to leave the store, no version begins */
     bool unsure : 1;     /* outbox file: a power cut may have taken what the object had */
     bool stale : 1; /* outbox: was written past the page cache since it was last opened through it;
                        inbox: was opened before it was complete, and not since */

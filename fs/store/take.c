@@ -46,11 +46,15 @@ struct taking {
     bool empty;
 };
 
-static int look(struct ftx_store *store, uint64_t id, struct taking *out)
+/* No update of it begins from here on: it would take from these bytes what it does not bring. One
+ * that has begun is waited for. */
+static int begin(struct ftx_store *store, uint64_t id, struct taking *out)
 {
     pthread_mutex_lock(&store->lock);
-    const struct ftx_item *item = ftx_inbox_file_of(store, id);
-    int err = !item ? -ENOENT : item->state != FTX_ITEM_COMPLETE ? -EAGAIN : 0;
+    struct ftx_item *item = ftx_inbox_file_of(store, id);
+    int err = !item ? -ENOENT : item->state != FTX_ITEM_COMPLETE || item->shadow ? -EAGAIN : 0;
+    if (!err)
+        item->going = true;
     if (!err)
         *out = (struct taking){.object = item->object ? item->object : ftx_random_id(),
                                .size = item->size,
@@ -69,6 +73,15 @@ void ftx_take_times(int64_t mtime_ns, struct timespec out[2])
     out[1] = (struct timespec){.tv_sec = (mtime_ns - rest) / second, .tv_nsec = rest};
 }
 
+void ftx_take_not(struct ftx_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_item *item = ftx_inbox_file_of(store, id);
+    if (item)
+        item->going = false;
+    pthread_mutex_unlock(&store->lock);
+}
+
 /* As its sender has it. An object may end before or behind the file. */
 static int dress(struct ftx_store *store, uint64_t id, const struct taking *taking, int fd)
 {
@@ -82,22 +95,32 @@ static int dress(struct ftx_store *store, uint64_t id, const struct taking *taki
     return err;
 }
 
+/* The bytes, wherever they are, become the file. */
+static int publish(struct ftx_store *store, uint64_t id, const struct taking *taking, int to_fd,
+                   const char *name)
+{
+    int fd = ftx_object_open(&store->objects, taking->object,
+                             O_WRONLY | (taking->empty ? O_CREAT | O_EXCL : 0));
+    if (fd < 0)
+        return fd == -ENOENT ? -ENODATA : fd;
+    int err = dress(store, id, taking, fd);
+    close(fd);
+    if (!err)
+        err = ftx_object_move(&store->objects, taking->object, to_fd, name);
+    if (err && taking->empty)
+        (void)ftx_object_remove(&store->objects, taking->object);
+    return err;
+}
+
 int ftx_take_file(struct ftx_store *store, uint64_t id, int to_fd, const char *name)
 {
     struct taking taking;
-    int err = look(store, id, &taking);
+    int err = begin(store, id, &taking);
     if (err)
         return err;
-    int fd = ftx_object_open(&store->objects, taking.object,
-                             O_WRONLY | (taking.empty ? O_CREAT | O_EXCL : 0));
-    if (fd < 0)
-        return fd == -ENOENT ? -ENODATA : fd;
-    err = dress(store, id, &taking, fd);
-    close(fd);
-    if (!err)
-        err = ftx_object_move(&store->objects, taking.object, to_fd, name);
-    if (err && taking.empty)
-        (void)ftx_object_remove(&store->objects, taking.object);
+    err = publish(store, id, &taking, to_fd, name);
+    if (err && err != -ENODATA && err != -EEXIST)
+        ftx_take_not(store, id);
     return err;
 }
 
@@ -118,6 +141,7 @@ int ftx_take_done(struct ftx_store *store, uint64_t id, bool copied)
         if (item->kind == FTX_FILE)
             item->object = 0;
         item->state = FTX_ITEM_TAKEN;
+        item->going = false;
         ftx_log_item(&log, item);
     }
     ftx_log_commit(&log);

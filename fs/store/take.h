@@ -15,10 +15,14 @@
 /*
  * A complete file gets its mode, time and attributes, and the name in the folder `to_fd`, if nothing
  * has it. What says that it is complete must be durable (ftx_store_sync), and once the folder is
- * too, ftx_take_done is to be called. -EEXIST, -EXDEV; -EAGAIN: it is not complete; -ENODATA: its
- * bytes have left already.
+ * too, ftx_take_done is to be called. -EAGAIN: it is not complete, or is being updated; -EXDEV and
+ * the like. -EEXIST, -ENODATA (its bytes have left already): ftx_take_done or ftx_take_not, as the
+ * caller finds.
  */
 int ftx_take_file(struct ftx_store *store, uint64_t id, int to_fd, const char *name);
+
+/* Nothing comes of it. */
+void ftx_take_not(struct ftx_store *store, uint64_t id);
 
 /* An item of the inbox stands elsewhere now; `copied`: what the store has of a file goes. */
 int ftx_take_done(struct ftx_store *store, uint64_t id, bool copied);

@@ -55,22 +55,22 @@ def refused(status, *arguments, words=(), stdout=False, **kwargs):
     return text
 
 
-def start(*arguments, mount):
-    return subprocess.Popen([FTX, "--mount", mount, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, cwd="/", env=environment())
+def start(*arguments, mount=None, stdin=subprocess.DEVNULL, within=(), env=None):
+    return subprocess.Popen([*within, FTX, *(["--mount", mount] if mount else []), *arguments], stdin=stdin,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, cwd="/", env=env or environment())
 
 
 class Terminal:
     """ftx in a terminal; use it as a context, which ends it."""
 
-    def __init__(self, *arguments, mount, rows=40, columns=100, **env):
+    def __init__(self, *arguments, mount=None, rows=40, columns=100, **env):
         self.text = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             with contextlib.suppress(BaseException):
                 os.chdir("/")
                 fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-                os.execve(FTX, [FTX, "--mount", mount, *arguments], environment(TERM="xterm-256color", **env))
+                os.execve(FTX, [FTX, *(["--mount", mount] if mount else []), *arguments], environment(TERM="xterm-256color", **env))
             os._exit(127)
 
     def __enter__(self):

@@ -115,10 +115,14 @@ int ftx_alone_look(struct ftx_alone *alone, struct ftx_link_status *out)
     int err = ftx_headless_look(alone->end, out);
     if (err)
         return ftx_fail("the link is gone");
+    bool end;
+    if (!out->paired && out->guesses_left < alone->guesses_left)
+        ftx_progress_say(&alone->progress, "the other end has another code; %u guesses are left",
+                         out->guesses_left);
+    alone->guesses_left = out->guesses_left;
     if (strcmp(out->state, alone->state) == 0)
         return 0;
     snprintf(alone->state, sizeof alone->state, "%s", out->state);
-    bool end;
     const char *words = ftx_words_state(out->state, out->sender, false, &end);
     alone->hopeless = end;
     alone->words = words;
@@ -159,8 +163,8 @@ void ftx_alone_close(struct ftx_alone *alone, bool over)
 {
     ftx_progress_end(&alone->progress);
     if (alone->end) {
-        ftx_headless_close(alone->end, over);
-        if (over && alone->ours)
+        bool empty = ftx_headless_close(alone->end, over);
+        if (empty && alone->ours)
             remove_tree(alone->path);
     }
     ftx_network_options_free(&alone->options);

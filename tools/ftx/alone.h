@@ -16,9 +16,10 @@ struct ftx_alone {
     bool ours;  /* ... which goes once all is done */
     struct ftx_headless *end;
     struct ftx_progress progress;
-    char state[32];    /* of the link, as was said last */
-    const char *words; /* about it, to be said if there is to be any waiting; static */
-    bool hopeless;     /* nothing can come of it: nobody goes on with it */
+    char state[32];        /* of the link, as was said last */
+    unsigned guesses_left; /* likewise */
+    const char *words;     /* about it, to be said if there is to be any waiting; static */
+    bool hopeless;         /* nothing can come of it: nobody goes on with it */
 };
 
 /* Takes the options of the call. 0, or an exit status after one line; close it in any case. */

@@ -18,7 +18,8 @@
 
 static const double settled_s = 0.5; /* all is here and nothing moved for so long: it is over */
 static const double quiet_s = 3;     /* the same without an offer, which says what all is */
-static const double away_s = 10;     /* ... and with a sender that was cut off */
+static const double told_s = 5;      /* who refuses stays so long */
+static const double away_s = 5;      /* ... and with a sender that was cut off */
 
 struct receiving {
     struct ftx_alone alone;
@@ -29,6 +30,7 @@ struct receiving {
     struct ftx_link_status link, last; /* as of this look, and of the one before */
     double changed;                    /* when anything moved last */
     bool full;                         /* it was said that the disk is */
+    bool again;                        /* it was, for what was to be placed */
 };
 
 /* -- waiting -- */
@@ -48,9 +50,10 @@ static int look(struct receiving *r)
     if (!r->last.state || is_changed(&r->link, &r->last))
         r->changed = ftx_look_clock();
     r->last = r->link;
-    if (r->link.no_room && !r->full)
+    bool full = r->link.no_room || r->again;
+    if (full && !r->full)
         ftx_progress_say(&r->alone.progress, "the disk is full: waiting until there is room again");
-    r->full = r->link.no_room;
+    r->full = full;
     return 0;
 }
 
@@ -93,6 +96,9 @@ static bool accepts(struct receiving *r)
 static int place(struct receiving *r)
 {
     int err = ftx_headless_place(r->alone.end, r->to, r->state_fd, &r->placing);
+    r->again = err == -ENOSPC || err == -EDQUOT;
+    if (r->again)
+        return 0;
     if (err == -EXDEV)
         return ftx_fail("%s: this is another file system than that of DIR; name another --store",
                         r->alone.path);
@@ -106,11 +112,11 @@ static bool is_over(const struct receiving *r)
 {
     const struct ftx_placing *p = &r->placing;
     double quiet = ftx_look_clock() - r->changed;
-    if (p->waiting || r->link.arriving_files)
+    if (p->waiting || r->link.arriving_files || r->again)
         return false;
     if (!r->offered)
         return is_connected(r) && quiet > quiet_s;
-    if (p->files + p->conflicts < r->offer_files)
+    if (p->files + p->stuck < r->offer_files)
         return is_connected(r) && quiet > quiet_s;
     if (!is_connected(r)) /* one that was cut off may not know yet that all is here */
         return r->link.left || quiet > away_s;
@@ -131,7 +137,7 @@ static int move_all(struct receiving *r)
     while (!(status = look(r))) {
         double begun = ftx_look_clock();
         read_offer(r);
-        if (ftx_headless_news(r->alone.end))
+        if (ftx_headless_news(r->alone.end) || r->again)
             status = place(r);
         if (status || is_over(r))
             break;
@@ -147,6 +153,16 @@ static int move_all(struct receiving *r)
     return status;
 }
 
+/* The sender is told, as soon as more of it comes; then it leaves, if it waits for nothing else. */
+static void reject(struct receiving *r)
+{
+    double begun = ftx_look_clock();
+    (void)ftx_headless_reject(r->alone.end);
+    while (look(r) == 0 && is_connected(r) && ftx_look_clock() - begun < told_s)
+        ftx_alone_rest(&r->alone, ftx_look_clock());
+    r->alone.hopeless = true;
+}
+
 static int receive(struct receiving *r)
 {
     const struct ftx_placing *p = &r->placing;
@@ -154,9 +170,7 @@ static int receive(struct receiving *r)
     if (status)
         return status;
     if (!accepts(r)) {
-        (void)ftx_headless_reject(r->alone.end);
-        ftx_alone_rest(&r->alone, ftx_look_clock() - settled_s); /* the sender is told */
-        r->alone.hopeless = true;
+        reject(r);
         return ftx_fail("not received");
     }
     status = move_all(r);
