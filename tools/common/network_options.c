@@ -30,7 +30,7 @@ static int set_listen(struct ftx_network_options *o, const char *value, char *me
     o->listen_given = true;
     o->listen_none = strcmp(value, "none") == 0;
     if (!o->listen_none && ftx_address_parse(value, &o->listen))
-        return bad(message, "--listen: '%s' is neither HOST:PORT nor none", value);
+        return bad(message, "'%s' is neither HOST:PORT nor none", value);
     return 0;
 }
 
@@ -41,10 +41,9 @@ static int allow_one(struct ftx_network_options *o, const char *value, char *mes
         return 0;
     }
     if (o->n_allow == FTX_ALLOW_MAX)
-        return bad(message, "--allow: at most %d ranges", FTX_ALLOW_MAX);
+        return bad(message, "at most %d ranges", FTX_ALLOW_MAX);
     if (ftx_cidr_parse(value, &o->allow[o->n_allow]))
-        return bad(message, "--allow: '%s' is neither a range as 192.0.2.0/24 nor tailscale",
-                   value);
+        return bad(message, "'%s' is neither a range as 192.0.2.0/24 nor tailscale", value);
     o->n_allow++;
     return 0;
 }
@@ -62,10 +61,10 @@ static int add_allowed(struct ftx_network_options *o, const char *value, char *m
 static int add_peer(struct ftx_network_options *o, const char *value, char *message)
 {
     if (o->n_dial == FTX_DIAL_MAX)
-        return bad(message, "--peer: at most %d addresses", FTX_DIAL_MAX);
+        return bad(message, "at most %d addresses", FTX_DIAL_MAX);
     struct ftx_address address;
     if (ftx_address_parse(value, &address) || !address.host[0] || !address.port)
-        return bad(message, "--peer: '%s' is not HOST:PORT", value);
+        return bad(message, "'%s' is not HOST:PORT", value);
     o->dial[o->n_dial++] = address;
     return 0;
 }
@@ -73,9 +72,9 @@ static int add_peer(struct ftx_network_options *o, const char *value, char *mess
 static int add_relay(struct ftx_network_options *o, const char *value, char *message)
 {
     if (o->n_relays == FTX_RELAYS_MAX)
-        return bad(message, "--relay: at most %d", FTX_RELAYS_MAX);
+        return bad(message, "at most %d", FTX_RELAYS_MAX);
     if (strlen(value) > FTX_RELAY_URL_MAX || ftx_websocket_check_url(value))
-        return bad(message, "--relay: '%s' is not ws://HOST[:PORT] or wss://HOST[:PORT]", value);
+        return bad(message, "'%s' is not ws://HOST[:PORT] or wss://HOST[:PORT]", value);
     o->relays[o->n_relays] = strdup(value);
     return o->relays[o->n_relays++] ? 0 : -ENOMEM;
 }
@@ -90,7 +89,7 @@ static int set_relay_token(struct ftx_network_options *o, const char *value, cha
         fclose(file);
     size_t size = strcspn(line, "\r\n");
     if (!read || size == 0 || size > FTX_RELAY_TOKEN_MAX)
-        return bad(message, "--relay_token: '%s' holds no token of 1 to %d characters", value,
+        return bad(message, "'%s' holds no token of 1 to %d characters", value,
                    FTX_RELAY_TOKEN_MAX);
     free(o->relay_token);
     o->relay_token = strndup(line, size);
@@ -101,7 +100,7 @@ static int set_relay_token(struct ftx_network_options *o, const char *value, cha
 static int set_relay_ca(struct ftx_network_options *o, const char *value, char *message)
 {
     if (access(value, R_OK))
-        return bad(message, "--relay_ca: '%s': %s", value, strerror(errno));
+        return bad(message, "'%s': %s", value, strerror(errno));
     free(o->relay_ca);
     o->relay_ca = strdup(value);
     return o->relay_ca ? 0 : -ENOMEM;
@@ -124,7 +123,7 @@ static int set_no_portmap(struct ftx_network_options *o, const char *value, char
 static int set_connections(struct ftx_network_options *o, const char *value, char *message)
 {
     if (value[0] < '1' || value[0] > '0' + FTX_CONNECTIONS_MAX || value[1])
-        return bad(message, "--connections: '%s' is not 1 to 9", value);
+        return bad(message, "'%s' is not 1 to 9", value);
     o->connections = (unsigned)(value[0] - '0');
     return 0;
 }

@@ -30,7 +30,7 @@ struct ftx_network_options {
 enum { FTX_OPTION_MESSAGE = 4608 }; /* a path and a sentence */
 
 /* Without `value` it is a flag, which stands alone: `set` gets NULL. 0, -ENOMEM, or -EINVAL with a
- * sentence in `message` (FTX_OPTION_MESSAGE bytes). */
+ * sentence in `message` (FTX_OPTION_MESSAGE bytes), to stand behind the option's name. */
 struct ftx_network_option {
     const char *name, *value, *help;
     int (*set)(struct ftx_network_options *options, const char *value, char *message);

@@ -53,7 +53,7 @@ int ftx_alone_begin(struct ftx_alone *alone, const struct ftx_call *call)
                 continue;
             int err = option->set(&alone->options, call->flags[i].value, message);
             if (err == -EINVAL)
-                return ftx_usage(call, "%s", message);
+                return ftx_usage(call, "--%s: %s", option->name, message);
             if (err)
                 return ftx_fail("%s", ftx_err_text(err));
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line of ftxfs. */
+/* How ftxfs is to run: its command line. */
 #ifndef FTX_TOOLS_OPTIONS_H
 #define FTX_TOOLS_OPTIONS_H
 
@@ -24,7 +24,13 @@ struct ftx_options {
     enum ftx_links_policy links;
     enum ftx_compress_mode compress;
     bool foreground, debug, help, version;
+
+    /* while they are read */
+    const char *where; /* what messages begin with; NULL: nothing */
 };
+
+/* What holds where nothing is said. */
+void ftx_options_init(struct ftx_options *out);
 
 /* 0, or -EINVAL after one line about it on stderr. */
 int ftx_options_parse(int argc, char **argv, struct ftx_options *out);
