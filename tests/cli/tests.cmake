@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-# The command ftx: its parsers, then the whole of it on real mounts, in pipes and in a terminal.
+# The command ftx and the configuration file of ftxfs: their parsers, then the whole of ftx on real mounts, in pipes and in a terminal.
 ftx_test(cli value ftx_command)
 ftx_test(cli ignore ftx_command)
+ftx_test(cli config ftxfs_options)
 
 function(ftx_command_test name)
   add_test(NAME cli/${name} COMMAND /usr/bin/python3 -B -m pytest -p no:cacheprovider -q -rs --durations=5

@@ -20,6 +20,7 @@ SCALE = float(os.environ.get("FTX_TEST_SCALE", "1"))  # sizes and counts times t
 SANITIZED = SCALE < 1
 CODE = "7-guitar-harvest"
 MIB = 1 << 20
+os.environ["XDG_CONFIG_HOME"] = os.devnull  # of whoever runs the tests: no file of his decides anything
 REPORTS = (b"AddressSanitizer", b"LeakSanitizer", b"ThreadSanitizer", b"runtime error:", b"Assertion `")
 
 live_nodes = []        # every Node that may have a process or a mount

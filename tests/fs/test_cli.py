@@ -74,6 +74,56 @@ def test_unknown_option_is_named(scratch, words, option):
     assert_refused(ftxfs(*words, scratch), 2, option + ":")
 
 
+class TestConfigurationFile:
+    @pytest.fixture(autouse=True)
+    def prepare(self, scratch):
+        self.mount, self.file = os.path.join(scratch, "mnt"), os.path.join(scratch, "ftxfs", "config")
+        self.environment = dict(os.environ, XDG_CONFIG_HOME=scratch)
+        self.start = ["--store", os.path.join(scratch, "store"), "--listen", "none", "--no-lan", "--no-portmap"]
+        os.mkdir(self.mount)
+        os.mkdir(os.path.dirname(self.file))
+
+    def write(self, text, mode=0o644):
+        with open(self.file, "w", encoding="utf-8") as out:
+            out.write(text)
+        os.chmod(self.file, mode)
+
+    def refused(self, *words, start=()):
+        assert_refused(ftxfs(*self.start, *start, self.mount, env=self.environment), 2, *words)
+        assert not is_mounted(self.mount)
+
+    def test_holds_what_the_command_line_does_not_say(self, scratch):
+        self.write(f"# mine\nstore = {scratch}/mine\nlisten = none\nno_lan\nno_portmap\nfsname = somewhere\n")
+        done = ftxfs("--store", os.path.join(scratch, "store"), self.mount, env=self.environment)
+        try:
+            assert done.returncode == 0, done.stderr
+            assert os.path.isdir(os.path.join(scratch, "store", ".ftx")) and not os.path.exists(os.path.join(scratch, "mine"))
+            with open("/proc/self/mountinfo", encoding="utf-8") as table:
+                assert any(self.mount in line and " somewhere " in line for line in table)
+        finally:
+            harness.unmount_anyway(self.mount)
+
+    def test_faults_name_file_line_and_key(self):
+        self.write("no_lan\nread_timeout = soon\n")
+        self.refused(self.file + ":2: read_timeout: 'soon'")
+
+    @pytest.mark.parametrize("mode", [0o664, 0o646])
+    def test_others_may_not_write_to_it(self, mode):
+        self.write("no_lan\n", mode)
+        self.refused(self.file, "chmod go-w")
+
+    def test_a_file_that_is_named_must_be_there(self, scratch):
+        for name in ("nothing", "ftxfs"):
+            self.refused(os.path.join(scratch, name), start=("--config", os.path.join(scratch, name)))
+
+    def test_none_is_read_if_that_is_said(self):
+        self.write("nonsense\n")
+        self.refused("nonsense")
+        self.start[:2] = ["--store", "/proc/nothing"]  # ends, but not because of the file
+        for words in (("--config", "none"), ("-o", "config=none")):
+            assert ftxfs(*self.start, *words, self.mount, env=self.environment).returncode == 1
+
+
 class TestBadMountPoint:
     def refused(self, scratch, mount, *words):
         done = ftxfs("--store", os.path.join(scratch, "store"), "--listen", "none", "--no-lan", "--no-portmap", mount)

@@ -33,7 +33,7 @@ class Machine:
 
     def run(self, *command, user=None, data=None):
         who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", **({"XDG_DATA_HOME": data} if data else {})}
+        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "XDG_CONFIG_HOME": os.devnull, **({"XDG_DATA_HOME": data} if data else {})}
         return subprocess.run(["nsenter", "-m", "-t", str(self.holder.pid), "--", *who, *command], env=environment,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               timeout=30 * SLOW, check=False)

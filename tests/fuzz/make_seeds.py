@@ -270,6 +270,10 @@ def main():
                         ("largest", b"config alice max_files=9223372036854775807"), ("accept", b"config alice accept=none"),
                         ("comment", b"\t # nothing")):
         seed("command", label, line)
+    for number, text in enumerate(["# mine\n\nlisten = [::1]:15820\n", "peer = a:1\npeer=b:2 # two\n", "no_lan\nno-portmap\r\nallow_other\n",
+                                   "allow = 192.0.2.0/24,tailscale\nrelay = wss://relay.example\n", "store = ~/x\n", "store = /x\nkeep = all",
+                                   "listen =\n", "= 1\n", "no_lan = 1\n", "fsname=x,allow_other\n", "config = /x\n", "spool_max = 20G\nhistory_max=0\n"]):
+        seed("config", f"{number:02}", text.encode())
     seed("journal", "zeros", bytes(4096))
     seed("journal", "counting", bytes(index % 251 for index in range(8192)))
     seed("any", "empty", b"")

@@ -17,16 +17,20 @@ static const char *home_folder(void)
     return user ? user->pw_dir : home;
 }
 
-char *ftx_paths_user(const char *variable, const char *otherwise, const char *name)
+char *ftx_paths_named(const char *variable, const char *otherwise, const char *name)
 {
     const char *folder = getenv(variable), *home = home_folder();
     char *path = NULL;
     int n = folder && folder[0] == '/' ? asprintf(&path, "%s/%s", folder, name)
             : home && home[0]          ? asprintf(&path, "%s/%s/%s", home, otherwise, name)
                                        : -1;
-    if (n < 0)
-        return NULL;
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    return n < 0 ? NULL : path;
+}
+
+char *ftx_paths_user(const char *variable, const char *otherwise, const char *name)
+{
+    char *path = ftx_paths_named(variable, otherwise, name);
+    for (char *slash = path ? strchr(path + 1, '/') : NULL; slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         (void)mkdir(path, 0700); /* what is missing shows when the store is opened */
         *slash = '/';

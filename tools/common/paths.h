@@ -3,10 +3,10 @@
 #ifndef FTX_TOOLS_PATHS_H
 #define FTX_TOOLS_PATHS_H
 
-/*
- * $variable/name, if the variable is an absolute path, else HOME/otherwise/name; to be freed. Makes
- * the folders above it. NULL: there is no home.
- */
+/* $variable/name, if the variable is an absolute path, else HOME/otherwise/name; to be freed. NULL:
+ * there is no home. */
+char *ftx_paths_named(const char *variable, const char *otherwise, const char *name);
+/* The same; makes the folders above it. */
 char *ftx_paths_user(const char *variable, const char *otherwise, const char *name);
 
 /* Absolute path of something below an existing folder; it need not exist yet, and may be a dead

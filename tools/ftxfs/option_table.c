@@ -32,6 +32,17 @@ static int set_store(struct ftx_options *o, const char *value)
     return o->store ? 0 : -ENOMEM;
 }
 
+static int set_config(struct ftx_options *o, const char *value)
+{
+    if (o->from_file)
+        return ftx_option_bad(o, "cannot stand in a file");
+    if (!*value)
+        return ftx_option_bad(o, "needs a file, or none");
+    free(o->config);
+    o->config = strdup(value);
+    return o->config ? 0 : -ENOMEM;
+}
+
 /* A number from 1 to `most`, with *out_end at what stands behind it. False: it is none. */
 static bool parse_count(const char *value, uint64_t most, uint64_t *out, const char **out_end)
 {
@@ -156,6 +167,8 @@ static const struct own {
     const char *name, *value, *help;
     int (*set)(struct ftx_options *options, const char *value);
 } own[] = {
+    {"config", "FILE|none", "options, one a line (default: $XDG_CONFIG_HOME/ftxfs/config)",
+     set_config},
     {"store", "DIR", "where state and contents are kept (default: $XDG_DATA_HOME/ftxfs)",
      set_store},
     {"read_timeout", "SECONDS",
@@ -255,13 +268,26 @@ static bool is_named(const char *option, size_t size, const char *name)
     return true;
 }
 
+/* Its value is a path, which in a file stands for the same place wherever ftxfs is started. */
+static bool is_path(const struct ftx_option *option)
+{
+    return strcmp(option->value, "DIR") == 0 || strcmp(option->value, "FILE") == 0;
+}
+
 int ftx_option_take(struct ftx_options *o, size_t index, const char *value)
 {
     struct ftx_option option = ftx_option_at(index);
+    uint32_t bit = UINT32_C(1) << index;
     if (option.value && !value)
         return ftx_option_bad(o, "needs a value");
     if (!option.value && value)
         return ftx_option_bad(o, "takes no value");
+    if (!o->from_file)
+        o->given |= bit;
+    else if (o->given & bit)
+        return 0; /* the command line wins */
+    else if (option.value && is_path(&option) && value[0] != '/')
+        return ftx_option_bad(o, "'%s' does not begin with /", value);
     return set(o, index, value);
 }
 

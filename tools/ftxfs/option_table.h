@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The options one by one, wherever they stand: as --name VALUE, as name=value in -o. */
+/* The options one by one, wherever they stand: as --name VALUE, as name=value in -o, as a line of
+ * the configuration file. */
 #ifndef FTX_TOOLS_OPTION_TABLE_H
 #define FTX_TOOLS_OPTION_TABLE_H
 
@@ -11,7 +12,7 @@ struct ftx_option {
     const char *help;
 };
 
-/* One after the other, up to one without a name. */
+/* One after the other, up to one without a name; 32 at most (ftx_options.given). */
 struct ftx_option ftx_option_at(size_t index);
 
 /* Each sets one option (`value` NULL: none stands there). 0, -ENOMEM, or -EINVAL after one line

@@ -4,6 +4,7 @@
 #include "tools/ftxfs/options.h"
 
 #include "fs/store/history.h"
+#include "tools/ftxfs/config.h"
 #include "tools/ftxfs/option_table.h"
 
 #include <errno.h>
@@ -173,12 +174,13 @@ int ftx_options_parse(int argc, char **argv, struct ftx_options *out)
     out->mount_point = argv[argc - 1];
     if (optind + 1 < argc)
         err = set_source(out, argv[optind]);
-    return err;
+    return err ? err : ftx_config_load(out);
 }
 
 void ftx_options_free(struct ftx_options *options)
 {
     free(options->store);
+    free(options->config);
     free(options->fuse_options);
     ftx_network_options_free(&options->network);
 }

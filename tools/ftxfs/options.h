@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How ftxfs is to run: its command line. */
+/* How ftxfs is to run: its command line, and what stands in the configuration file. */
 #ifndef FTX_TOOLS_OPTIONS_H
 #define FTX_TOOLS_OPTIONS_H
 
@@ -24,15 +24,18 @@ struct ftx_options {
     enum ftx_links_policy links;
     enum ftx_compress_mode compress;
     bool foreground, debug, help, version;
+    char *config; /* the configuration file, or "none"; owned; NULL: the user's */
 
     /* while they are read */
     const char *where; /* what messages begin with; NULL: nothing */
+    bool from_file;
+    uint32_t given; /* bits, by place in the table: the command line said it, the file does not */
 };
 
 /* What holds where nothing is said. */
 void ftx_options_init(struct ftx_options *out);
 
-/* 0, or -EINVAL after one line about it on stderr. */
+/* The command line, then the configuration file. 0, or -EINVAL after one line about it on stderr. */
 int ftx_options_parse(int argc, char **argv, struct ftx_options *out);
 void ftx_options_free(struct ftx_options *options);
 
