@@ -6,13 +6,11 @@
  */
 #include "fs/fuse/digest.h"
 
-#include "fs/store/digest.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT = 256, TEXT = 2 * FTX_SHA256_SIZE };
+enum { KEPT = 256, TEXT = FTX_DIGEST_TEXT };
 
 struct question {
     struct ftx_list node;
@@ -35,17 +33,11 @@ struct ftx_digest {
     } kept[KEPT]; /* by inode number */
 };
 
-static bool is_same(const struct ftx_digest_key *a, const struct ftx_digest_key *b)
-{
-    return a->id == b->id && a->object == b->object && a->size == b->size &&
-           a->ctime_ns == b->ctime_ns && a->version == b->version;
-}
-
 static bool find_kept(struct ftx_digest *digest, const struct ftx_digest_key *key, char text[TEXT])
 {
     const struct answer *answer = &digest->kept[key->id % KEPT];
     pthread_mutex_lock(&digest->lock);
-    bool found = answer->key.id && is_same(&answer->key, key);
+    bool found = answer->key.id && ftx_digest_key_same(&answer->key, key);
     if (found)
         memcpy(text, answer->text, TEXT);
     pthread_mutex_unlock(&digest->lock);
@@ -103,7 +95,7 @@ static bool should_stop(void *ctx)
     return stop;
 }
 
-static void write_text(const uint8_t bytes[FTX_SHA256_SIZE], char out[TEXT])
+void ftx_digest_write(const uint8_t bytes[FTX_SHA256_SIZE], char out[FTX_DIGEST_TEXT])
 {
     static const char hex[] = "0123456789abcdef";
     for (size_t i = 0; i < FTX_SHA256_SIZE; i++) {
@@ -121,7 +113,7 @@ static void take_turn(struct ftx_digest *digest, struct question *question)
         err =
             ftx_digest_compute(digest->mount->store, &question->key, should_stop, question, bytes);
         if (!err) {
-            write_text(bytes, text);
+            ftx_digest_write(bytes, text);
             keep(digest, &question->key, text);
         }
     }

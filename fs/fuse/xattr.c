@@ -45,6 +45,10 @@ static void get_ours(fuse_req_t req, fuse_ino_t ino, const char *name, size_t ro
         ftx_digest_answer(ftx_mount_of(req)->digest, req, ino, room);
         return;
     }
+    if (ino >= FTX_ID_FIRST && strcmp(name, "peer_sha256") == 0) {
+        ftx_peer_digest_answer(req, ino, room);
+        return;
+    }
     int n = ftx_tree_xattr(ftx_mount_of(req)->store, ino, name, text, sizeof text);
     if (n < 0)
         fuse_reply_err(req, ino < FTX_ID_FIRST ? ENODATA : ftx_err_errno(n));

@@ -6,6 +6,7 @@
 #include "fs/store/fetch.h"
 #include "fs/store/link_job.h"
 #include "fs/store/news.h"
+#include "fs/store/peer_digest.h"
 #include "fs/store/tell.h"
 #include "transport/base/err.h"
 #include "transport/base/words.h"
@@ -88,6 +89,7 @@ int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
     ftx_list_init(&link->arriving);
     ftx_list_init(&link->wants);
     ftx_list_init(&link->fetches);
+    ftx_list_init(&link->questions);
     link->fetch_session = 1;
     ftx_list_init(&link->node);
     ftx_list_append(&store->links, &link->node);
@@ -106,6 +108,7 @@ void ftx_link_free(struct ftx_link *link)
         free(link->ops[n & (link->ops_capacity - 1)]);
     free(link->ops);
     ftx_fetch_forget(link);
+    ftx_peer_digest_forget(link);
     for (struct ftx_list *node; (node = ftx_list_pop(&link->wants));)
         free(ftx_list_of(node, struct ftx_want, node));
     ftx_list_remove(&link->node);

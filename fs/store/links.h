@@ -76,6 +76,8 @@ struct ftx_link {
     struct ftx_list wants;    /* struct ftx_want: ranges that readers wait for */
     struct ftx_list fetches;  /* of fetch.c: released ranges that the peer is to be asked for */
     size_t n_fetches;
+    struct ftx_list questions; /* of peer_digest.c: files that the peer is to be asked about */
+    size_t n_questions;
     uint64_t fetch_session; /* counts sessions: what was asked for in an earlier one is not asked */
     enum ftx_link_health health;
     char peer_address[64]; /* empty: not connected */

@@ -149,7 +149,8 @@ bool ftx_outgoing_waits(struct ftx_store *store, struct ftx_link *link, uint64_t
 {
     uint64_t waiting = 0;
     pthread_mutex_lock(&store->lock);
-    bool wanted = !ftx_list_empty(&link->wants) || !ftx_list_empty(&link->fetches);
+    bool wanted =
+        !ftx_list_empty(&link->wants) || !ftx_list_empty(&link->fetches) || link->n_questions > 0;
     for (struct ftx_list *node = link->due.next; node != &link->due && waiting < bytes;
          node = node->next)
         waiting += ftx_list_of(node, struct ftx_sending, due)->pending.bytes;

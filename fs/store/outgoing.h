@@ -28,8 +28,8 @@ int ftx_outgoing_ops_durable(struct ftx_store *store, struct ftx_link *link, uin
 struct ftx_sending *ftx_outgoing_due(struct ftx_store *store, struct ftx_link *link,
                                      bool *out_finished);
 void ftx_outgoing_forget(struct ftx_store *store, struct ftx_sending *sending);
-/* True if the sendings to be looked at have at least `bytes` pending, or a reader here waits for
- * bytes of the peer. */
+/* True if the sendings to be looked at have at least `bytes` pending, or somebody here waits for
+ * bytes or an answer of the peer. */
 bool ftx_outgoing_waits(struct ftx_store *store, struct ftx_link *link, uint64_t bytes);
 /* All sendings of the link become due: a session begins. What was in flight is due again. */
 void ftx_outgoing_restart(struct ftx_store *store, struct ftx_link *link);

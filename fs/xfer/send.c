@@ -3,6 +3,7 @@
  * the store. */
 #include "fs/xfer/transfer.h"
 
+#include "fs/store/peer_digest.h"
 #include "transport/base/err.h"
 
 static struct ftx_sending *sending_of(struct ftx_stream *stream)
@@ -37,6 +38,12 @@ bool ftx_transfer_send_due(struct ftx_transfer *t)
         if (t->engine)
             (void)ftx_engine_want(t->engine, remote,
                                   &range); /* too many wait: the reader asks again */
+    }
+    enum ftx_digest_whose whose;
+    while (t->engine && ftx_engine_may_ask_digest(t->engine) &&
+           ftx_peer_digest_next(t->store, t->link, &remote, &whose)) {
+        any = true;
+        (void)ftx_engine_ask_digest(t->engine, remote, whose); /* else it times out */
     }
     return any;
 }
@@ -161,4 +168,17 @@ void ftx_send_wanted(void *ctx, uint64_t stream, const struct ftx_range *range)
         return;
     ftx_outgoing_wanted(t->store, sending, range);
     ftx_engine_urgent(t->engine, &sending->stream);
+}
+
+void ftx_send_digest(void *ctx, uint64_t stream, enum ftx_digest_whose whose)
+{
+    struct ftx_transfer *t = ctx;
+    check(t, ftx_digests_ask(ftx_xfer_digests(t->xfer), t, stream, whose));
+}
+
+void ftx_send_digested(void *ctx, const struct ftx_told_digest *told)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_peer_digest_answered(t->store, t->link, told);
+    ftx_xfer_wake(t->xfer); /* more may be asked for */
 }

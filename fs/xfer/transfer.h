@@ -7,6 +7,7 @@
 #include "fs/store/inbox.h"
 #include "fs/store/links.h"
 #include "fs/store/outgoing.h"
+#include "fs/xfer/digests.h"
 #include "fs/xfer/xfer.h"
 #include "transport/peer/peer.h"
 
@@ -54,6 +55,7 @@ struct ftx_transfer {
 extern const struct ftx_engine_app ftx_transfer_app;
 
 enum ftx_links_policy ftx_xfer_links(const struct ftx_xfer *xfer);
+struct ftx_digests *ftx_xfer_digests(struct ftx_xfer *xfer);
 uv_loop_t *ftx_xfer_loop(const struct ftx_xfer *xfer);
 /* Calls ftx_transfer_receive_retry of all transfers in a second. */
 void ftx_xfer_retry_later(struct ftx_xfer *xfer);
@@ -96,6 +98,8 @@ void ftx_send_refused(void *ctx, uint64_t stream, enum ftx_refusal reason);
 void ftx_send_serve(void *ctx, uint64_t stream, const struct ftx_range *range,
                     struct ftx_source *out);
 void ftx_send_wanted(void *ctx, uint64_t stream, const struct ftx_range *range);
+void ftx_send_digest(void *ctx, uint64_t stream, enum ftx_digest_whose whose);
+void ftx_send_digested(void *ctx, const struct ftx_told_digest *told);
 
 bool ftx_receive_have(void *ctx, const struct ftx_extent **out_extents, size_t *out_n);
 int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size);

@@ -5,6 +5,7 @@
 
 #include "fs/store/outbox.h"
 #include "fs/store/change_log.h"
+#include "fs/store/peer_digest.h"
 #include "fs/xfer/sync.h"
 #include "fs/xfer/transfer.h"
 #include "transport/base/err.h"
@@ -42,6 +43,7 @@ struct ftx_xfer {
     uv_timer_t retry;      /* what the disk had no room for */
     uv_timer_t rate;       /* bytes per second, while something moves */
     struct ftx_sync sync;
+    struct ftx_digests digests;
     struct ftx_list transfers;
     pthread_mutex_t lock;  /* of the next two */
     bool open;             /* `wake` may be used */
@@ -60,6 +62,11 @@ struct save {
 enum ftx_links_policy ftx_xfer_links(const struct ftx_xfer *xfer)
 {
     return xfer->links;
+}
+
+struct ftx_digests *ftx_xfer_digests(struct ftx_xfer *xfer)
+{
+    return &xfer->digests;
 }
 
 uv_loop_t *ftx_xfer_loop(const struct ftx_xfer *xfer)
@@ -144,6 +151,7 @@ static void begin(void *ctx, struct ftx_engine *engine)
     ftx_transfer_receive_begin(t);
     ftx_outgoing_restart(t->store, t->link);
     ftx_fetch_restart(t->store, t->link);
+    ftx_peer_digest_restart(t->store, t->link);
     (void)ftx_transfer_send_due(t);
 }
 
@@ -157,6 +165,7 @@ static void end(void *ctx, int reason)
 {
     struct ftx_transfer *t = ctx;
     t->engine = NULL;
+    ftx_digests_drop(&t->xfer->digests, t);
     t->preparing = false;
     ftx_transfer_receive_end(t);
     if (t->connected)
@@ -519,6 +528,7 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
     uv_timer_init(loop, &xfer->retry);
     uv_timer_init(loop, &xfer->rate);
     ftx_sync_init(&xfer->sync, loop, store);
+    ftx_digests_init(&xfer->digests, loop, store);
     if (ftx_netwatch_start(loop, on_network_changed, xfer, &xfer->netwatch))
         ftx_log(FTX_LOG_WARNING, "changes of the network will not be noticed at once");
     xfer->open = true;
@@ -546,6 +556,7 @@ static void on_node_closed(void *ctx)
     uv_close((uv_handle_t *)&xfer->retry, NULL);
     uv_close((uv_handle_t *)&xfer->rate, NULL);
     ftx_sync_close(&xfer->sync);
+    ftx_digests_close(&xfer->digests);
 }
 
 void ftx_xfer_stop(struct ftx_xfer *xfer)

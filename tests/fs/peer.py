@@ -143,6 +143,14 @@ def fetched(stream, offset, length, kind, data=b"", encoding=0, its_frame=None):
                    (data if its_frame is None else its_frame))
 
 
+def ask_digest(stream, whose):
+    return message(20, numbers("QB", stream, whose))
+
+
+def told_digest(stream, whose, state, sha256=bytes(32)):
+    return message(21, numbers("QBB", stream, whose, state) + sha256)
+
+
 def addresses(*told):
     return message(19, b"".join(address + number(2, port) for address, port in told))
 

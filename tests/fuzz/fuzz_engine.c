@@ -26,6 +26,7 @@ struct app {
     unsigned receives, records;
     unsigned haves;
     unsigned fetched, fetches; /* answers, questions */
+    unsigned digests;          /* questions of the peer */
     unsigned served;
     uint64_t raw_bytes; /* of the record that is being received, once it is unpacked */
     struct ftx_plan *out[OUT_MAX];
@@ -195,6 +196,21 @@ static void on_serve(void *ctx, uint64_t stream, const struct ftx_range *range,
         out->extent.length = range->length;
 }
 
+static void on_digest(void *ctx, uint64_t stream, enum ftx_digest_whose whose)
+{
+    struct app *app = ctx;
+    (void)stream;
+    check(whose == FTX_DIGEST_ASKER || whose == FTX_DIGEST_ASKED);
+    app->digests++;
+}
+
+static void on_digested(void *ctx, const struct ftx_told_digest *told)
+{
+    const struct app *app = ctx;
+    check(told->state >= FTX_DIGEST_HERE && told->state <= FTX_DIGEST_LAST);
+    check((app->engine.question.whose != 0) == (told->state == FTX_DIGEST_WORKING));
+}
+
 static bool on_have(void *ctx, const struct ftx_extent **out_extents, size_t *out_n)
 {
     static const struct ftx_extent held = {.stream = 1, .length = 5, .kind = FTX_EXTENT_DATA};
@@ -258,6 +274,8 @@ static const struct ftx_engine_app calls = {
     .refused = on_refused,
     .wanted = on_wanted,
     .fetched = on_fetched,
+    .digest = on_digest,
+    .digested = on_digested,
     .have = on_have,
     .apply = on_apply,
     .arrived = on_arrived,
@@ -322,7 +340,7 @@ static void step(struct app *app, struct ftx_reader *r)
     struct ftx_stream *stream = &app->streams[value % STREAMS];
     struct ftx_record_ref ref = {.number = value / 4, .connection = connection};
     struct ftx_range range = {value, 1};
-    switch (what % 15) {
+    switch (what % 17) {
     case 0:
     case 1:
     case 2: {
@@ -377,6 +395,17 @@ static void step(struct app *app, struct ftx_reader *r)
         if (ftx_engine_fetch(engine, value % 4, &range) == 0)
             app->fetches++;
         check(engine->fetches.n <= FTX_FETCHES_MAX && engine->asked.n <= FTX_FETCHES_MAX);
+        break;
+    case 15:
+        (void)ftx_engine_ask_digest(engine, value, FTX_DIGEST_ASKER);
+        break;
+    case 16:
+        if (app->engine.peer_question.whose) {
+            static const uint8_t sha256[FTX_DIGEST_SIZE] = {1};
+            enum ftx_digest_state state = value % 4u + FTX_DIGEST_HERE;
+            check(app->digests > 0);
+            (void)ftx_engine_tell_digest(engine, state, sha256);
+        }
         break;
     default:
         app->unreadable = value & 1;

@@ -118,6 +118,9 @@ def all_messages():
         ("fetched-hole", 18, struct.pack("<QQIBB", 5, 0, 1 << 20, 2, 0) + bytes(16)),
         ("fetched-gone", 18, struct.pack("<QQIBB", 5, 1 << 33, 1, 3, 0) + bytes(16)),
         ("addresses", 19, bytes(range(16)) + b"\1\2" + bytes(10) + b"\xff\xff\x7f\0\0\1\xcc\x3d"), ("addresses-none", 19, b""),
+        ("digest", 20, struct.pack("<QB", 5, 1)), ("digest-ours", 20, struct.pack("<QB", 5, 2)),
+        ("digested", 21, struct.pack("<QBB", 5, 1, 1) + bytes(range(32))), ("digested-gone", 21, struct.pack("<QBB", 5, 2, 2) + bytes(32)),
+        ("digested-working", 21, struct.pack("<QBB", 5, 1, 4) + bytes(32)),
         ("extent-zstd", 6, struct.pack("<QIQQIB", 5, 1, 0, 1 << 20, 1 << 20, 1) + digest + runs(1 << 20)),
         ("fetched-zstd", 18, struct.pack("<QQIBB", 5, 4096, 1000, 1, 1) + digest + runs(1000)),
     ]
@@ -168,6 +171,17 @@ def engine_seeds():
     yield "fetched-before-it-left", running + bytes([ask, 0]) + record(fetched(0, 0, 1, 2))
     yield "fetched-data-connection", running + bytes([join, 0]) + record((2, struct.pack("<Q", 7)), connection=1) + asked + record(
         fetched(1, 1, 5, 1, b"hello"), connection=1)
+    def told(stream, state, whose=1):
+        return 21, struct.pack("<QBB", stream, whose, state) + (bytes(range(32)) if state == 1 else bytes(32))
+
+    question, hash_it, answer = (20, struct.pack("<QB", 5, 1)), 15, 16
+    yield "digest", running + record(question) + bytes([answer, 4, answer, 1]) + out(times=2) + record(question) + bytes([answer, 2]) + out()
+    yield "digest-twice", running + record(question, question) + out()
+    yield "digest-before-have-end", record(question) + out()
+    yield "digested", running + bytes([hash_it, 5]) + out() + record(told(5, 4), told(5, 1)) + bytes([hash_it, 5]) + out() + record(told(5, 3))
+    yield "digested-twice", running + bytes([hash_it, 5]) + out() + record(told(5, 1), told(5, 1))
+    yield "digested-another", running + bytes([hash_it, 5]) + out() + record(told(5, 1, whose=2))
+    yield "digested-unasked", running + record(told(5, 2))
     yield "asks-too-much", running + bytes([ask, 1]) * 70 + out(times=2) + record(*[fetched(1, 1, 9, 2)] * 64) + bytes([ask, 1]) + out()
     def packed(offset, length):
         return 6, struct.pack("<QIQQIB", 1, 1, offset, 1 << 30, length, 1) + bytes(range(16)) + runs(length)

@@ -209,6 +209,20 @@ static void on_record(void *ctx, struct ftx_record_ref record, void *whole)
         ftx_engine_durable(&app->engine, record);
 }
 
+static void on_digest(void *ctx, uint64_t stream, enum ftx_digest_whose whose)
+{
+    struct bare *app = ctx;
+    app->digests++;
+    app->last_digest = (struct ftx_told_digest){.stream = stream, .whose = (uint8_t)whose};
+}
+
+static void on_digested(void *ctx, const struct ftx_told_digest *told)
+{
+    struct bare *app = ctx;
+    app->digested++;
+    app->last_digested = *told;
+}
+
 static const struct ftx_engine_app bare_app = {
     .session = on_session,
     .start = on_start,
@@ -227,6 +241,8 @@ static const struct ftx_engine_app bare_app = {
     .refused = on_refused,
     .wanted = on_wanted,
     .fetched = on_fetched,
+    .digest = on_digest,
+    .digested = on_digested,
     .have = on_have,
     .apply = on_apply,
     .arrived = on_arrived,

@@ -33,8 +33,10 @@ struct bare {
     int fetched_answer;           /* what `fetched` returns */
     struct ftx_range serve_asked; /* by the last `serve` */
     struct ftx_extent last_fetched;
-    bool fetched_data;     /* the last had data, all of it BARE_BYTE */
-    struct ftx_range rest; /* of what is fetched: asked for from inside the answer */
+    bool fetched_data;          /* the last had data, all of it BARE_BYTE */
+    struct ftx_range rest;      /* of what is fetched: asked for from inside the answer */
+    unsigned digests, digested; /* questions of the peer, answers of it */
+    struct ftx_told_digest last_digest, last_digested;
     struct ftx_record_ref last;
     struct ftx_engine engine;
 };

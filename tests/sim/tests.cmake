@@ -14,6 +14,8 @@ ftx_test(sim engine ftx_session)
 target_sources(test_engine PRIVATE ${CMAKE_CURRENT_LIST_DIR}/bare.c)
 ftx_test(sim fetch ftx_session)
 target_sources(test_fetch PRIVATE ${CMAKE_CURRENT_LIST_DIR}/bare.c)
+ftx_test(sim digest ftx_session)
+target_sources(test_digest PRIVATE ${CMAKE_CURRENT_LIST_DIR}/bare.c)
 
 # The same network with real stores at both ends; what time, chance and the disk do is wrapped.
 ftx_test(sim store ftx_xfer)

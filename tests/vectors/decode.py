@@ -243,10 +243,24 @@ def addresses(fields):
     return values
 
 
+def digest(fields):
+    values = fields.numbers("stream whose", "QB")
+    require(1 <= values["whose"] <= 2, "a stream of neither end")
+    return values
+
+
+def digested(fields):
+    values = digest(fields)
+    values["state"], values["sha256"] = fields.number("B"), fields.take(32).hex()
+    require(1 <= values["state"] <= 4, "no such state")
+    require(values["state"] == 1 or values["sha256"] == "00" * 32, "the SHA-256 of nothing")
+    return values
+
+
 MESSAGES = {1: ("START", start), 2: ("JOIN", join), 3: ("HAVE", have), 4: ("HAVE_END", have_end), 5: ("OP", op), 6: ("EXTENT", extent),
             7: ("HOLE", hole), 8: ("SIZE", size), 9: ("SEAL", seal), 10: ("ACK", ack), 11: ("MISSING", missing),
             12: ("REFUSED", refused), 13: ("WANT", want), 14: ("PING", token), 15: ("PONG", token), 16: ("GOODBYE", goodbye),
-            17: ("FETCH", fetch), 18: ("FETCHED", fetched), 19: ("ADDRESSES", addresses)}
+            17: ("FETCH", fetch), 18: ("FETCHED", fetched), 19: ("ADDRESSES", addresses), 20: ("DIGEST", digest), 21: ("DIGESTED", digested)}
 
 
 HEADS = {"EXTENT": 49, "FETCHED": 38}  # of their bodies, what stands before the data

@@ -192,6 +192,13 @@ static void refuses_fields_out_of_range(void **state)
         {FTX_MSG_ADDRESSES, 16, 2, 1, true},
         {FTX_MSG_ADDRESSES, 16, 2, 0, false},
         {FTX_MSG_ADDRESSES, 34, 2, 0, false},
+        {FTX_MSG_DIGEST, 8, 1, 0, false},
+        {FTX_MSG_DIGEST, 8, 1, 1, true},
+        {FTX_MSG_DIGEST, 8, 1, 3, false},
+        {FTX_MSG_DIGESTED, 8, 1, 3, false},
+        {FTX_MSG_DIGESTED, 9, 1, 0, false},
+        {FTX_MSG_DIGESTED, 9, 1, FTX_DIGEST_GONE, false}, /* with a hash */
+        {FTX_MSG_DIGESTED, 9, 1, 5, false},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const struct field *field = &fields[i];

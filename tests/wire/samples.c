@@ -14,10 +14,10 @@ static const uint8_t make_file[] = {
     0,    1,    0xa4, 0x01, 0x15, 0xcd, 0x85, 0x3d, 0xfe, 0x9c, 0x97, 0x17, 0x16, 0xcd, 0x85, 0x3d,
     0xfe, 0x9c, 0x97, 0x17, 9,    'n',  'o',  't',  'e',  's',  '.',  't',  'x',  't'};
 
-const char *const sample_names[SAMPLES] = {"start",   "join",    "have",    "have-end", "op",
-                                           "extent",  "hole",    "size",    "seal",     "ack",
-                                           "missing", "refused", "want",    "ping",     "pong",
-                                           "goodbye", "fetch",   "fetched", "addresses"};
+const char *const sample_names[SAMPLES] = {
+    "start", "join",    "have",  "have-end", "op",        "extent", "hole",
+    "size",  "seal",    "ack",   "missing",  "refused",   "want",   "ping",
+    "pong",  "goodbye", "fetch", "fetched",  "addresses", "digest", "digested"};
 
 static void fill_list(struct ftx_message *m)
 {
@@ -80,6 +80,17 @@ static void fill_addresses(struct ftx_message *m)
     ftx_address_encode(&v6, entries + FTX_ADDRESS_ENTRY);
     m->as.list.n = 2;
     m->as.list.entries = entries;
+}
+
+static void fill_digest(struct ftx_message *m)
+{
+    m->as.digest.stream = 5;
+    m->as.digest.whose = m->type == FTX_MSG_DIGEST ? FTX_DIGEST_ASKED : FTX_DIGEST_ASKER;
+    if (m->type == FTX_MSG_DIGEST)
+        return;
+    m->as.digest.state = FTX_DIGEST_HERE;
+    for (size_t i = 0; i < FTX_DIGEST_SIZE; i++)
+        m->as.digest.sha256[i] = (uint8_t)(0xe0 + i);
 }
 
 static void fill_seal(struct ftx_message *m)
@@ -156,6 +167,10 @@ struct ftx_message sample_message(size_t i)
         break;
     case FTX_MSG_ADDRESSES:
         fill_addresses(&m);
+        break;
+    case FTX_MSG_DIGEST:
+    case FTX_MSG_DIGESTED:
+        fill_digest(&m);
         break;
     }
     return m;

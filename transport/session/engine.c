@@ -88,7 +88,7 @@ static int say_encoded(struct ftx_engine *engine, const uint8_t *bytes, size_t s
     return 0;
 }
 
-static int say(struct ftx_engine *engine, const struct ftx_message *message)
+int ftx_engine_say(struct ftx_engine *engine, const struct ftx_message *message)
 {
     uint8_t bytes[FTX_MESSAGE_SMALL_MAX];
     return say_encoded(engine, bytes, ftx_message_encode(message, bytes, sizeof bytes));
@@ -99,7 +99,7 @@ int ftx_engine_want(struct ftx_engine *engine, uint64_t stream, const struct ftx
     struct ftx_message m = {.type = FTX_MSG_WANT};
     m.as.want.stream = stream;
     m.as.want.range = *range;
-    return say(engine, &m);
+    return ftx_engine_say(engine, &m);
 }
 
 int ftx_engine_refuse(struct ftx_engine *engine, uint64_t stream, enum ftx_refusal reason)
@@ -107,7 +107,7 @@ int ftx_engine_refuse(struct ftx_engine *engine, uint64_t stream, enum ftx_refus
     struct ftx_message m = {.type = FTX_MSG_REFUSED};
     m.as.refused.stream = stream;
     m.as.refused.reason = (uint8_t)reason;
-    return say(engine, &m);
+    return ftx_engine_say(engine, &m);
 }
 
 int ftx_engine_missing(struct ftx_engine *engine, uint64_t stream, uint32_t version,

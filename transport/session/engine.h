@@ -86,6 +86,12 @@ struct ftx_engine_app {
      */
     int (*fetched)(void *ctx, uint64_t asked, const struct ftx_content *answer);
 
+    /* -- as either -- */
+    /* The peer asks for a file's SHA-256: ftx_engine_tell_digest answers, some day (c). */
+    void (*digest)(void *ctx, uint64_t stream, enum ftx_digest_whose whose);
+    /* The answer to ftx_engine_ask_digest; after FTX_DIGEST_WORKING more is to come. */
+    void (*digested)(void *ctx, const struct ftx_told_digest *told);
+
     /* -- as receiver -- */
     /* The next batch of what is held of unfinished streams: one stream, *out_n <= FTX_HAVE_MAX
      * extents (until the next call); false: no more. */
@@ -158,6 +164,8 @@ struct ftx_engine {
     size_t control_size, control_capacity;
     struct ftx_fetches fetches; /* ours, until they are answered */
     struct ftx_fetches asked;   /* the peer's, until a record with the answer is built */
+    struct ftx_told_digest question,
+        peer_question; /* a DIGEST that is not answered; whose 0: none */
     struct ftx_scheduler scheduler;
     struct ftx_engine_connection *connections[FTX_CONNECTIONS_MAX];
     unsigned n_connections;
@@ -236,6 +244,16 @@ int ftx_engine_tell_addresses(struct ftx_engine *engine, const struct ftx_told_a
 int ftx_engine_fetch(struct ftx_engine *engine, uint64_t stream, const struct ftx_range *range);
 /* False: that would be -ENOBUFS. */
 bool ftx_engine_may_fetch(const struct ftx_engine *engine);
+
+/* Asks for the SHA-256 of what the peer has of a stream (c). -ENOBUFS: the last answer is still to
+ * come, or nothing may be asked yet. */
+int ftx_engine_ask_digest(struct ftx_engine *engine, uint64_t stream, enum ftx_digest_whose whose);
+/* False: that would be -ENOBUFS. */
+bool ftx_engine_may_ask_digest(const struct ftx_engine *engine);
+/* Answers what the peer asked for last; with FTX_DIGEST_WORKING it only hears that we are at it (c).
+ * -ENOBUFS, -ENOMEM: it is not answered. */
+int ftx_engine_tell_digest(struct ftx_engine *engine, enum ftx_digest_state state,
+                           const uint8_t sha256[FTX_DIGEST_SIZE]);
 
 /* Is the peer still there? It is asked on all connections; the session ends with -ETIMEDOUT if one
  * stays silent for FTX_PROBE_MS. To be ticked after this. */

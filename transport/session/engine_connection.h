@@ -56,6 +56,13 @@ int ftx_engine_leave(struct ftx_engine *engine, enum ftx_goodbye goodbye, int re
 int ftx_engine_acked(struct ftx_engine *engine, struct ftx_engine_connection *c, uint64_t received,
                      uint64_t durable);
 
+/* Adds a small message to those that wait for the next record. -ENOBUFS, -ENOMEM. */
+int ftx_engine_say(struct ftx_engine *engine, const struct ftx_message *message);
+
+/* -- engine_digest.c: the peer's DIGEST, DIGESTED. FTX_EPROTO -- */
+int ftx_engine_asked_digest(struct ftx_engine *engine, const struct ftx_message *digest);
+int ftx_engine_digested(struct ftx_engine *engine, const struct ftx_message *digested);
+
 /* -- engine_fetch.c -- */
 
 /* Our FETCHes that wait, the answers to the peer's. -ENOMEM. */

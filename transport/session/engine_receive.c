@@ -134,6 +134,7 @@ static bool permitted(const struct ftx_engine *engine, unsigned connection,
         return connection != 0 && engine->state == FTX_ENGINE_RUNNING;
     case FTX_MSG_SEAL:
     case FTX_MSG_FETCH:
+    case FTX_MSG_DIGEST:
         return engine->state == FTX_ENGINE_RUNNING && !engine->have_due && connection == 0;
     case FTX_MSG_FETCHED:
         return engine->state == FTX_ENGINE_RUNNING && (connection == 0 || c->join_done);
@@ -199,6 +200,10 @@ static int act(struct ftx_engine *engine, struct ftx_engine_connection *c,
     case FTX_MSG_ADDRESSES:
         on_addresses(engine, m);
         return 0;
+    case FTX_MSG_DIGEST:
+        return ftx_engine_asked_digest(engine, m);
+    case FTX_MSG_DIGESTED:
+        return ftx_engine_digested(engine, m);
     }
     return FTX_EPROTO;
 }

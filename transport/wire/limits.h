@@ -23,7 +23,8 @@ enum {
     FTX_REKEY_RECORDS = 1024,
 
     FTX_HASH_SIZE = 16,
-    FTX_OP_MAX = 65541, /* one attribute as large as all of an item may be */
+    FTX_DIGEST_SIZE = 32, /* SHA-256 */
+    FTX_OP_MAX = 65541,   /* one attribute as large as all of an item may be */
     FTX_SEAL_ATTR_MAX = 64,
     FTX_HAVE_MAX = 10000,
     FTX_MISSING_MAX = 4096,

@@ -150,6 +150,26 @@ static void decode_addresses(struct ftx_reader *r, struct ftx_message *m)
     }
 }
 
+static void decode_digest(struct ftx_reader *r, struct ftx_message *m)
+{
+    static const uint8_t no_digest[FTX_DIGEST_SIZE];
+    struct ftx_told_digest *told = &m->as.digest;
+    memset(told, 0, sizeof *told);
+    told->stream = ftx_read_u64(r);
+    told->whose = ftx_read_u8(r);
+    if (told->whose != FTX_DIGEST_ASKER && told->whose != FTX_DIGEST_ASKED)
+        r->failed = true;
+    if (m->type == FTX_MSG_DIGEST)
+        return;
+    told->state = ftx_read_u8(r);
+    const uint8_t *sha256 = ftx_read_bytes(r, FTX_DIGEST_SIZE);
+    if (sha256)
+        memcpy(told->sha256, sha256, FTX_DIGEST_SIZE);
+    if (told->state < FTX_DIGEST_HERE || told->state > FTX_DIGEST_LAST ||
+        (told->state != FTX_DIGEST_HERE && memcmp(told->sha256, no_digest, FTX_DIGEST_SIZE) != 0))
+        r->failed = true;
+}
+
 static void decode_body(struct ftx_reader *r, struct ftx_message *m)
 {
     switch (m->type) {
@@ -226,6 +246,10 @@ static void decode_body(struct ftx_reader *r, struct ftx_message *m)
         break;
     case FTX_MSG_ADDRESSES:
         decode_addresses(r, m);
+        break;
+    case FTX_MSG_DIGEST:
+    case FTX_MSG_DIGESTED:
+        decode_digest(r, m);
         break;
     default:
         r->failed = true;
@@ -338,6 +362,16 @@ static void encode_fetched(struct ftx_writer *w, const struct ftx_content *conte
     ftx_write_bytes(w, extent->hash, FTX_HASH_SIZE);
 }
 
+static void encode_digest(struct ftx_writer *w, const struct ftx_message *m)
+{
+    ftx_write_u64(w, m->as.digest.stream);
+    ftx_write_u8(w, m->as.digest.whose);
+    if (m->type == FTX_MSG_DIGEST)
+        return;
+    ftx_write_u8(w, m->as.digest.state);
+    ftx_write_bytes(w, m->as.digest.sha256, FTX_DIGEST_SIZE);
+}
+
 static void encode_body(struct ftx_writer *w, const struct ftx_message *m)
 {
     switch (m->type) {
@@ -403,6 +437,10 @@ static void encode_body(struct ftx_writer *w, const struct ftx_message *m)
         break;
     case FTX_MSG_ADDRESSES:
         ftx_write_bytes(w, m->as.list.entries, m->as.list.n * (size_t)FTX_ADDRESS_ENTRY);
+        break;
+    case FTX_MSG_DIGEST:
+    case FTX_MSG_DIGESTED:
+        encode_digest(w, m);
         break;
     }
 }

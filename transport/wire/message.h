@@ -31,6 +31,8 @@
  * FETCH     u64 stream, u64 offset, u32 length
  * FETCHED   u64 stream, u64 offset, u32 length, u8 kind, u8 encoding, hash[16], data
  * ADDRESSES n x { address[16], u16 port }
+ * DIGEST    u64 stream, u8 whose
+ * DIGESTED  u64 stream, u8 whose, u8 state, sha256[32]
  */
 enum ftx_message_type {
     FTX_MSG_START = 1,
@@ -52,6 +54,8 @@ enum ftx_message_type {
     FTX_MSG_FETCH,
     FTX_MSG_FETCHED,
     FTX_MSG_ADDRESSES,
+    FTX_MSG_DIGEST,
+    FTX_MSG_DIGESTED,
 };
 
 enum {
@@ -87,6 +91,20 @@ enum ftx_refusal {
     FTX_REFUSED_LAST = FTX_REFUSED_STORAGE,
 };
 
+/* Of whose numbering the stream is that a DIGEST asks about. */
+enum ftx_digest_whose {
+    FTX_DIGEST_ASKER = 1, /* of the end that asks: the other one has it as receiver */
+    FTX_DIGEST_ASKED = 2,
+};
+
+enum ftx_digest_state {
+    FTX_DIGEST_HERE = 1,   /* all of it, and this is its SHA-256 */
+    FTX_DIGEST_GONE,       /* there is no such file, or its bytes are not here any more */
+    FTX_DIGEST_UNFINISHED, /* it is being written, or arriving */
+    FTX_DIGEST_WORKING,    /* the answer is still to come */
+    FTX_DIGEST_LAST = FTX_DIGEST_WORKING,
+};
+
 enum ftx_goodbye { FTX_BYE_LEAVING = 1, FTX_BYE_REPLACED, FTX_BYE_LOST };
 
 /* A byte range of a stream: what is sent, acknowledged and held. */
@@ -109,6 +127,13 @@ struct ftx_range {
 struct ftx_told_address {
     uint8_t address[16]; /* IPv6; IPv4 as ::ffff:a.b.c.d */
     uint16_t port;
+};
+
+/* What one end tells the other of a file. */
+struct ftx_told_digest {
+    uint64_t stream;
+    uint8_t whose, state; /* enum ftx_digest_whose, ftx_digest_state; a DIGEST has no state */
+    uint8_t sha256[FTX_DIGEST_SIZE]; /* of HERE, else zeros */
 };
 
 /* What an EXTENT, HOLE or FETCHED says, and its bytes as they travel; they stand in the record. */
@@ -155,9 +180,10 @@ struct ftx_message {
         struct {
             uint64_t stream;
             struct ftx_range range;
-        } want;         /* WANT, FETCH */
-        uint64_t token; /* PING, PONG */
-        uint8_t reason; /* GOODBYE */
+        } want;                        /* WANT, FETCH */
+        struct ftx_told_digest digest; /* DIGEST (state 0), DIGESTED */
+        uint64_t token;                /* PING, PONG */
+        uint8_t reason;                /* GOODBYE */
     } as;
 };
 
