@@ -70,7 +70,7 @@ def test_fish_completes_subcommands_options_links_and_paths(shared_pair, scratch
     os.mkdir(os.path.join(scratch, "folder"))
     known = subcommands()
     assert known.keys() <= fish(env, "ftx ")
-    for name in ("send", "receive", "verify", "watch", "history"):
+    for name in ("send", "receive", "watch", "history"):
         assert known[name] <= fish(env, f"ftx {name} --"), name
     assert shared_pair.code in fish(env, "ftx unpair ") and shared_pair.code in fish(env, "ftx send --to ")
     assert "folder/" in fish(env, "ftx send fol") and "*" in fish(env, "ftx pause ")

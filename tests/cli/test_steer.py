@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """ftx on the control files: what steers a link, and what it tells of the past."""
+import json
 import os
 import re
 
@@ -82,28 +83,56 @@ def test_send_says_what_was_refused(make_pair, scratch):
     wait_state(pair.got("small"), "complete")
 
 
-def test_verify_lists_the_same_at_both_ends(make_pair, scratch):
-    pair = make_pair(debug=False)
+def damage(store, content):
+    """One bit of the object that holds the content."""
+    for folder, _, names in os.walk(os.path.join(store, ".ftx", "objects")):
+        for name in names:
+            with open(os.path.join(folder, name), "r+b") as file:
+                if file.read() == content:
+                    file.seek(7)
+                    file.write(bytes([content[7] ^ 1]))
+                    return
+    raise AssertionError("no object has this content")
+
+
+def test_verify_compares_every_file_with_the_other_end(make_pair):
+    pair = make_pair(debug=False, a_options={"release_after": 1, "read_timeout": 2})
     words = good("verify-peer", pair.code, mount=pair.a.mount)
     assert re.fullmatch(r"([a-z]{3,6} ){5}[a-z]{3,6}\n", words) and good("verify-peer", pair.code, mount=pair.b.mount) == words
-    for source, target in ((pair.sent, pair.got), (lambda name: pair.b.outbox(pair.code, name), lambda name: pair.a.inbox(pair.code, name))):
-        with open(source("same name"), "wb") as out:
-            out.write(source("x").encode())
-        wait_state(target("same name"), "complete")
-    with open(os.path.join(os.fsencode(pair.sent()), ODD), "wb") as out:
-        out.write(b"odd")
-    wait_state(os.path.join(os.fsencode(pair.got()), ODD), "complete")
-    here, there = (good("verify", pair.code, mount=end.mount) for end in (pair.a, pair.b))
-    assert here == there and len(here.splitlines()) == 3 and "caf\\xe9-\\xc2\\x9b" in here
-    told = {line["path"].encode("utf-8", "surrogateescape") for line in lines("verify", pair.code, mount=pair.b.mount)}
-    assert told == {b"same name", ODD}
-    listing = os.path.join(scratch, "list")
-    with open(listing, "w", encoding="ascii") as out:
-        out.write(there.replace("caf", "kaf"))
-    done = ftx("verify", "--against", listing, pair.code, mount=pair.a.mount)
-    assert done.returncode == 1 and b"only here: " in done.stdout and b"only there: " in done.stdout
-    refused(2, "verify", "--against", "/etc/passwd", pair.code, mount=pair.a.mount)
-    refused(2, "verify", "--against", "/nowhere", pair.code, mount=pair.a.mount)
+    sent = [os.path.join(os.fsencode(pair.b.outbox(pair.code)), name) for name in (b"same", ODD, b"bad", b"taken", b"open")]
+    got = [os.path.join(os.fsencode(pair.a.inbox(pair.code)), os.path.basename(path)) for path in sent]
+    for path in sent:
+        with open(path, "wb") as out:
+            out.write(path * 1000)
+    for path in sent:
+        wait_state(path, "delivered")
+    with open(pair.sent("released"), "wb") as out:
+        out.write(bytes(range(256)) * 4096)
+    wait_until(lambda: os.stat(pair.sent("released")).st_blocks <= 16, "a file to be released")
+    damage(pair.a.store, sent[2] * 1000)
+    os.unlink(got[3])
+    assert os.getxattr(sent[0], "user.ftx.peer_sha256").decode() == trees.sha256(sent[0])
+    assert os.getxattr(pair.sent("released"), "user.ftx.peer_sha256").decode() == trees.sha256(pair.got("released"))
+    with open(sent[4], "ab") as out:
+        out.write(b"more")
+        for end, verdicts in ((pair.a, ("equal", "equal", "different", None, "not_delivered", "gone_here")),
+                              (pair.b, ("equal", "equal", "different", "gone_there", "not_delivered", "gone_there"))):
+            done = ftx("--json", "verify", pair.code, mount=end.mount)
+            told = [json.loads(line) for line in done.stdout.splitlines()]
+            found = {os.path.basename(line["path"].encode("utf-8", "surrogateescape")): line["verdict"] for line in told[:-1]}
+            expected = dict(zip((b"same", ODD, b"bad", b"taken", b"open", b"released"), verdicts, strict=True))
+            assert found == {name: verdict for name, verdict in expected.items() if verdict}, (end.name, done.stderr)
+            assert done.returncode == 1 and not done.stderr and told[-1]["different"] == 1 and told[-1]["equal"] == 2
+    shown = ftx("verify", pair.code, mount=pair.b.mount).stdout.decode()
+    assert re.search(r"^different +outbox/\S+/bad$", shown, re.M) and "caf\\xe9-\\xc2\\x9b" in shown
+    os.unlink(sent[2])
+    wait_state(sent[4], "delivered")
+    assert "0 different" in good("verify", pair.code, mount=pair.b.mount)
+    pair.b.stop()
+    wait_state(pair.sent(), "offline")
+    refused(1, "verify", pair.code, mount=pair.a.mount, words=("offline",))
+    with pytest.raises(TimeoutError):
+        os.getxattr(got[0], "user.ftx.peer_sha256")
 
 
 def test_history_and_stats_add_up(make_pair):

@@ -12,9 +12,8 @@ _ftx_rules() {
     receive) echo "--yes link path" ;;
     take | cancel | accept | reject) echo "path" ;;
     status | priority) echo "link path" ;;
-    rename | verify-peer | retry | rearm | unpair | config) echo "link" ;;
+    rename | verify-peer | verify | retry | rearm | unpair | config) echo "link" ;;
     pause | resume | limit) echo "link all" ;;
-    verify) echo "--against link" ;;
     watch) echo "--count" ;;
     history | stats) echo "--link --state --since --until --limit" ;;
     help) echo "subcommand" ;;
@@ -38,7 +37,7 @@ _ftx() {
     done
     COMPREPLY=()
     case $previous in
-    --mount | --against)
+    --mount)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;

@@ -34,7 +34,7 @@ __ftx_subcommand history 'transfers that ended' $subcommands
 __ftx_subcommand stats 'what was transferred, in numbers' $subcommands
 __ftx_subcommand rename 'give a link another name' $subcommands
 __ftx_subcommand verify-peer 'six words that are the same at both ends' $subcommands
-__ftx_subcommand verify 'SHA-256 of everything' $subcommands
+__ftx_subcommand verify 'compare SHA-256 with the other end' $subcommands
 __ftx_subcommand pause 'send and receive nothing' $subcommands
 __ftx_subcommand resume 'go on' $subcommands
 __ftx_subcommand retry 'offer again what did not arrive' $subcommands
@@ -57,7 +57,6 @@ complete -c ftx -n '__fish_seen_subcommand_from send' -l to -xa '(__ftx_links)' 
 complete -c ftx -n '__fish_seen_subcommand_from send' -l exclude -x -d 'leave out what matches'
 complete -c ftx -n '__fish_seen_subcommand_from send receive' -l yes -d 'do not ask'
 complete -c ftx -n '__fish_seen_subcommand_from send' -l no-prompt -d 'do not ask, send all'
-complete -c ftx -n '__fish_seen_subcommand_from verify' -l against -rF -d 'compare with a list'
 complete -c ftx -n '__fish_seen_subcommand_from watch' -l count -x -d 'end after N rounds'
 complete -c ftx -n '__fish_seen_subcommand_from history stats' -l link -xa '(__ftx_links)' -d 'only of this link'
 complete -c ftx -n '__fish_seen_subcommand_from history stats' -l state -xa 'delivered complete refused cancelled failed' -d 'only these'

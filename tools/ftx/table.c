@@ -33,11 +33,6 @@ static const struct ftx_flag watch_flags[] = {
     {0},
 };
 
-static const struct ftx_flag verify_flags[] = {
-    {"against", "FILE", "compare with what ftx verify wrote at the other end"},
-    {0},
-};
-
 const struct ftx_command ftx_commands[] = {
     {"code", "[NAME]", "make a code to send with, and show what the other end has to say", 0, 1,
      NULL, ftx_cmd_code},
@@ -57,7 +52,7 @@ const struct ftx_command ftx_commands[] = {
     {"rename", "CODE NAME", "give a link another name, here", 2, 2, NULL, ftx_cmd_rename},
     {"verify-peer", "CODE", "six words that are the same at both ends", 1, 1, NULL,
      ftx_cmd_verify_peer},
-    {"verify", "CODE", "SHA-256 of everything sent and received, to compare", 1, 1, verify_flags,
+    {"verify", "CODE", "compare the SHA-256 of each file with the other end's", 1, 1, NULL,
      ftx_cmd_verify},
     {"pause", "CODE|*", "send and receive nothing until resume", 1, 1, NULL, ftx_cmd_steer},
     {"resume", "CODE|*", "go on, dial at once", 1, 1, NULL, ftx_cmd_steer},
