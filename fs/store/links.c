@@ -551,8 +551,17 @@ size_t ftx_links_status(struct ftx_store *store, struct ftx_link_status *out, si
     return n;
 }
 
+static bool is_locked(const struct ftx_link *link)
+{
+    return link->row.state != FTX_LINK_PAIRED && link->row.guesses >= FTX_GUESSES_MAX;
+}
+
 const char *ftx_link_error_text(const struct ftx_link *link, enum ftx_box box)
 {
+    if (is_locked(link))
+        return "ten wrong codes were tried, by somebody else perhaps: the code is locked; ftx "
+               "rearm "
+               "CODE lets it be tried again, ftx unpair CODE takes it back";
     switch (link->health) {
     case FTX_HEALTH_SAME_ROLE:
         return "both ends made the same folder: one makes outbox/CODE, the other inbox/CODE";
@@ -571,7 +580,7 @@ const char *ftx_link_state_text(const struct ftx_link *link)
     bool paired = link->row.state == FTX_LINK_PAIRED;
     if (link->settings.paused)
         return "paused";
-    if (!paired && link->row.guesses >= FTX_GUESSES_MAX)
+    if (is_locked(link))
         return "locked";
     switch (link->health) {
     case FTX_HEALTH_CONNECTED:

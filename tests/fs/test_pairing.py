@@ -164,6 +164,7 @@ def test_ten_wrong_guesses_lock_a_code_for_good(make_node, role):
     assert state(folder) != "locked"
     wait_until(lambda: guess_wrong(9), "guess 10 to be heard")
     wait_state(folder, "locked", timeout=5)
+    assert "ftx rearm" in xattr(folder, "error")
     for restart in ("kill9", "stop"):
         getattr(node, restart)()
         node.start()
