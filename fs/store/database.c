@@ -148,7 +148,10 @@ static const char *const sql[FTX_SQL_COUNT] = {
                           " WHERE EXISTS(SELECT 1 FROM links WHERE id = ?1)",
     [FTX_SQL_DROP_REACH] = "DELETE FROM reach WHERE link = ?1",
     [FTX_SQL_PUT_HISTORY] = "REPLACE INTO history VALUES(?1,?2,?3)",
-    [FTX_SQL_DROP_HISTORY] = "DELETE FROM history WHERE first <= ?1 AND last <= ?1",
+    [FTX_SQL_DROP_HISTORY] = "DELETE FROM history WHERE first <= ?1 AND last <= ?1 "
+                             "RETURNING length(changes)",
+    [FTX_SQL_DROP_OLDEST_HISTORY] = "DELETE FROM history WHERE first = "
+                                    "(SELECT min(first) FROM history) RETURNING length(changes)",
 };
 
 static const char settings[] = "PRAGMA journal_mode = WAL;"
@@ -234,6 +237,16 @@ sqlite3_stmt *ftx_database_bind(struct ftx_database *db, enum ftx_sql which, siz
 int ftx_database_run(struct ftx_database *db, sqlite3_stmt *statement)
 {
     sqlite3_step(statement);
+    int rc = ftx_database_err(db, sqlite3_reset(statement));
+    sqlite3_clear_bindings(statement);
+    return rc;
+}
+
+int ftx_database_sum(struct ftx_database *db, sqlite3_stmt *statement, uint64_t *out_sum)
+{
+    *out_sum = 0;
+    while (sqlite3_step(statement) == SQLITE_ROW)
+        *out_sum += (uint64_t)sqlite3_column_int64(statement, 0);
     int rc = ftx_database_err(db, sqlite3_reset(statement));
     sqlite3_clear_bindings(statement);
     return rc;
@@ -387,9 +400,10 @@ int ftx_database_open(const char *path, struct ftx_database **out_db, uint64_t *
     if (rc == 0)
         rc = ask(db, "SELECT journal_last, next_item FROM state", state);
     if (rc == 0)
-        rc =
-            ask(db, "SELECT coalesce((SELECT last FROM history ORDER BY first DESC LIMIT 1), 0), 0",
-                history);
+        rc = ask(db,
+                 "SELECT coalesce((SELECT last FROM history ORDER BY first DESC LIMIT 1), 0), "
+                 "coalesce((SELECT sum(length(changes)) FROM history), 0)",
+                 history);
     if (rc < 0) {
         *out_message = message ? message : rc == FTX_ECORRUPT ? text_damaged : ftx_err_text(rc);
         ftx_database_close(db);
@@ -397,6 +411,7 @@ int ftx_database_open(const char *path, struct ftx_database **out_db, uint64_t *
     }
     db->next_item = (uint64_t)state[1];
     db->history_last = (uint64_t)history[0];
+    db->history_bytes = (uint64_t)history[1];
     db->history_max = UINT64_MAX;
     *out_db = db;
     *out_journal_last = (uint64_t)state[0];
@@ -445,6 +460,7 @@ void ftx_database_set_history_max(struct ftx_database *db, uint64_t max)
 int ftx_database_commit(struct ftx_database *db, uint64_t journal_last, bool durable)
 {
     uint64_t next_item = db->next_item, history_last = db->history_last;
+    uint64_t history_bytes = db->history_bytes;
     int rc = ftx_database_begin(db, durable);
     if (rc == 0) {
         rc = ftx_database_write_batch(db, &next_item);
@@ -456,9 +472,11 @@ int ftx_database_commit(struct ftx_database *db, uint64_t journal_last, bool dur
     db->batch.size = db->batch.n_images = 0;
     db->batch.contents_lost = false;
     db->history.size = 0;
-    if (rc == 0)
+    if (rc == 0) {
         db->next_item = next_item;
-    else
+    } else {
         db->history_last = history_last;
+        db->history_bytes = history_bytes;
+    }
     return rc;
 }

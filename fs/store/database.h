@@ -73,6 +73,8 @@ int ftx_database_open(const char *path, struct ftx_database **out_db, uint64_t *
                       uint64_t *out_next_item, const char **out_message);
 /* The same after what was committed since. */
 uint64_t ftx_database_next_item(const struct ftx_database *db);
+/* What the transfers of the history may take on average, bytes: beyond that the oldest go. */
+enum { FTX_HISTORY_BYTES = 640 };
 /* The number of the last transfer in the history; 0: none. */
 uint64_t ftx_database_history_last(const struct ftx_database *db);
 /* From the next commit on no more than so many are kept. */

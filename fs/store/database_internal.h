@@ -40,6 +40,7 @@ enum ftx_sql {
     FTX_SQL_DROP_REACH,
     FTX_SQL_PUT_HISTORY,
     FTX_SQL_DROP_HISTORY,
+    FTX_SQL_DROP_OLDEST_HISTORY,
     FTX_SQL_COUNT
 };
 
@@ -70,6 +71,7 @@ struct ftx_database {
     struct ftx_history_batch history;
     uint64_t next_item;
     uint64_t history_last, history_max;
+    uint64_t history_bytes; /* of all rows, with those of the running transaction */
 };
 
 /* The error of the table for what SQLite returned; 0 for SQLITE_OK, SQLITE_ROW and SQLITE_DONE. */
@@ -82,6 +84,9 @@ int ftx_database_exec(struct ftx_database *db, const char *sql);
 sqlite3_stmt *ftx_database_bind(struct ftx_database *db, enum ftx_sql which, size_t n,
                                 const uint64_t *values);
 
+/* Runs a statement that answers some numbers: their sum. Likewise. */
+int ftx_database_sum(struct ftx_database *db, sqlite3_stmt *statement, uint64_t *out_sum);
+
 /* Runs a statement that answers nothing, and forgets what was bound to it. */
 int ftx_database_run(struct ftx_database *db, sqlite3_stmt *statement);
 
@@ -92,7 +97,8 @@ int ftx_database_begin(struct ftx_database *db, bool durable);
 int ftx_database_end(struct ftx_database *db, int rc);
 
 /* Adds the encoded change of a transfer that ended; flush writes the row, and drops the oldest rows
- * of which nothing is to be kept. database_history.c */
+ * of which nothing is to be kept, or that are beyond FTX_HISTORY_BYTES for each transfer that may be
+ * remembered. database_history.c */
 int ftx_database_add_history(struct ftx_database *db, uint64_t id, const void *bytes, size_t size);
 int ftx_database_flush_history(struct ftx_database *db);
 

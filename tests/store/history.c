@@ -208,6 +208,31 @@ static void only_the_last_are_kept(void **state)
     sqlite3_close(sqlite);
 }
 
+static void long_names_take_no_more_room(void **state)
+{
+    (void)state;
+    char path[4001] = "";
+    uint64_t first, next = 0;
+    size_t largest;
+    memset(path, 'x', sizeof path - 1);
+    store.history_max = 3000;
+    ftx_database_set_history_max(store.db, 3000);
+    for (int twice = 0; twice < 2; twice++) { /* also what was there before the start counts */
+        for (uint64_t id = 1; id <= 1000; id++) {
+            add(++next, path);
+            if (id % 7 == 0)
+                commit();
+        }
+        commit();
+        ftx_database_close(store.db);
+        open_database();
+        ftx_database_set_history_max(store.db, 3000);
+    }
+    unsigned n = count(&first, &largest);
+    assert_in_range(n, 3000 * FTX_HISTORY_BYTES / 4100 - 20, 3000 * FTX_HISTORY_BYTES / 4000);
+    assert_int_equal(first + n - 1, 2000);
+}
+
 static void failed_commit_is_not_remembered(void **state)
 {
     (void)state;
@@ -341,6 +366,7 @@ int main(void)
         fact(same_number_counts_once),
         fact(it_survives_a_restart),
         fact(only_the_last_are_kept),
+        fact(long_names_take_no_more_room),
         fact(failed_commit_is_not_remembered),
         fact(version_three_is_brought_up),
         fact(settings_come_back),
