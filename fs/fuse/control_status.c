@@ -2,6 +2,7 @@
 /* .ftx/status: what is going on, as JSON (docs/interface.md), as it was at the open. */
 #include "fs/fuse/control.h"
 
+#include "fs/store/json.h"
 #include "fs/store/links.h"
 
 #include <cjson/cJSON.h>
@@ -131,6 +132,37 @@ static bool add_links(struct ftx_mount *mount, cJSON *links)
     return ok;
 }
 
+/* Any bytes; NULL: null. */
+static bool add_path(cJSON *object, const char *name, const char *path)
+{
+    struct ftx_json json = {0};
+    if (!path)
+        return cJSON_AddNullToObject(object, name) != NULL;
+    ftx_json_string(&json, path, strlen(path));
+    json = (struct ftx_json){.out = malloc(json.size + 1), .room = json.size};
+    if (!json.out)
+        return false;
+    ftx_json_string(&json, path, strlen(path));
+    json.out[json.size] = '\0';
+    bool added = cJSON_AddRawToObject(object, name, json.out) != NULL;
+    free(json.out);
+    return added;
+}
+
+static bool add_surroundings(const struct ftx_mount *mount, cJSON *root)
+{
+    const struct ftx_mount_surroundings *around = &mount->surroundings;
+    bool ok = add_path(root, "store", mount->store->path) &&
+              (around->port ? add_count(root, "port", around->port)
+                            : cJSON_AddNullToObject(root, "port") != NULL);
+    cJSON *relays = ok ? cJSON_AddArrayToObject(root, "relays") : NULL;
+    for (size_t i = 0; relays && i < around->n_relays; i++)
+        if (!cJSON_AddItemToArray(relays, cJSON_CreateString(around->relays[i])))
+            return false;
+    return relays && add_path(root, "relay_token", around->relay_token) &&
+           add_path(root, "relay_ca", around->relay_ca);
+}
+
 static bool add_mount(struct ftx_mount *mount, cJSON *root)
 {
     uint64_t first, last;
@@ -141,7 +173,8 @@ static bool add_mount(struct ftx_mount *mount, cJSON *root)
     ftx_json_time_text((int64_t)mount->started.tv_sec * 1000000000 + mount->started.tv_nsec,
                        started);
     bool ok = add_count(root, "format", 1) && add_text(root, "version", FTX_VERSION_TEXT) &&
-              add_count(root, "pid", (uint64_t)getpid()) && add_text(root, "started", started);
+              add_count(root, "pid", (uint64_t)getpid()) && add_text(root, "started", started) &&
+              add_surroundings(mount, root);
     cJSON *events = ok ? cJSON_AddObjectToObject(root, "events") : NULL;
     return events && add_count(events, "first", first) && add_count(events, "last", last) &&
            add_limit(root, &all);

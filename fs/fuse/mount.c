@@ -229,6 +229,7 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
         mount->store = store;
         mount->any_target = options->any_target;
         mount->close_delivered = options->close_delivered;
+        mount->surroundings = options->surroundings;
         mount->uid = getuid();
         mount->gid = getgid();
         clock_gettime(CLOCK_REALTIME, &mount->started);

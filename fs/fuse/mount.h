@@ -9,6 +9,14 @@
 
 struct ftx_mount;
 
+/* How it is reached and what it lives on, for .ftx/status: strings are kept. */
+struct ftx_mount_surroundings {
+    uint16_t port;       /* where peers may connect; 0: nowhere */
+    char *const *relays; /* URLs, n_relays of them */
+    size_t n_relays;
+    const char *relay_token, *relay_ca; /* files; NULL: none */
+};
+
 struct ftx_mount_options {
     const char *path;         /* the mount point: absolute */
     const char *source;       /* as the mount table shall show it; NULL: "ftxfs" */
@@ -17,6 +25,7 @@ struct ftx_mount_options {
     bool close_delivered;     /* close(2) waits until the peer has the file durably */
     bool any_target;          /* readlink answers targets outside the link */
     bool debug;               /* libfuse prints every request */
+    struct ftx_mount_surroundings surroundings;
 };
 
 /*

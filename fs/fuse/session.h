@@ -63,6 +63,7 @@ struct ftx_mount {
     uid_t uid;
     gid_t gid;
     struct timespec started;
+    struct ftx_mount_surroundings surroundings;
 };
 
 static inline struct ftx_mount *ftx_mount_of(fuse_req_t req)

@@ -60,6 +60,11 @@ int ftx_network_open(struct ftx_store *store, const struct ftx_network_config *c
     return 0;
 }
 
+uint16_t ftx_network_port(const struct ftx_network *network)
+{
+    return ftx_xfer_port(network->xfer);
+}
+
 int ftx_network_start(struct ftx_network *network)
 {
     int err = -pthread_create(&network->thread, NULL, run, network);

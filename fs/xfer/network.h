@@ -26,6 +26,8 @@ struct ftx_network_config {
 /* -EADDRINUSE and the like: it cannot listen. */
 int ftx_network_open(struct ftx_store *store, const struct ftx_network_config *config,
                      struct ftx_network **out_network);
+/* Where it listens; 0: nowhere. Until it is started. */
+uint16_t ftx_network_port(const struct ftx_network *network);
 /* -EAGAIN: no thread. */
 int ftx_network_start(struct ftx_network *network);
 /* Something changed in the store (its `wake` and `committed`). Any thread. */

@@ -11,6 +11,7 @@ import pytest
 
 import harness
 import trees
+from hosts import RELAY
 from command import CODE, FTX, environment, ftx, good, lines, refused, start
 from harness import wait_state, wait_until
 
@@ -394,8 +395,34 @@ def test_doctor_says_what_is_wrong_and_what_to_do(shared_node):
     node = shared_node
     told = ftx("--json", "doctor", mount=node.mount).stdout.splitlines()  # this machine may lack something
     found = {line["what"]: line for line in map(json.loads, told)}
-    assert {"kernel", "/dev/fuse", "fusermount3", "mount", "version", "port", "store", "clock"} <= found.keys()
+    assert {"kernel", "/dev/fuse", "fusermount3", "mount", "version", "port", "store", "clock", "inotify"} <= found.keys()
     assert found["mount"]["verdict"] == "good" and node.mount in found["mount"]["message"]
     done = ftx("doctor", mount=node.mount, env=environment(PATH="/nowhere"))
     assert done.returncode == 1 and b"apt install fuse3" in done.stdout
     wait_until(node.running, "the mount to go on")
+
+
+def test_doctor_knocks_at_the_relays(make_node, scratch):
+    token = os.path.join(scratch, "token")
+    with open(token, "w", encoding="ascii") as out:
+        out.write("open-sesame\n")
+    dead = harness.free_port()
+    with subprocess.Popen([RELAY, "--listen", "127.0.0.1:0", "--token", token], stdout=subprocess.PIPE) as relay:
+        try:
+            port = relay.stdout.readline().decode().rsplit(":", 1)[1].strip()
+            relays = f"ws://127.0.0.1:{port},relay=ws://127.0.0.1:{dead}"
+            node = make_node(options={"relay": relays, "relay_token": token}, debug=False).start()
+            found = {}
+
+            def look():
+                told = ftx("--json", "doctor", mount=node.mount).stdout.splitlines()
+                found.update((line["message"].split(": ")[0], (line["verdict"], line["message"]))
+                             for line in map(json.loads, told) if line["what"] == "relay")
+            look()
+            assert found[f"ws://127.0.0.1:{port}"][0] == "good" and found[f"ws://127.0.0.1:{dead}"][0] == "bad", found
+            with open(token, "w", encoding="ascii") as out:
+                out.write("another\n")
+            look()
+            assert found[f"ws://127.0.0.1:{port}"][0] == "bad" and "token" in found[f"ws://127.0.0.1:{port}"][1], found
+        finally:
+            relay.kill()

@@ -92,9 +92,11 @@ static int set_relay_token(struct ftx_network_options *o, const char *value, cha
         return bad(message, "'%s' holds no token of 1 to %d characters", value,
                    FTX_RELAY_TOKEN_MAX);
     free(o->relay_token);
+    free(o->relay_token_file);
     o->relay_token = strndup(line, size);
+    o->relay_token_file = realpath(value, NULL);
     explicit_bzero(line, sizeof line);
-    return o->relay_token ? 0 : -ENOMEM;
+    return o->relay_token && o->relay_token_file ? 0 : -ENOMEM;
 }
 
 static int set_relay_ca(struct ftx_network_options *o, const char *value, char *message)
@@ -102,7 +104,7 @@ static int set_relay_ca(struct ftx_network_options *o, const char *value, char *
     if (access(value, R_OK))
         return bad(message, "'%s': %s", value, strerror(errno));
     free(o->relay_ca);
-    o->relay_ca = strdup(value);
+    o->relay_ca = realpath(value, NULL); /* in the background the folder is another one */
     return o->relay_ca ? 0 : -ENOMEM;
 }
 
@@ -156,6 +158,7 @@ void ftx_network_options_free(struct ftx_network_options *options)
     if (options->relay_token)
         explicit_bzero(options->relay_token, strlen(options->relay_token));
     free(options->relay_token);
+    free(options->relay_token_file);
     free(options->relay_ca);
 }
 

@@ -22,7 +22,8 @@ struct ftx_network_options {
     size_t n_dial;
     char *relays[FTX_RELAYS_MAX]; /* URLs; owned */
     size_t n_relays;
-    char *relay_token, *relay_ca; /* owned; NULL: none */
+    char *relay_token;                 /* owned; NULL: none */
+    char *relay_token_file, *relay_ca; /* likewise; absolute */
     bool no_lan, no_portmap;
     unsigned connections;
 };

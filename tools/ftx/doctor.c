@@ -3,6 +3,7 @@
 #include "tools/ftx/look.h"
 #include "tools/ftx/place.h"
 #include "tools/ftx/print.h"
+#include "tools/ftx/relay.h"
 #include "tools/ftx/value.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@
 
 enum verdict { GOOD, DOUBTFUL, BAD };
 enum { PORT = 15820, YEAR_MIN = 2024, KERNEL_MAJOR = 5, KERNEL_MINOR = 9 };
+enum { WATCHES_MIN = 8192, INSTANCES_MIN = 128 }; /* what kernels have by themselves */
 /* Below it receiving waits (docs/architecture.md, what a peer can cost). */
 static const double free_min = 0.02;
 
@@ -161,29 +163,79 @@ static void check_links(struct doctor *d)
     }
 }
 
-/* Who may listen at our port? The mount, if there is one. */
-static void check_port(struct doctor *d)
+/* May somebody listen at the usual port? Asked if there is no mount. */
+static void check_free_port(struct doctor *d)
 {
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
     int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
     if (fd >= 0)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    bool is_free = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
     if (fd < 0)
         say(d, DOUBTFUL, "port", "no IPv6 here: not looked at");
-    else if (is_free && d->mount)
-        say(d, DOUBTFUL, "port",
-            "nothing listens on %d: peers reach the mount elsewhere, or only "
-            "where it dials",
-            PORT);
-    else if (is_free)
+    else if (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0)
         say(d, GOOD, "port", "%d is free", PORT);
-    else if (errno == EADDRINUSE && d->mount)
-        say(d, GOOD, "port", "%d is listened on", PORT);
     else
         say(d, BAD, "port", "%d: %s; another --listen helps", PORT, strerror(errno));
     if (fd >= 0)
         close(fd);
+}
+
+static void check_port(struct doctor *d)
+{
+    int port = (int)ftx_value_number(d->status, "port");
+    if (!d->status)
+        check_free_port(d);
+    else if (port)
+        say(d, GOOD, "port", "peers may connect to %d, if no firewall stands in between", port);
+    else
+        say(d, DOUBTFUL, "port",
+            "nobody can connect (--listen none): links need --peer or --relay");
+}
+
+static void check_relays(struct doctor *d)
+{
+    const char *ca = ftx_value_text(d->status, "relay_ca");
+    const char *token = ftx_value_text(d->status, "relay_token");
+    const cJSON *relay;
+    cJSON_ArrayForEach(relay, cJSON_GetObjectItemCaseSensitive(d->status, "relays"))
+    {
+        char message[FTX_RELAY_MESSAGE];
+        enum ftx_relay_health health =
+            ftx_relay_look(relay->valuestring, *token ? token : NULL, *ca ? ca : NULL, message);
+        say(d,
+            health == FTX_RELAY_GOOD   ? GOOD
+            : health == FTX_RELAY_BUSY ? DOUBTFUL
+                                       : BAD,
+            "relay", "%s: %s", relay->valuestring, message);
+    }
+}
+
+/* A number in a file of /proc; -1: it is not there. */
+static long read_number(const char *path)
+{
+    long number = -1;
+    FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%ld", &number) != 1)
+        number = -1;
+    if (file)
+        fclose(file);
+    return number;
+}
+
+/* File managers and inotifywait watch every folder that they show. */
+static void check_inotify(struct doctor *d)
+{
+    long watches = read_number("/proc/sys/fs/inotify/max_user_watches");
+    long instances = read_number("/proc/sys/fs/inotify/max_user_instances");
+    if (watches < 0)
+        say(d, DOUBTFUL, "inotify", "this kernel has none: nobody sees what arrives by watching");
+    else if (watches < WATCHES_MIN || instances < INSTANCES_MIN)
+        say(d, DOUBTFUL, "inotify",
+            "only %ld folders can be watched by %ld programs; as root: sysctl "
+            "fs.inotify.max_user_watches=%d fs.inotify.max_user_instances=%d",
+            watches, instances, WATCHES_MIN, INSTANCES_MIN);
+    else
+        say(d, GOOD, "inotify", "%ld folders can be watched", watches);
 }
 
 /* The place that ftxfs takes without --store; what of it is there already. To be freed, or NULL. */
@@ -204,19 +256,24 @@ static char *default_store(void)
     return n < 0 ? NULL : path;
 }
 
-/* The mount tells of its own store's disk; else the default one is meant. */
+/* The mount's, or the one that it would take. */
 static void check_store(struct doctor *d)
 {
     struct statvfs disk;
-    char size[FTX_PRINT_MAX], *store = d->mount ? strdup(d->mount) : default_store();
+    const char *told = ftx_value_text(d->status, "store");
+    char size[FTX_PRINT_MAX], *store = *told ? strdup(told) : default_store();
     if (!store)
         say(d, BAD, "store", "there is no HOME: name a folder with --store");
-    else if (!d->mount && access(store, W_OK) < 0)
-        say(d, BAD, "store", "%s: %s; name another folder with --store", store, strerror(errno));
+    else if (access(store, W_OK) < 0)
+        say(d, BAD, "store", "%s: %s; %s", store, strerror(errno),
+            *told ? "end ftxfs, and mount it with a --store that is there"
+                  : "name another folder with --store");
     else if (statvfs(store, &disk) < 0)
         say(d, BAD, "store", "%s: %s", store, strerror(errno));
     else if ((double)disk.f_bavail < free_min * (double)disk.f_blocks)
-        say(d, BAD, "store", "%s: only %s are free: sending and receiving wait until there is more",
+        say(d, BAD, "store",
+            "%s: only %s are free: sending and receiving wait until there is more; remove "
+            "something, or move the store",
             store, ftx_print_size(size, (double)disk.f_bavail * (double)disk.f_frsize));
     else
         say(d, GOOD, "store", "%s: %s are free", store,
@@ -249,8 +306,10 @@ int ftx_cmd_doctor(struct ftx_call *call)
     check_mount(&d);
     check_version(&d);
     check_port(&d);
+    check_relays(&d);
     check_store(&d);
     check_clock(&d);
+    check_inotify(&d);
     check_links(&d);
     cJSON_Delete(d.status);
     free(d.mount);

@@ -121,13 +121,19 @@ static int serve(struct daemon *d, const char *path, char *message)
 static int open_mount(struct daemon *d, const struct ftx_options *o, const char *path,
                       char *message)
 {
+    const struct ftx_network_options *network = &o->network;
     struct ftx_mount_options options = {.path = path,
                                         .source = o->source,
                                         .fuse_options = o->fuse_options,
                                         .read_timeout_ms = o->read_timeout_s * 1000,
                                         .close_delivered = o->close_delivered,
                                         .any_target = o->links == FTX_LINKS_ALL,
-                                        .debug = o->debug};
+                                        .debug = o->debug,
+                                        .surroundings = {.port = ftx_network_port(d->network),
+                                                         .relays = network->relays,
+                                                         .n_relays = network->n_relays,
+                                                         .relay_token = network->relay_token_file,
+                                                         .relay_ca = network->relay_ca}};
     struct ftx_mount *mount = NULL;
     int err = ftx_mount_open(d->store, &options, message, MESSAGE_MAX, &mount);
     d->mount = mount;
