@@ -20,7 +20,7 @@ def link_of(pair, end):
 
 @pytest.mark.parametrize("arguments, status", [
     (("pause", "nobody"), 4), (("resume", "nobody"), 4), (("retry", "nobody"), 4), (("unpair", "nobody"), 4), (("rearm", "nobody"), 4),
-    (("limit", "nobody", "up=1M"), 4), (("config", "nobody", "accept=all"), 4), (("priority", "nobody", "3"), 2),
+    (("limit", "nobody", "up=1M"), 4), (("config", "nobody", "accept=all"), 4), (("priority", "nobody", "3"), 4),
     (("limit", harness.CODE, "up=fast"), 2), (("limit", harness.CODE, "sideways=1"), 2), (("limit", harness.CODE, "up=1\npause *"), 2),
     (("config", harness.CODE, "nonsense=1"), 2), (("config", harness.CODE, "max_size=-1"), 2), (("priority", harness.CODE, "11"), 2),
     (("priority", harness.CODE, "\x1b[2J"), 2), (("unpair", harness.CODE, "gently"), 2), (("rearm", harness.CODE), 1),

@@ -12,6 +12,7 @@ endfunction()
 
 if(TARGET ftxfs)
   ftx_command_test(ftx)
+  ftx_command_test(usage)
   ftx_command_test(terminal)
   ftx_command_test(steer)
   ftx_command_test(shells)

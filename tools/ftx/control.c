@@ -40,7 +40,7 @@ static char *read_reason(int events, const char *line)
     return reason;
 }
 
-int ftx_control(const char *mount, const char *line, int missing)
+int ftx_control(const char *mount, const char *line, const char *link)
 {
     char *events_path = ftx_place_join(mount, ".ftx", "events");
     char *ctl_path = ftx_place_join(mount, ".ftx", "ctl");
@@ -53,9 +53,13 @@ int ftx_control(const char *mount, const char *line, int missing)
     } else if (write(ctl, line, strlen(line)) < 0) {
         int err = errno;
         char *reason = read_reason(events, line);
-        ftx_fail("%s", reason ? reason : strerror(err));
+        bool missing = err == ENOENT && link;
+        if (missing)
+            ftx_fail("%s: no such link; ftx links shows those that are", link);
+        else
+            ftx_fail("%s", reason ? reason : strerror(err));
         free(reason);
-        status = err == EINVAL ? FTX_EXIT_USAGE : err == ENOENT ? missing : FTX_EXIT_FAILED;
+        status = err == EINVAL ? FTX_EXIT_USAGE : missing ? FTX_EXIT_NO_LINK : FTX_EXIT_FAILED;
     }
     if (ctl >= 0)
         close(ctl);

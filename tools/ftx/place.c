@@ -301,6 +301,10 @@ int ftx_place_find(const struct ftx_call *call, const char *word, struct ftx_pla
     }
     mounts_close(&mounts);
     size_t n = status ? 0 : strlen(out->mount);
+    if (!status && !path && ftx_code_valid(word, strlen(word))) {
+        ftx_fail("%s: no such link; ftx links shows those that are", word);
+        status = FTX_EXIT_NO_LINK;
+    }
     if (!status &&
         (!path || strncmp(path, out->mount, n) != 0 || path[n] != '/' || !is_in_box(path + n + 1)))
         status =

@@ -89,8 +89,7 @@ int ftx_cmd_steer(struct ftx_call *call)
     if (status)
         return status;
     char *line = make_line(call, steer, place.item);
-    status = line ? ftx_control(place.mount, line, link ? FTX_EXIT_NO_LINK : FTX_EXIT_FAILED)
-                  : FTX_EXIT_USAGE;
+    status = line ? ftx_control(place.mount, line, link ? place.item : NULL) : FTX_EXIT_USAGE;
     if (!status && call->json) {
         cJSON *done = cJSON_CreateObject();
         cJSON_AddStringToObject(done, "done", line);
