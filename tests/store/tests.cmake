@@ -32,6 +32,9 @@ ftx_test(store kept ftx_store ftx_session)
 # Attributes: sets of them, in the database, in the boxes.
 ftx_test(store xattrs ftx_store ftx_session)
 
+# What stands outside of the store.
+ftx_test(store elsewhere ftx_store ftx_session)
+
 # What of an outbox stays here.
 ftx_test(store local ftx_store ftx_session)
 
