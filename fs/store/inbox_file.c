@@ -124,10 +124,9 @@ static struct ftx_item *receiver_of(struct ftx_log *log, struct ftx_link *link, 
     *out_err = -EALREADY;
     if (version <= complete_version(item))
         return NULL;
-    *out_err = -ENOENT;
-    if (item->state == FTX_ITEM_TAKEN || (item->box == FTX_INBOX && item->going))
+    *out_err = item->state == FTX_ITEM_TAKEN || item->going ? -ENOENT : -ENOMEM;
+    if (!item->as.arriving && *out_err == -ENOENT)
         return NULL; /* an update would have nothing to begin with */
-    *out_err = -ENOMEM;
     if (!item->as.arriving)
         return begin_version(log, item, version);
     if (version > item->version || item->state != FTX_ITEM_ARRIVING) {

@@ -5,11 +5,14 @@ _ftx_links() {
     ftx "$@" links --json 2>/dev/null | sed -n 's/.*"name":"\([a-z0-9-]*\)".*/\1/p'
 }
 
+# What send and receive take without a mount.
+_ftx_network="--no-mount --store --listen --allow --peer --relay --relay_token --relay_ca --no-lan --no-portmap --connections"
+
 # What may follow a subcommand: its options, and what its operand is.
 _ftx_rules() {
     case $1 in
-    send) echo "--to --exclude --yes --no-prompt path" ;;
-    receive) echo "--yes link path" ;;
+    send) echo "--to --exclude --yes --no-prompt $_ftx_network path" ;;
+    receive) echo "--yes $_ftx_network link path" ;;
     take | cancel | accept | reject) echo "path" ;;
     status | priority) echo "link path" ;;
     rename | verify-peer | verify | retry | rearm | unpair | config) echo "link" ;;
@@ -37,7 +40,7 @@ _ftx() {
     done
     COMPREPLY=()
     case $previous in
-    --mount)
+    --mount | --store | --relay_token | --relay_ca)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
@@ -49,7 +52,7 @@ _ftx() {
         mapfile -t COMPREPLY < <(compgen -W "delivered complete refused cancelled failed" -- "$current")
         return
         ;;
-    --exclude | --count | --since | --until | --limit) return ;;
+    --exclude | --count | --since | --until | --limit | --listen | --allow | --peer | --relay | --connections) return ;;
     esac
     if [ -z "$subcommand" ]; then
         mapfile -t COMPREPLY < <(compgen -W "$subcommands --mount --json --help --version" -- "$current")
