@@ -33,7 +33,7 @@ bool ftx_borrow_same(struct ftx_store *store, uint64_t id, const struct stat *st
 
 struct ftx_source;
 
-/* True: the bytes of the source are to be read as ftx_borrow_read does. Under the lock. */
+/* It is a file whose bytes stand elsewhere. Under the lock. */
 bool ftx_borrowed(const struct ftx_item *item);
 
 /* ftx_outgoing_read for such a file. -ESTALE: it is not what was offered (any more), or it cannot be

@@ -304,6 +304,16 @@ def test_what_is_refused_is_known_to_the_sender(place, scratch):
     assert os.listdir(place.target) == []
 
 
+def test_another_code_is_told_of(place, scratch):
+    source = os.path.join(scratch, "note")
+    with open(source, "wb") as out:
+        out.write(b"x")
+    with place.send(source) as sender:
+        with place.receive(sender.line()["code"][:5] + "other-words-here") as receiver:
+            receiver.wait_line("has another code")
+        sender.wait_line("has another code")
+
+
 def test_wrong_words_end_with_a_line(place, scratch):
     source = os.path.join(scratch, "note")
     with open(source, "wb") as out:
@@ -313,6 +323,7 @@ def test_wrong_words_end_with_a_line(place, scratch):
                         (("send", "--listen", "127.0.0.1:99999", source), "HOST:PORT"),
                         (("receive", "--peer", "nowhere:x", "7-some-code", place.target), "HOST:PORT"),
                         (("send", "--no-mount", "--to", "X", source), "a code has"),
+                        (("send", "--no-lan", "--listen", "none", source), "no way to the other end"),
                         (("receive", "--no-mount", os.path.join(scratch, "absent/")), "No such file"),
                         (("receive", "--no-mount", "--connections", "12", place.target), "1 to 9")):
         refused(2, *words, words=(said,), env=env)
@@ -322,6 +333,6 @@ def test_wrong_words_end_with_a_line(place, scratch):
     refused(2, "receive", "--no-mount", "7-some-code", place.target, words=("its own things",), env=env)
     with place.send(source) as sender:
         assert sender.line()
-        done = ftx("send", *ALONE, "--listen", "none", source, env=env)
+        done = ftx("send", *ALONE, "--listen", "localhost:0", source, env=env)
         assert done.returncode == 1 and b"already" in done.stderr
     refused(1, "send", *ALONE, "--listen", "192.0.2.1:1", source, env=env, words=("cannot listen",), stdout=True)

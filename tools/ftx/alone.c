@@ -57,6 +57,9 @@ int ftx_alone_begin(struct ftx_alone *alone, const struct ftx_call *call)
             if (err)
                 return ftx_fail("%s", ftx_err_text(err));
         }
+    const struct ftx_network_options *o = &alone->options;
+    if (o->listen_none && o->no_lan && !o->n_dial && !o->n_relays)
+        return ftx_usage(call, "there is no way to the other end: say --peer, --relay or --listen");
     return 0;
 }
 
@@ -132,11 +135,16 @@ int ftx_alone_look(struct ftx_alone *alone, struct ftx_link_status *out)
     return ftx_fail("%s", words);
 }
 
-void ftx_alone_rest(struct ftx_alone *alone, double begun)
+void ftx_alone_say(struct ftx_alone *alone)
 {
     if (alone->words)
         ftx_progress_say(&alone->progress, "%s", alone->words);
     alone->words = NULL;
+}
+
+void ftx_alone_rest(struct ftx_alone *alone, double begun)
+{
+    ftx_alone_say(alone);
     double seconds = ftx_look_clock() - begun;
     if (seconds < PAUSE_MS / 1000.0)
         seconds = PAUSE_MS / 1000.0;

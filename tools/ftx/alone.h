@@ -35,7 +35,9 @@ int ftx_alone_connect(struct ftx_alone *alone);
 /* How it stands with the link. 0, or an exit status: nothing can come of it, or somebody wants it to
  * end. */
 int ftx_alone_look(struct ftx_alone *alone, struct ftx_link_status *out);
-/* Says what is new, and waits a moment: as long as the round took that began then. */
+/* Says what is new about the link. */
+void ftx_alone_say(struct ftx_alone *alone);
+/* The same, and waits a moment: as long as the round took that began then. */
 void ftx_alone_rest(struct ftx_alone *alone, double begun);
 
 /* Ends it; `over`: for good, else the same command goes on. A signal that came is raised again. */

@@ -19,7 +19,7 @@
 static const double settled_s = 0.5; /* all is here and nothing moved for so long: it is over */
 static const double quiet_s = 3;     /* the same without an offer, which says what all is */
 static const double told_s = 5;      /* who refuses stays so long */
-static const double away_s = 5;      /* ... and with a sender that was cut off */
+static const double away_s = 3;      /* ... and with a sender that was cut off */
 
 struct receiving {
     struct ftx_alone alone;
@@ -169,6 +169,7 @@ static int receive(struct receiving *r)
     int status = wait_for_offer(r);
     if (status)
         return status;
+    ftx_alone_say(&r->alone);
     if (!accepts(r)) {
         reject(r);
         return ftx_fail("not received");

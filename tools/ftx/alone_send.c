@@ -40,8 +40,9 @@ static char *store_path(const struct ftx_call *call, char **paths)
     fputs(to ? to : "", all);
     if (fclose(all) == 0) {
         ftx_hash(text, size, hash);
+        size_t n = strlen(name);
         for (size_t i = 0; i < sizeof hash; i++)
-            sprintf(name + strlen(name), "%02x", hash[i]);
+            n += (size_t)snprintf(name + n, sizeof name - n, "%02x", hash[i]);
         path = ftx_paths_user("XDG_STATE_HOME", ".local/state", name);
     }
     free(text);
