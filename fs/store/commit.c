@@ -161,8 +161,8 @@ static void sync_contents(struct ftx_store *store, struct round *round)
     if (round->has_batch)
         (void)ftx_journal_each(&round->batch, forget_contents, store);
     store->losses++;
-    ftx_outbox_doubt(store, 0);
     pthread_mutex_unlock(&store->lock);
+    ftx_outbox_doubt(store, 0);
 }
 
 static int commit_round(struct ftx_store *store, struct round *round)

@@ -105,8 +105,9 @@ int ftx_outbox_interrupt(struct ftx_store *store, bool power_cut);
 /* At start, after that: what a kill left between staying here and being offered. -ENOMEM. */
 int ftx_outbox_settle_places(struct ftx_store *store);
 
-/* A sync of the outbox's contents in the background failed: outbox_doubt.c. Any thread. */
-void ftx_outbox_unsynced(struct ftx_store *store);
+/* A sync failed: what was written to the file (0: to any) since its last one, and no hash speaks of,
+ * may be gone from the disk. outbox_doubt.c. Any thread. */
+void ftx_outbox_doubt(struct ftx_store *store, uint64_t id);
 /* One that ftx_spool_take_written had asked for ended well. Any thread. */
 void ftx_outbox_synced(struct ftx_store *store);
 
@@ -114,14 +115,11 @@ void ftx_outbox_synced(struct ftx_store *store);
 
 struct ftx_log;
 
-/* What was written to the file (0: to any) since its last sync, and no hash speaks of, may be gone
- * from the disk. The loop is to be woken. */
-void ftx_outbox_doubt(struct ftx_store *store, uint64_t id);
 /* What the object of the file (0: of any) holds may not be what the peer has: nothing is compared
  * with it. Is there such a file? */
 void ftx_outbox_distrust(struct ftx_store *store, uint64_t id);
 bool ftx_outbox_distrusted(const struct ftx_store *store);
-/* Notes what was doubted. Loop. */
+/* Notes what was doubted and is not yet. Loop. */
 void ftx_outbox_note_doubts(struct ftx_log *log);
 
 /* The item's sending, made if it has none. NULL: no memory. */

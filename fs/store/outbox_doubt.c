@@ -5,8 +5,8 @@
  * then, and would go out as whatever the disk gives back: it gets one that no bytes have, so its
  * file turns failed.
  *
- * Marked at once, in memory, before a commit lets a seal leave; noted by the loop, which may wait
- * for the journal.
+ * Marked before a commit lets a seal leave, and noted with that, or a kill would take it: as far as
+ * the journal has room. What is left notes the loop, which may wait for it.
  */
 #include "fs/store/outbox.h"
 
@@ -28,13 +28,14 @@ static void doubt(struct ftx_sending *sending)
 {
     for (struct ftx_segment *segment = ftx_segments_at(&sending->pending, 0); segment;
          segment = ftx_segments_at(&sending->pending, segment->offset + segment->length)) {
-        if (segment->kind != FTX_SEGMENT_DATA || segment->hashed ||
-            segment->state == FTX_PENDING_OPEN) /* this one is being written */
+        if (segment->kind != FTX_SEGMENT_DATA || segment->hashed)
             continue;
         memcpy(segment->hash, no_hash, sizeof segment->hash);
         segment->hashed = true;
-        segment->state = FTX_PENDING_DUE; /* what was read of it may be what the disk lost */
         segment->tag = 0;
+        if (segment->state == FTX_PENDING_OPEN) /* being written: this stands if that fails */
+            continue;
+        segment->state = FTX_PENDING_DUE; /* what was read of it may be what the disk lost */
         sending->scan = 0;
     }
 }
@@ -60,7 +61,7 @@ bool ftx_outbox_distrusted(const struct ftx_store *store)
     return false;
 }
 
-void ftx_outbox_doubt(struct ftx_store *store, uint64_t id)
+static void doubt_all(struct ftx_store *store, uint64_t id)
 {
     ftx_outbox_distrust(store, id);
     ftx_store_distrust(store);
@@ -81,11 +82,14 @@ static bool is_doubted(const struct ftx_segment *segment)
            memcmp(segment->hash, no_hash, sizeof no_hash) == 0;
 }
 
-static void note(struct ftx_log *log, struct ftx_sending *sending)
+/* False: the journal's entry is full, and this must not `wait` for another. */
+static bool note(struct ftx_log *log, struct ftx_sending *sending, bool wait)
 {
     const struct ftx_segment *segment;
     bool any = false;
     for (uint64_t at = 0; (segment = ftx_segments_at(&sending->pending, at)) != NULL;) {
+        if (!wait && log->size + FTX_CHANGE_MAX > FTX_JOURNAL_ENTRY_MAX)
+            return false;
         struct ftx_segment copy = *segment; /* the journal may give the lock away */
         at = copy.offset + copy.length;
         if (!is_doubted(&copy))
@@ -95,18 +99,38 @@ static void note(struct ftx_log *log, struct ftx_sending *sending)
     }
     if (any)
         ftx_sending_due(log, sending);
+    return true;
 }
 
-void ftx_outbox_note_doubts(struct ftx_log *log)
+static void note_all(struct ftx_log *log, bool wait)
 {
     struct ftx_store *store = log->store;
     for (struct ftx_list *l = store->links.next; store->doubted && l != &store->links;
          l = l->next) {
         struct ftx_list *sendings = &ftx_list_of(l, struct ftx_link, node)->sendings;
         for (struct ftx_list *node = sendings->next; node != sendings; node = node->next)
-            note(log, ftx_list_of(node, struct ftx_sending, all));
+            if (!note(log, ftx_list_of(node, struct ftx_sending, all), wait))
+                return;
     }
     store->doubted = false;
+}
+
+void ftx_outbox_note_doubts(struct ftx_log *log)
+{
+    note_all(log, true);
+}
+
+void ftx_outbox_doubt(struct ftx_store *store, uint64_t id)
+{
+    struct ftx_log log;
+    bool room = ftx_log_try(&log, store);
+    if (!room)
+        ftx_log_lock(&log, store);
+    doubt_all(store, id);
+    if (room)
+        note_all(&log, false);
+    log.wake = true;
+    ftx_log_commit(&log);
 }
 
 void ftx_outbox_synced(struct ftx_store *store)
@@ -114,12 +138,4 @@ void ftx_outbox_synced(struct ftx_store *store)
     pthread_mutex_lock(&store->lock);
     store->spool.unsynced = store->spool.written;
     pthread_mutex_unlock(&store->lock);
-}
-
-void ftx_outbox_unsynced(struct ftx_store *store)
-{
-    pthread_mutex_lock(&store->lock);
-    ftx_outbox_doubt(store, 0);
-    pthread_mutex_unlock(&store->lock);
-    store->events.wake(store->events_ctx);
 }

@@ -429,11 +429,7 @@ int ftx_outbox_fsync(struct ftx_store *store, uint64_t id)
     ftx_log_commit(&log);
     if (!err && fd >= 0 && fdatasync(fd) < 0) { /* the caller has it open: the descriptor stays */
         err = -errno;
-        ftx_log_lock(&log, store);
-        ftx_outbox_doubt(store,
-                         id); /* the kernel tells it once: the sync at the close may succeed */
-        log.wake = true;
-        ftx_log_commit(&log);
+        ftx_outbox_doubt(store, id); /* the kernel tells it once: the next sync may succeed */
     }
     return err ? err : ftx_store_sync(store);
 }

@@ -23,7 +23,7 @@ static void on_done(struct ftx_work *work)
     if (sync->err) {
         ftx_log(FTX_LOG_WARNING, "the outbox cannot be synced to the disk: %s",
                 ftx_err_text(sync->err));
-        ftx_outbox_unsynced(sync->store);
+        ftx_outbox_doubt(sync->store, 0);
     } else {
         ftx_outbox_synced(sync->store);
     }

@@ -39,6 +39,7 @@ static uint8_t block[CELL];
 
 static unsigned n_write_fails, n_sync_fails; /* the next so many calls fail */
 static atomic_uint n_synced;
+static struct ftx_store *unsynced; /* a sync fails while the next write to it does */
 
 int __real_ftx_object_write(int fd, const void *bytes, size_t size, uint64_t offset);
 int __wrap_ftx_object_write(int fd, const void *bytes, size_t size, uint64_t offset);
@@ -47,6 +48,9 @@ int __wrap_ftx_object_write(int fd, const void *bytes, size_t size, uint64_t off
     if (!n_write_fails)
         return __real_ftx_object_write(fd, bytes, size, offset);
     n_write_fails--;
+    if (unsynced)
+        ftx_outbox_doubt(unsynced, 0);
+    unsynced = NULL;
     int err = __real_ftx_object_write(fd, bytes, size / 2, offset); /* as a full disk does */
     return err ? err : -ENOSPC;
 }
@@ -127,8 +131,8 @@ static void cut_power(const struct end *t)
     close(fd);
 }
 
-/* Runs `body` in a child that is gone before its database can be written: the journal has it. */
-static void killed(struct end *t, void (*body)(struct end *t))
+/* Runs `body` in a child that closes nothing. */
+static void dies(struct end *t, void (*body)(struct end *t))
 {
     ftx_store_close(t->store);
     t->store = NULL;
@@ -136,15 +140,29 @@ static void killed(struct end *t, void (*body)(struct end *t))
     if (child == 0) {
         alarm(60);
         open_store(t);
-        struct rlimit limit = {.rlim_cur = 4 << 10, .rlim_max = RLIM_INFINITY};
-        signal(SIGXFSZ, SIG_IGN);
-        setrlimit(RLIMIT_FSIZE, &limit);
         body(t);
         _exit(0);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
+}
+
+static void (*unwritten)(struct end *t);
+
+static void write_nothing(struct end *t)
+{
+    struct rlimit limit = {.rlim_cur = 4 << 10, .rlim_max = RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    unwritten(t);
+}
+
+/* The same, and it is gone before its database can be written: the journal has it. */
+static void killed(struct end *t, void (*body)(struct end *t))
+{
+    unwritten = body;
+    dies(t, write_nothing);
 }
 
 /* -- the outbox -- */
@@ -242,6 +260,54 @@ static void fsync_syncs_the_file_itself(void **state)
     n_sync_fails = 1;
     assert_int_equal(ftx_outbox_fsync(t->store, id), -EIO);
     close_file(t, id);
+}
+
+/* Reads all that is due for sending, as far as that can be read. */
+static void read_all(struct end *t, struct ftx_sending *sending)
+{
+    struct ftx_source source;
+    assert_int_equal(ftx_store_sync(t->store), 0);
+    for (uint64_t send = 1; ftx_outgoing_extent(t->store, sending, CELL, send, &source) == 0;
+         send++) {
+        int err = ftx_outgoing_read(t->store, &source, block);
+        if (err)
+            ftx_outgoing_failed(t->store, t->link, &source.extent, send, err);
+    }
+}
+
+static void overwrite_without_sync_and_die(struct end *t)
+{
+    uint64_t id = make_out(t, "f", FTX_FILE);
+    assert_int_equal(ftx_outbox_write(t->store, id, block, 1000, 0), 0);
+    assert_int_equal(ftx_outbox_write(t->store, id, block, 100, 300), 0);
+    n_sync_fails = 1;
+    close_file(t, id);
+    assert_true(ftx_store_sync(t->store) == 0 && n_sync_fails == 0);
+}
+
+static void a_kill_does_not_take_what_a_failed_sync_told(void **state)
+{
+    struct end *t = *state;
+    struct ftx_attr attr;
+    dies(t, overwrite_without_sync_and_die);
+    open_store(t);
+    assert_int_equal(ftx_tree_lookup(t->store, t->out, "f", 1, false, &attr), 0);
+    assert_state(t, attr.id, "queued");
+    read_all(t, item_of(t, attr.id)->as.sending);
+    assert_state(t, attr.id, "failed");
+}
+
+static void a_failed_sync_is_not_forgotten_for_a_write_that_fails(void **state)
+{
+    struct end *t = *state;
+    uint64_t id = make_out(t, "f", FTX_FILE);
+    assert_int_equal(ftx_outbox_write(t->store, id, block, 1000, 0), 0);
+    n_write_fails = 1;
+    unsynced = t->store;
+    assert_int_equal(ftx_outbox_write(t->store, id, block, 1000, 0), -ENOSPC);
+    close_file(t, id);
+    read_all(t, item_of(t, id)->as.sending);
+    assert_state(t, id, "failed");
 }
 
 static void a_missing_object_is_an_error_and_no_zeros(void **state)
@@ -644,6 +710,8 @@ int main(void)
         with_store(a_failed_write_leaves_a_gap_of_zeros_and_nothing_unsent),
         with_store(what_was_written_before_a_failed_write_is_sent),
         with_store(fsync_syncs_the_file_itself),
+        with_store(a_kill_does_not_take_what_a_failed_sync_told),
+        with_store(a_failed_sync_is_not_forgotten_for_a_write_that_fails),
         with_store(a_missing_object_is_an_error_and_no_zeros),
         with_store(the_last_close_seals),
         with_store(what_was_removed_while_open_stays_removed),

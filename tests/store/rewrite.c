@@ -327,7 +327,7 @@ static void a_store_that_was_closed_remembers(void **state)
     boot_anew(t);
     open_store(t);
     assert_int_equal(sent_again(t), 0);
-    ftx_outbox_unsynced(t->store); /* who knows what the disk has */
+    ftx_outbox_doubt(t->store, 0); /* who knows what the disk has */
     open_file(t, false);
     write_range(t, 0, CELL, CELL);
     assert_int_equal(pending(t), CELL);
