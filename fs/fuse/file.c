@@ -244,7 +244,7 @@ static void leave_close(struct ftx_mount *mount, fuse_ino_t ino)
     ftx_outbox_flushed(mount->store, ino);
 }
 
-static void reply_close(fuse_req_t req, const struct ftx_reply *reply)
+static void reply_done(fuse_req_t req, const struct ftx_reply *reply)
 {
     (void)reply;
     fuse_reply_err(req, 0);
@@ -252,7 +252,7 @@ static void reply_close(fuse_req_t req, const struct ftx_reply *reply)
 
 static const struct ftx_wait_kind waiting_close = {.attempt = try_close,
                                                    .progress_ms = spool_progress,
-                                                   .reply = reply_close,
+                                                   .reply = reply_done,
                                                    .leave = leave_close,
                                                    .timeout_err = -ETIMEDOUT};
 
@@ -310,11 +310,27 @@ void ftx_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file
         fuse_reply_err(req, 0); /* what came is durable before it is complete */
 }
 
+static int try_allocate(struct ftx_mount *mount, const struct ftx_parked *parked, bool ask,
+                        struct ftx_reply *out)
+{
+    (void)ask;
+    (void)out;
+    return ftx_outbox_allocate(mount->store, parked->ino, (uint64_t)parked->offset, parked->size,
+                               (parked->handle & FALLOC_FL_KEEP_SIZE) != 0);
+}
+
+/* Likewise; `handle` is the mode. */
+static const struct ftx_wait_kind waiting_allocate = {.attempt = try_allocate,
+                                                      .progress_ms = spool_progress,
+                                                      .reply = reply_done,
+                                                      .timeout_err = -ENOSPC};
+
 void ftx_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
                       struct fuse_file_info *fi)
 {
     (void)fi; /* the kernel asks for handles that write only */
-    struct ftx_store *store = ftx_mount_of(req)->store;
+    struct ftx_mount *mount = ftx_mount_of(req);
+    struct ftx_store *store = mount->store;
     int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
     bool clear = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
     bool reserve = !(mode & FALLOC_FL_PUNCH_HOLE);
@@ -324,7 +340,11 @@ void ftx_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, of
     if (!err && reserve)
         err = ftx_outbox_allocate(store, ino, (uint64_t)offset, (uint64_t)length,
                                   (mode & FALLOC_FL_KEEP_SIZE) != 0);
-    ftx_reply_err(req, err);
+    if (err == -EAGAIN)
+        ftx_park_wait(mount->park, &waiting_allocate, req, ino, (uint64_t)mode, NULL,
+                      (size_t)length, offset);
+    else
+        ftx_reply_err(req, err);
 }
 
 void ftx_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,

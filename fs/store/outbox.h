@@ -74,7 +74,7 @@ int ftx_outbox_at_hand(struct ftx_store *store, uint64_t id, size_t size, uint64
 int64_t ftx_outbox_progress(struct ftx_store *store, uint64_t id);
 /*
  * fallocate: reserves room on the disk; unless `keep_size`, the file reaches the range's end, what
- * it gains is a hole. -ENOSPC, -EFBIG.
+ * it gains is a hole. -EFBIG, -EAGAIN and -ENOSPC: as ftx_outbox_write.
  */
 int ftx_outbox_allocate(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t length,
                         bool keep_size);

@@ -47,18 +47,18 @@ static int grow(struct ftx_store *store, uint64_t id, uint64_t end)
 }
 
 /* Asked before anything is reserved: some filesystems fill the disk before they say so. */
-static bool has_room(struct ftx_store *store, int fd, uint64_t offset, uint64_t length)
+static int claim_room(struct ftx_store *store, int fd, uint64_t offset, uint64_t length)
 {
     struct stat st;
     uint64_t has = fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
     uint64_t most = offset + length > has ? offset + length - has : 0;
     uint64_t wanted = length < most ? length : most;
     if (wanted == 0)
-        return true;
+        return 0;
     pthread_mutex_lock(&store->lock);
-    uint64_t room = ftx_spool_room(store);
+    int err = wanted < ftx_spool_size(store) ? ftx_spool_claim(store, wanted) : -ENOSPC;
     pthread_mutex_unlock(&store->lock);
-    return room > wanted;
+    return err;
 }
 
 static void measure(struct ftx_store *store, uint64_t id)
@@ -85,8 +85,8 @@ int ftx_outbox_allocate(struct ftx_store *store, uint64_t id, uint64_t offset, u
     if (!err)
         err = ftx_remains_drop(&log, item);
     ftx_log_commit(&log);
-    if (!err && !has_room(store, fd, offset, length))
-        err = -ENOSPC;
+    if (!err)
+        err = claim_room(store, fd, offset, length);
     if (!err)
         err = ftx_object_reserve(fd, offset, length);
     measure(store, id);

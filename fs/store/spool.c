@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 static bool counts(const struct ftx_item *item)
 {
@@ -74,10 +75,12 @@ static uint64_t room_and_reserve(const struct ftx_store *store, uint64_t *out_re
     return left < room ? left : room;
 }
 
-uint64_t ftx_spool_room(const struct ftx_store *store)
+uint64_t ftx_spool_size(const struct ftx_store *store)
 {
-    uint64_t reserve;
-    return room_and_reserve(store, &reserve);
+    struct statvfs st;
+    if (store->spool.max)
+        return store->spool.max + 1;
+    return fstatvfs(store->state_fd, &st) < 0 ? UINT64_MAX : (uint64_t)st.f_blocks * st.f_frsize;
 }
 
 uint64_t ftx_spool_shortage(const struct ftx_store *store)

@@ -36,8 +36,8 @@ bool ftx_spool_take_written(struct ftx_store *store);
 
 /* -- private to fs/store, under the lock -- */
 
-/* Bytes that the outbox may still take. Looks at the disk. */
-uint64_t ftx_spool_room(const struct ftx_store *store);
+/* More than the outbox can ever take. Looks at the disk. */
+uint64_t ftx_spool_size(const struct ftx_store *store);
 
 /*
  * A file is to grow by so many bytes. -EAGAIN: there is no room now, and there may be once more is

@@ -425,9 +425,10 @@ def test_a_writer_waits_while_the_link_drains(small):
     with writer(small.sent("large"), 3 * SPOOL // MIB) as process:
         wait_full(small.a)
         assert process.poll() is None
-        run("ls", "-lR", small.a.mount, timeout=20)  # others are answered meanwhile
-        run("stat", small.sent("large"), timeout=20)
-        assert process.wait(60) == 0
+        with subprocess.Popen(["fallocate", "-l", str(SPOOL // 2), small.sent("reserved")]) as reserve:
+            run("ls", "-lR", small.a.mount, timeout=20)  # others are answered meanwhile
+            run("stat", small.sent("large"), timeout=20)
+            assert process.wait(60) == 0 and reserve.wait(60) == 0
     wait_state(small.sent("large"), "delivered", timeout=60)
     run("cmp", small.sent("large"), small.got("large"))
 
