@@ -112,7 +112,7 @@ void ftx_inbox_release(struct ftx_store *store, uint64_t id);
 /*
  * Which of [offset, offset + size) may be read now: *out_fd (stays open while the file is) and
  * *out_size (0: the end). -EAGAIN: bytes are missing that may still come (if `want`, the sender is
- * asked to send them first). -EIO: they will not come.
+ * asked to send them first). -ENODATA: nobody is about to send them. -EIO: they will not come.
  */
 int ftx_inbox_read(struct ftx_store *store, uint64_t id, size_t size, uint64_t offset, bool want,
                    int *out_fd, size_t *out_size);

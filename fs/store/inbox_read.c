@@ -67,8 +67,8 @@ static void add_want(struct ftx_log *log, struct ftx_item *item, uint64_t offset
     log->wake = true;
 }
 
-/* What of the file a read can have: 0, -EAGAIN (bytes are missing) or an error; *out_size: how many
- * bytes the file has there. */
+/* What of the file a read can have: 0, -EAGAIN (bytes are missing), -ENODATA (and nobody sends them:
+ * its writer was cut off) or an error; *out_size: how many bytes the file has there. */
 static int readable(const struct ftx_item *item, size_t size, uint64_t offset, size_t *out_size)
 {
     if (!item || !item->opened)
@@ -83,7 +83,9 @@ static int readable(const struct ftx_item *item, size_t size, uint64_t offset, s
     if (!arriving)
         return 0;
     bool more_may_come = *out_size == 0 && !arriving->sealed;
-    return more_may_come || !ftx_segments_cover(&arriving->have, offset, *out_size) ? -EAGAIN : 0;
+    if (!more_may_come && ftx_segments_cover(&arriving->have, offset, *out_size))
+        return 0;
+    return item->state == FTX_ITEM_INTERRUPTED ? -ENODATA : -EAGAIN;
 }
 
 /* The descriptor to read from, -1: all that may be read is a hole. */

@@ -384,6 +384,7 @@ static int apply_halt(struct applying *a)
     struct ftx_item *item = ftx_item_find_remote(&a->log.store->index, a->link, a->op.item);
     if (item && item->kind == FTX_FILE && item->state == FTX_ITEM_ARRIVING) {
         item->state = FTX_ITEM_INTERRUPTED;
+        a->log.arrived = true; /* for what is missing nobody need wait */
         ftx_log_item(&a->log, item);
         ftx_tell_item(&a->log, FTX_EVENT_INTERRUPTED, item);
     }

@@ -647,7 +647,8 @@ static void read_inbox(struct store_end *e)
     }
     uint64_t offset = sim_below(random_of(e), reader->size + 100);
     int err = ftx_inbox_read(e->store, reader->id, 200, offset, true, &fd, &n);
-    SIM_CHECK(sim_of(e), err == 0 || err == -EAGAIN || err == -EIO, "inbox read: %d", err);
+    SIM_CHECK(sim_of(e), err == 0 || err == -EAGAIN || err == -ENODATA || err == -EIO,
+              "inbox read: %d", err);
     if (!reader->bytes)
         return;
     uint64_t left = offset < reader->size ? reader->size - offset : 0;

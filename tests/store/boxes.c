@@ -441,6 +441,26 @@ static void the_owner_may_turn_the_tree_around(void **state)
     assert_int_equal(peer_moves(t, 2, 1, "b"), FTX_REFUSED_NAME);
 }
 
+static void of_an_interrupted_file_what_is_missing_is_not_waited_for(void **state)
+{
+    struct box_test *t = *state;
+    int fd;
+    size_t n;
+    bool direct, keep;
+    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
+    extent(t, 1, 1, 0, "half");
+    uint64_t id = find(t, 1)->id;
+    assert_int_equal(ftx_inbox_open(t->store, id, &direct, &keep), 0);
+    assert_int_equal(ftx_inbox_read(t->store, id, 4, 4, true, &fd, &n), -EAGAIN);
+    assert_int_equal(apply(t, &(struct ftx_op){.kind = FTX_OP_HALT, .item = 1}), 0);
+    assert_int_equal(ftx_inbox_read(t->store, id, 4, 0, true, &fd, &n), 0);
+    assert_int_equal(n, 4);
+    assert_int_equal(ftx_inbox_read(t->store, id, 4, 4, true, &fd, &n), -ENODATA);
+    extent(t, 1, 2, 8, "more"); /* written again */
+    assert_int_equal(ftx_inbox_read(t->store, id, 4, 4, true, &fd, &n), -EAGAIN);
+    ftx_inbox_release(t->store, id);
+}
+
 static void a_large_folder_goes_at_once(void **state)
 {
     struct box_test *t = *state;
@@ -483,6 +503,7 @@ int main(void)
         with_store(a_file_renamed_over_another_takes_it_along),
         with_store(moves_do_not_make_it_deeper_than_allowed),
         with_store(the_owner_may_turn_the_tree_around),
+        with_store(of_an_interrupted_file_what_is_missing_is_not_waited_for),
         with_store(a_large_folder_goes_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
