@@ -272,8 +272,8 @@ void ftx_inbox_refuse(struct ftx_log *log, struct ftx_item *item, enum ftx_refus
     }
 }
 
-/* An item cannot go where its sender has it: what has come of it stays where it is, and is the
- * owner's alone. */
+/* An item cannot go where its sender has it: what is complete stays where it is, and can be read
+ * back from there; a folder is the owner's alone. */
 static int leave(struct applying *a, struct ftx_item *item, enum ftx_refusal reason)
 {
     if (item->kind == FTX_FILE && item->as.arriving) {
@@ -281,7 +281,8 @@ static int leave(struct applying *a, struct ftx_item *item, enum ftx_refusal rea
     } else {
         if (item->shadow)
             ftx_inbox_let_go(&a->log, item->shadow);
-        ftx_item_clear_remote(&a->log.store->index, item);
+        if (item->kind == FTX_FOLDER)
+            ftx_item_clear_remote(&a->log.store->index, item);
         ftx_log_item(&a->log, item);
     }
     return refuse(a, reason);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Outbox and inbox of one store, each call by itself: what tests/sim/store.c found, one by one, and
  * a database that cannot be written. */
+#include "fs/store/fetch.h"
 #include "fs/store/outgoing.h"
 #include "fs/store/tree.h"
 #include "transport/base/err.h"
@@ -441,22 +442,37 @@ static void the_owner_may_turn_the_tree_around(void **state)
     assert_int_equal(peer_moves(t, 2, 1, "b"), FTX_REFUSED_NAME);
 }
 
+static void a_file_that_cannot_be_moved_can_be_fetched(void **state)
+{
+    struct box_test *t = *state;
+    struct ftx_source source;
+    uint64_t item = 1;
+    for (; item < FTX_DEPTH_MAX + 1; item++)
+        assert_int_equal(peer_makes(t, item, item - 1, FTX_FOLDER, "d"), 0);
+    assert_int_equal(peer_makes(t, item, 0, FTX_FILE, "f"), 0);
+    peer_sends(t, item, 1, 0, "kept");
+    peer_completes(t, item, 1, 4);
+    assert_int_equal(peer_moves(t, item, item - 1, "f"), FTX_REFUSED_NAME);
+    ftx_fetch_serve(t->store, t->link, item, &(struct ftx_range){1, 9}, &source);
+    assert_true(source.extent.kind == FTX_EXTENT_DATA && source.extent.length == 3);
+}
+
 static void of_an_interrupted_file_what_is_missing_is_not_waited_for(void **state)
 {
     struct box_test *t = *state;
     int fd;
     size_t n;
     bool direct, keep;
-    assert_int_equal(make(t, 1, 0, FTX_FILE, "f"), 0);
-    extent(t, 1, 1, 0, "half");
-    uint64_t id = find(t, 1)->id;
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FILE, "f"), 0);
+    peer_sends(t, 1, 1, 0, "half");
+    uint64_t id = of_peer(t, 1)->id;
     assert_int_equal(ftx_inbox_open(t->store, id, &direct, &keep), 0);
     assert_int_equal(ftx_inbox_read(t->store, id, 4, 4, true, &fd, &n), -EAGAIN);
-    assert_int_equal(apply(t, &(struct ftx_op){.kind = FTX_OP_HALT, .item = 1}), 0);
+    assert_int_equal(peer_does(t, &(struct ftx_op){.kind = FTX_OP_HALT, .item = 1}), 0);
     assert_int_equal(ftx_inbox_read(t->store, id, 4, 0, true, &fd, &n), 0);
     assert_int_equal(n, 4);
     assert_int_equal(ftx_inbox_read(t->store, id, 4, 4, true, &fd, &n), -ENODATA);
-    extent(t, 1, 2, 8, "more"); /* written again */
+    peer_sends(t, 1, 2, 8, "more"); /* written again */
     assert_int_equal(ftx_inbox_read(t->store, id, 4, 4, true, &fd, &n), -EAGAIN);
     ftx_inbox_release(t->store, id);
 }
@@ -503,6 +519,7 @@ int main(void)
         with_store(a_file_renamed_over_another_takes_it_along),
         with_store(moves_do_not_make_it_deeper_than_allowed),
         with_store(the_owner_may_turn_the_tree_around),
+        with_store(a_file_that_cannot_be_moved_can_be_fetched),
         with_store(of_an_interrupted_file_what_is_missing_is_not_waited_for),
         with_store(a_large_folder_goes_at_once),
     };
