@@ -118,8 +118,7 @@ const char *ftx_refusal_text(uint8_t reason)
     case FTX_REFUSED_SPACE:
         return "the peer's disk is full";
     case FTX_REFUSED_DELETED:
-        return "it, or its folder, was removed at the peer; write it again, in a new folder if "
-               "need be";
+        return "it, or its folder, was removed at the peer; write it again";
     case FTX_REFUSED_POLICY:
         return "the peer does not accept it, or there is no room for it in the peer's inbox (its "
                "limits: inbox_max, and how many items it keeps); write it again when there is";

@@ -33,7 +33,7 @@ struct fetch {
 
 static bool asked(const struct ftx_item *item, const struct ftx_segment *segment)
 {
-    return segment->state == FTX_RELEASED_ASKED && segment->tag == item->link->fetch_session;
+    return segment->state == FTX_RELEASED_ASKED && segment->tag == item->link->n_sessions;
 }
 
 /* Marks a released range as asked for, and has the loop ask. False: not now. */
@@ -44,7 +44,7 @@ static bool ask_range(struct ftx_item *item, uint64_t offset, uint64_t end)
                                   .length = end - offset,
                                   .kind = FTX_SEGMENT_RELEASED,
                                   .state = FTX_RELEASED_ASKED,
-                                  .tag = link->fetch_session};
+                                  .tag = link->n_sessions};
     struct fetch *fetch = link->n_fetches < FETCHES_MAX ? malloc(sizeof *fetch) : NULL;
     if (!fetch || ftx_segments_put(&item->released->ranges, &segment)) {
         free(fetch);
@@ -186,7 +186,7 @@ bool ftx_fetch_next(struct ftx_store *store, struct ftx_link *link, uint64_t *ou
 void ftx_fetch_restart(struct ftx_store *store, struct ftx_link *link)
 {
     pthread_mutex_lock(&store->lock);
-    link->fetch_session++;
+    link->n_sessions++;
     for (struct fetch *fetch; (fetch = pop(link)) != NULL;)
         free(fetch);
     pthread_mutex_unlock(&store->lock);

@@ -98,6 +98,9 @@ size_t ftx_inbox_held(struct ftx_store *store, uint64_t item, uint64_t *in_out_o
 bool ftx_inbox_want(struct ftx_store *store, struct ftx_link *link, uint64_t *out_remote,
                     struct ftx_range *out_range);
 
+/* The next folder that its owner removed and its sender does not know of; false: none. */
+bool ftx_inbox_removed_folder(struct ftx_store *store, struct ftx_link *link, uint64_t *out_remote);
+
 /* -- for programs; any thread -- */
 
 /*

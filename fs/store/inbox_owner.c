@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { REMOVED_FOLDERS_MAX = 4096 }; /* their sender was not told of yet, of a link */
+
 static struct ftx_item *child_of(struct ftx_store *store, uint64_t parent_id, const char *name,
                                  size_t size)
 {
@@ -19,6 +21,37 @@ static struct ftx_item *child_of(struct ftx_store *store, uint64_t parent_id, co
     if (!parent || !parent->link || parent->box != FTX_INBOX || parent->kind != FTX_FOLDER)
         return NULL;
     return ftx_item_lookup(&store->index, parent, name, size);
+}
+
+/* Its sender is to hear that the folder is not here any more. Of what is lost of that it hears when
+ * it makes something there. */
+static void tell_removed(struct ftx_log *log, const struct ftx_item *folder)
+{
+    struct ftx_link *link = folder->link;
+    bool tell = folder->kind == FTX_FOLDER && folder->remote &&
+                link->n_removed_folders < REMOVED_FOLDERS_MAX;
+    struct ftx_removed_folder *removed = tell ? malloc(sizeof *removed) : NULL;
+    if (!removed)
+        return;
+    removed->remote = folder->remote;
+    ftx_list_init(&removed->node);
+    ftx_list_append(&link->removed_folders, &removed->node);
+    link->n_removed_folders++;
+    log->wake = true;
+}
+
+bool ftx_inbox_removed_folder(struct ftx_store *store, struct ftx_link *link, uint64_t *out_remote)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_list *node = ftx_list_pop(&link->removed_folders);
+    if (node) {
+        struct ftx_removed_folder *removed = ftx_list_of(node, struct ftx_removed_folder, node);
+        *out_remote = removed->remote;
+        link->n_removed_folders--;
+        free(removed);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return node != NULL;
 }
 
 static void touch(struct ftx_log *log, struct ftx_item *folder)
@@ -42,6 +75,7 @@ static void take_away(struct ftx_log *log, struct ftx_item *item)
     item->link->inbox_full = false;
     if (refused)
         ftx_tell_item(log, FTX_EVENT_REFUSED, refused);
+    tell_removed(log, item);
     ftx_inbox_drop(log, item);
 }
 

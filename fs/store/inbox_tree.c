@@ -206,8 +206,10 @@ static int apply_make(struct applying *a)
     struct ftx_store *store = a->log.store;
     const struct ftx_op *op = &a->op;
     struct ftx_item *parent = folder_of(a, op->parent);
-    if (!parent || ftx_item_find_remote(&store->index, a->link, op->item))
-        return parent ? 0 : refuse(a, FTX_REFUSED_DELETED);
+    if (ftx_item_find_remote(&store->index, a->link, op->item))
+        return 0;
+    if (!parent) /* it was removed here */
+        return refuse(a, FTX_REFUSED_FOLDER);
     enum ftx_refusal reason = judge_make(a, parent);
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
     bool adopts =
@@ -250,7 +252,7 @@ static int place(struct applying *a, struct ftx_item *item, struct ftx_item *par
     if (err)
         return err;
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, name, a->op.name_size);
-    if (there && there != item)
+    if (there)
         ftx_inbox_drop(&a->log, there);
     item->named_here = false;
     ftx_inbox_rename_to(&a->log, item, parent, name, a->op.name_size);
@@ -298,21 +300,25 @@ static int apply_move(struct applying *a)
         return 0;
     /* an update's shadow has no place of its own: its base is what moves */
     struct ftx_item *item = updated_base(found) ? updated_base(found) : found;
-    if (!parent) /* its new folder was removed here */
-        return leave(a, item, FTX_REFUSED_DELETED);
+    if (!parent) /* its new folder was removed here: it stays until that is made again */
+        return refuse(a, FTX_REFUSED_FOLDER);
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
+    if (there == item) {
+        item->named_here = false;
+        ftx_log_item(&a->log, item);
+        touch(&a->log, parent, op->when_ns);
+        return 0;
+    }
     enum ftx_refusal reason = judge_place(parent, op, ftx_item_height(item));
     /* below itself it can only come where the owner moved folders, too */
     if (!reason && ftx_item_below(parent, item))
         reason = FTX_REFUSED_NAME;
     if (reason)
         return leave(a, item, reason);
-    if (there != item) {
-        int err = ftx_inbox_make_way(&a->log, there, item);
-        if (err)
-            return err;
-        there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
-    }
+    int err = ftx_inbox_make_way(&a->log, there, item);
+    if (err)
+        return err;
+    there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
     struct ftx_item *from = item->linked ? item->parent : NULL;
     bool unfinished = item->kind == FTX_FILE && item->as.arriving;
     if (unfinished && item->as.arriving->base && item->as.arriving->base != there) {
@@ -322,13 +328,12 @@ static int apply_move(struct applying *a)
         from = base->parent;
         drop(a, base);
     }
-    if (unfinished && there != item && is_complete_file(there))
+    if (unfinished && is_complete_file(there))
         become_shadow(a, item, there);
-    else {
-        int err = place(a, item, parent);
-        if (err)
-            return err;
-    }
+    else
+        err = place(a, item, parent);
+    if (err)
+        return err;
     touch(&a->log, parent, op->when_ns);
     if (from && from != parent)
         touch(&a->log, from, op->when_ns);

@@ -52,6 +52,11 @@ enum ftx_pending_state {
     FTX_PENDING_RECEIVED, /* the peer has it, not yet durably */
 };
 
+/* When something happened to an outbox, by what came next there. */
+struct ftx_moment {
+    uint64_t op, item; /* numbers of an operation and of an item */
+};
+
 /* Children of a folder in the order they came: a cookie is never reused, so readdir is stable while
  * entries come and go. */
 struct ftx_folder {
@@ -64,6 +69,11 @@ struct ftx_folder {
     uint32_t n_folders;
     uint8_t height;   /* levels below it; 0: empty */
     uint32_t *n_high; /* how many child folders have each height above 0; NULL: none has */
+    /* outbox: outbox_refused.c */
+    struct ftx_moment gone_at, made_at; /* that the peer said so; that it was made there again */
+    uint64_t made_in;                   /* session of that, as link->n_sessions counts them */
+    uint64_t placed_op;                 /* the last MAKE or MOVE of it; 0: before the start */
+    bool gone;                          /* its receiver removed it */
 };
 
 /* An outbox file that the peer does not have entirely. Exists while the item is WRITING or CLOSED

@@ -88,9 +88,10 @@ int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
     ftx_list_init(&link->undurable);
     ftx_list_init(&link->arriving);
     ftx_list_init(&link->wants);
+    ftx_list_init(&link->removed_folders);
     ftx_list_init(&link->fetches);
     ftx_list_init(&link->questions);
-    link->fetch_session = 1;
+    link->n_sessions = 1;
     ftx_list_init(&link->node);
     ftx_list_append(&store->links, &link->node);
     int err = add_folders(store, link);
@@ -111,6 +112,8 @@ void ftx_link_free(struct ftx_link *link)
     ftx_peer_digest_forget(link);
     for (struct ftx_list *node; (node = ftx_list_pop(&link->wants));)
         free(ftx_list_of(node, struct ftx_want, node));
+    for (struct ftx_list *node; (node = ftx_list_pop(&link->removed_folders));)
+        free(ftx_list_of(node, struct ftx_removed_folder, node));
     ftx_list_remove(&link->node);
     sodium_free(link);
 }

@@ -72,13 +72,15 @@ struct ftx_link {
     uint64_t inbox_used;       /* what its inbox takes on the disk; counted if that has a limit */
     uint64_t inbox_claimed;    /* what is being written beyond that */
     bool inbox_full; /* something was refused for it, and the owner removed nothing since */
-    struct ftx_list arriving; /* ftx_arriving.node */
-    struct ftx_list wants;    /* struct ftx_want: ranges that readers wait for */
-    struct ftx_list fetches;  /* of fetch.c: released ranges that the peer is to be asked for */
+    struct ftx_list arriving;        /* ftx_arriving.node */
+    struct ftx_list wants;           /* struct ftx_want: ranges that readers wait for */
+    struct ftx_list removed_folders; /* struct ftx_removed_folder: their sender is to be told */
+    size_t n_removed_folders;
+    struct ftx_list fetches; /* of fetch.c: released ranges that the peer is to be asked for */
     size_t n_fetches;
     struct ftx_list questions; /* of peer_digest.c: files that the peer is to be asked about */
     size_t n_questions;
-    uint64_t fetch_session; /* counts sessions: what was asked for in an earlier one is not asked */
+    uint64_t n_sessions; /* from 1: what was asked for in an earlier one is not asked */
     enum ftx_link_health health;
     char peer_address[64]; /* empty: not connected */
     struct ftx_link_way way;
@@ -98,6 +100,12 @@ struct ftx_link {
 struct ftx_want {
     struct ftx_list node;
     uint64_t remote, offset, length;
+};
+
+/* A folder of the inbox that its owner removed. */
+struct ftx_removed_folder {
+    struct ftx_list node;
+    uint64_t remote;
 };
 
 /*

@@ -58,6 +58,9 @@ static int check_place(const struct ftx_item *parent, const char *name, size_t s
 
 int ftx_outbox_log_make(struct ftx_log *log, struct ftx_item *item, int64_t when_ns)
 {
+    int err = ftx_outbox_need_folder(log, item->parent);
+    if (err)
+        return err;
     struct ftx_op op = {.kind = FTX_OP_MAKE,
                         .item = ftx_item_wire(item),
                         .parent = wire_id(item->parent),
@@ -71,10 +74,13 @@ int ftx_outbox_log_make(struct ftx_log *log, struct ftx_item *item, int64_t when
         op.target = item->as.target;
         op.target_size = item->size;
     }
-    int err = ftx_log_op(log, item->link, &op);
-    if (!err)
-        item->op = item->link->op_next - 1;
-    return err;
+    err = ftx_log_op(log, item->link, &op);
+    if (err)
+        return err;
+    item->op = item->link->op_next - 1;
+    if (item->kind == FTX_FOLDER)
+        item->as.folder->placed_op = item->op;
+    return 0;
 }
 
 /* Nothing of it was ever acknowledged: of a symlink its MAKE, of a file its first version. */
@@ -98,6 +104,13 @@ static void told(struct ftx_item *item)
 {
     if (item->kind != FTX_SYMLINK)
         item->op = item->link->op_next - 1;
+}
+
+void ftx_outbox_moved(struct ftx_item *item)
+{
+    told(item);
+    if (item->kind == FTX_FOLDER)
+        item->as.folder->placed_op = item->op;
 }
 
 /* Fills what is special to the kind, and to what stays here. */
@@ -250,14 +263,16 @@ static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *par
     int err = ftx_item_prepare(parent, item, name, size, &copy);
     if (err)
         return err;
-    if (moves) {
+    if (moves)
+        err = ftx_outbox_need_folder(log, parent);
+    if (!err && moves)
         err = ftx_log_op(log, item->link, &op);
-        if (err) {
-            free(copy);
-            return err;
-        }
-        told(item);
+    if (err) {
+        free(copy);
+        return err;
     }
+    if (moves)
+        ftx_outbox_moved(item);
     if (there)
         ftx_outbox_drop(log, there);
     ftx_item_unlink(&store->index, item);

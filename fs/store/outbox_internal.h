@@ -29,9 +29,16 @@ void ftx_sending_reopen(struct ftx_log *log, struct ftx_item *item);
 /* True for what the peer is told of: an item in its folder that does not stay here. */
 bool ftx_outbox_travels(const struct ftx_item *item);
 
-/* Adds the operation that makes the item at the peer; `when_ns`: its folder's new mtime. -ENOMEM.
- */
+/* Adds the operation that makes the item at the peer, and its folder if need be; `when_ns`: its
+ * folder's new mtime. -ENOMEM. */
 int ftx_outbox_log_make(struct ftx_log *log, struct ftx_item *item, int64_t when_ns);
+
+/* The operation that was added last moves the item. */
+void ftx_outbox_moved(struct ftx_item *item);
+
+/* Before an operation that puts something into the folder: if its receiver removed it there, it is
+ * made there again. -ENOMEM. */
+int ftx_outbox_need_folder(struct ftx_log *log, struct ftx_item *folder);
 
 /* Adds the operation that takes it from the peer: DROP, or CANCEL of what the peer is not known to
  * have. -ENOMEM. */

@@ -245,37 +245,3 @@ int ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_
     ftx_log_commit(&log);
     return 0;
 }
-
-/* The peer had it complete and has removed it since: what was written is a new file to it. */
-static bool was_removed_there(const struct ftx_item *item)
-{
-    return item->kind == FTX_FILE && item->as.sending && item->as.sending->updates &&
-           (item->state == FTX_ITEM_WRITING || item->state == FTX_ITEM_CLOSED) &&
-           ftx_outbox_can_offer_again(item);
-}
-
-int ftx_outgoing_refused(struct ftx_store *store, struct ftx_link *link, uint64_t stream,
-                         uint8_t reason)
-{
-    struct ftx_log log;
-    int err = ftx_log_begin(&log, store);
-    if (err)
-        return err;
-    struct ftx_item *item = ftx_item_find_wire(&store->index, stream);
-    if (item && reason == FTX_REFUSED_DELETED && item->link == link && was_removed_there(item)) {
-        err = ftx_outbox_offer_again(&log, item);
-    } else if (item && item->link == link && item->linked && !ftx_item_is_root(item)) {
-        if (item->state !=
-            FTX_ITEM_REFUSED) /* what it says of the item's content follows from it */
-            item->error = reason;
-        bool news = item->state != FTX_ITEM_REFUSED;
-        item->state = FTX_ITEM_REFUSED;
-        ftx_log_item(&log, item);
-        if (news)
-            ftx_tell_item(&log, FTX_EVENT_REFUSED, item);
-        if (item->kind == FTX_FILE && item->as.sending)
-            ftx_sending_due(&log, item->as.sending);
-    }
-    ftx_log_commit(&log);
-    return err;
-}

@@ -71,11 +71,21 @@ int ftx_inbound_refuse(struct ftx_transfer *t, uint64_t item, uint8_t reason)
     return ftx_engine_refuse(t->engine, item, reason);
 }
 
+/* It was taken after all: made again, or moved. */
+static void forget_refused(struct ftx_transfer *t, uint64_t item)
+{
+    size_t n = t->n_refused < REFUSED_KEPT ? t->n_refused : REFUSED_KEPT;
+    for (size_t i = 0; i < n; i++)
+        if (t->refused[i].item == item)
+            t->refused[i].item = 0;
+}
+
 static void refuse_again(struct ftx_transfer *t)
 {
     size_t n = t->n_refused < REFUSED_KEPT ? t->n_refused : REFUSED_KEPT;
     for (size_t i = 0; i < n; i++)
-        (void)ftx_engine_refuse(t->engine, t->refused[i].item, t->refused[i].reason);
+        if (t->refused[i].item)
+            (void)ftx_engine_refuse(t->engine, t->refused[i].item, t->refused[i].reason);
 }
 
 int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size)
@@ -92,7 +102,13 @@ int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size
         return err;
     r->effect = true;
     ftx_inbound_need(r, entry);
-    return refused ? ftx_inbound_refuse(t, item, refused) : 0;
+    if (!refused) {
+        forget_refused(t, item);
+        return 0;
+    }
+    if (refused == FTX_REFUSED_FOLDER) /* who hears first that it is gone does not make it again */
+        (void)ftx_transfer_tell_removed(t);
+    return ftx_inbound_refuse(t, item, refused);
 }
 
 /* One more piece in the record being taken in; NULL without memory. */
@@ -288,6 +304,9 @@ void ftx_transfer_receive_begin(struct ftx_transfer *t)
     t->n_unfinished = ftx_inbox_unfinished(t->store, t->link, &t->unfinished);
     t->at_unfinished = 0;
     t->held_offset = 0;
+    uint64_t folder; /* of those that were removed while nobody could be told, nobody is told */
+    while (ftx_inbox_removed_folder(t->store, t->link, &folder))
+        ;
     refuse_again(t);
 }
 

@@ -11,6 +11,17 @@ static struct ftx_sending *sending_of(struct ftx_stream *stream)
     return ftx_list_of(stream, struct ftx_sending, stream);
 }
 
+bool ftx_transfer_tell_removed(struct ftx_transfer *t)
+{
+    uint64_t folder;
+    bool any = false;
+    while (t->engine && ftx_inbox_removed_folder(t->store, t->link, &folder)) {
+        any = true;
+        (void)ftx_engine_refuse(t->engine, folder, FTX_REFUSED_DELETED);
+    }
+    return any;
+}
+
 bool ftx_transfer_send_due(struct ftx_transfer *t)
 {
     uint64_t op_last = ftx_outgoing_op_ready(t->store, t->link);
@@ -26,6 +37,7 @@ bool ftx_transfer_send_due(struct ftx_transfer *t)
             ftx_engine_due(t->engine, &sending->stream);
         }
     }
+    any |= ftx_transfer_tell_removed(t);
     uint64_t remote;
     struct ftx_range range;
     while (t->engine && ftx_engine_may_fetch(t->engine) &&

@@ -68,6 +68,8 @@ void ftx_transfer_recall(struct ftx_transfer *transfer);
 
 /* send.c: takes what the store has due for the link to the engine. True if there was something. */
 bool ftx_transfer_send_due(struct ftx_transfer *transfer);
+/* Tells the peer which of its folders were removed here. True if there were some. */
+bool ftx_transfer_tell_removed(struct ftx_transfer *transfer);
 
 /* receive.c */
 void ftx_transfer_receive_begin(struct ftx_transfer *transfer);

@@ -170,7 +170,7 @@ MESSAGES = {
     "FETCHED that nobody asked for, encoded": lambda i: [peer.fetched(i, 0, 4096, 1, ZEROS, 1, frame(ZEROS))],
     "FETCHED of a hole with data": lambda i: [peer.fetched(i, 0, 1, 2, b"x")],
     "REFUSED for no reason": lambda i: [peer.refused(i, 0)],
-    "REFUSED for reason 8": lambda i: [peer.refused(i, 8)],
+    "REFUSED for reason 9": lambda i: [peer.refused(i, 9)],
     "GOODBYE 0": lambda i: [peer.goodbye(0)],
     "GOODBYE 4": lambda i: [peer.goodbye(4)],
     "GOODBYE 255": lambda i: [peer.goodbye(255)],
@@ -315,7 +315,7 @@ def nested(i, depth, name=b"d", top=b"deep-%d"):
 
 def too_deep(i):
     items, makes = nested(i, 66)
-    return makes, {items[64]: 1, items[65]: 5}
+    return makes, {items[64]: 1, items[65]: 8}
 
 
 def too_long(i):
@@ -343,22 +343,22 @@ def into_itself(i):
 
 def in_a_file(i):
     file, child = i(), i()
-    return [make(file, b"file-%d" % file), make(child, b"child", parent=file)], {child: 5}
+    return [make(file, b"file-%d" % file), make(child, b"child", parent=file)], {child: 8}
 
 
 def moved_into_a_file(i):
     file, child = i(), i()
-    return [make(file, b"file-%d" % file), make(child, b"file-%d" % child), move(child, b"x", parent=file)], {child: 5}
+    return [make(file, b"file-%d" % file), make(child, b"file-%d" % child), move(child, b"x", parent=file)], {child: 8}
 
 
 def in_a_symlink(i):
     link, child = i(), i()
-    return [make(link, b"link-%d" % link, SYMLINK, target=b"anchor"), make(child, b"child", parent=link)], {child: 5}
+    return [make(link, b"link-%d" % link, SYMLINK, target=b"anchor"), make(child, b"child", parent=link)], {child: 8}
 
 
 def in_a_refused_link(i):
     link, child = i(), i()
-    return [make(link, b"link-%d" % link, SYMLINK, target=b".."), make(child, b"child", parent=link)], {link: 2, child: 5}
+    return [make(link, b"link-%d" % link, SYMLINK, target=b".."), make(child, b"child", parent=link)], {link: 2, child: 8}
 
 
 def one(reason, **fields):
@@ -370,12 +370,12 @@ def one(reason, **fields):
 
 def moved_to_nobody(i):
     item = i()
-    return [make(item, b"moved-%d" % item), move(item, b"x", parent=NOBODYS)], {item: 5}
+    return [make(item, b"moved-%d" % item), move(item, b"x", parent=NOBODYS)], {item: 8}
 
 
 def in_its_own_number(i):
     item = i()
-    return [make(item, b"own", FOLDER, parent=item)], {item: 5}
+    return [make(item, b"own", FOLDER, parent=item)], {item: 8}
 
 
 def nested_escape(i):
@@ -388,7 +388,7 @@ def nested_escape(i):
 
 REFUSED = {
     "depth 65": too_deep, "path of 4097": too_long, "depth 65 by MOVE": too_deep_by_move, "folder below itself": below_itself,
-    "folder into itself": into_itself, "item in itself": in_its_own_number, "parent that does not exist": one(5, parent=NOBODYS),
+    "folder into itself": into_itself, "item in itself": in_its_own_number, "parent that does not exist": one(8, parent=NOBODYS),
     "MOVE to a parent that does not exist": moved_to_nobody, "parent that is a file": in_a_file, "MOVE into a file": moved_into_a_file,
     "parent that is a symlink": in_a_symlink, "parent that was refused": in_a_refused_link,
     "absolute symlink": one(2, what=SYMLINK, target=b"/etc/passwd"), "symlink to the root": one(2, what=SYMLINK, target=b"/"),

@@ -2,6 +2,7 @@
 """What the receiver does not take, or has removed, and how it comes nevertheless when it is written again."""
 import errno
 import os
+import shutil
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_who_goes_on_writing_what_is_refused_does_not_bring_it_back(refused):
     wait_state(pair.sent("f"), "refused")
     pair.send_file("next", b"x")
     assert os.listdir(pair.got()) == ["next"] and state(pair.sent("f")) == "refused"
-    assert xattr(pair.sent("f"), "error") == "it, or its folder, was removed at the peer; write it again, in a new folder if need be"
+    assert xattr(pair.sent("f"), "error") == "it, or its folder, was removed at the peer; write it again"
 
 
 def test_a_refused_file_is_offered_again_by_the_next_writer(refused):
@@ -83,6 +84,72 @@ def test_an_offer_made_while_the_peer_is_away_survives_a_kill(refused):
     pair.wait_complete("f")
     assert read(pair.got("f")) == read(pair.sent("f")) and os.stat(pair.got("f")).st_size == 3 * MIB
     assert os.getxattr(pair.got("f"), "user.kept") == b"1"
+
+
+# -- folders that were taken out of the inbox --------------------------------------------------
+
+def take_out(pair, name):
+    """The folder leaves the inbox, and its sender knows it."""
+    shutil.rmtree(pair.got(name))
+    marker = str(len(os.listdir(pair.b.outbox(pair.code))))
+    os.mkdir(pair.b.outbox(pair.code, marker))
+    wait_until(lambda: os.path.exists(pair.a.inbox(pair.code, marker)), "what was told after it")
+
+
+def take_out_unseen(pair, name):
+    """Nobody can be told, and nobody remembers."""
+    pair.a.stop()
+    shutil.rmtree(pair.got(name))
+    pair.b.stop()
+    pair.a.start()
+    pair.b.start()
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["while connected", "while away"])
+def test_what_is_put_into_a_folder_that_was_taken_out_arrives_with_it(make_pair, told):
+    pair = make_pair()
+    os.makedirs(pair.sent("day", "deep"))
+    os.setxattr(pair.sent("day"), "user.kept", b"1")
+    os.chmod(pair.sent("day"), 0o750)
+    for name in ("old", "deep/rewritten", "moved"):
+        pair.send_file(os.path.join("day", name), b"from yesterday")
+    pair.send_file("beside", b"x")
+    for number, act in enumerate([
+            lambda: write(pair.sent("day/new"), b"new"),
+            lambda: write(pair.sent("day/deep/rewritten"), b"again"),
+            lambda: os.rename(pair.sent("beside"), pair.sent("day/beside"))]):
+        for name in ("day/old", "beside"):
+            if os.path.exists(pair.sent(name)):
+                wait_state(pair.sent(name), "delivered")
+        (take_out if told or number else take_out_unseen)(pair, "day")
+        act()
+        came = ["new", "deep/rewritten", "beside"][number]
+        pair.wait_complete(os.path.join("day", came))
+        assert read(pair.got("day", came)) == read(pair.sent("day", came))
+        wait_until(lambda came=came: state(pair.sent("day", came)) == "delivered", came)
+        folder = os.stat(pair.got("day"))
+        assert folder.st_mode & 0o777 == 0o750 and os.getxattr(pair.got("day"), "user.kept") == b"1"
+        assert not os.path.exists(pair.got("day", "old"))  # nobody has written that again
+
+
+def test_what_was_on_its_way_into_a_removed_folder_does_not_bring_it_back(make_pair):
+    pair = make_pair(through_proxy=True, debug=False)
+    pair.proxy.rate(up=4 * MIB)
+    os.makedirs(pair.sent("day"))
+    for name in ("large", "larger"):
+        trees.write_random(pair.sent("day", name), 6 * MIB)
+    wait_until(lambda: os.path.exists(pair.got("day/larger")), "both of them")
+    take_out(pair, "day")
+    for name in ("large", "larger"):
+        wait_state(pair.sent("day", name), "refused")
+    pair.proxy.rate()
+    pair.send_file("next", b"x")
+    assert os.listdir(pair.got()) == ["next"]
+    pair.send_file("day/later", b"y")
+    assert os.listdir(pair.got("day")) == ["later"] and state(pair.sent("day/large")) == "refused"
+    write(pair.sent("day/large"), b"changed", 0)
+    pair.wait_complete("day/large")
+    assert read(pair.got("day/large")) == read(pair.sent("day/large"))
 
 
 # -- a limit of what the inbox may take --------------------------------------------------------

@@ -442,6 +442,32 @@ static void the_owner_may_turn_the_tree_around(void **state)
     assert_int_equal(peer_moves(t, 2, 1, "b"), FTX_REFUSED_NAME);
 }
 
+static void a_folder_that_its_owner_removed_is_told_and_can_be_made_again(void **state)
+{
+    struct box_test *t = *state;
+    uint64_t told;
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FOLDER, "d"), 0);
+    assert_int_equal(peer_makes(t, 2, 0, FTX_FOLDER, "e"), 0);
+    assert_int_equal(peer_makes(t, 3, 0, FTX_FILE, "f"), 0);
+    peer_sends(t, 3, 1, 0, "kept");
+    peer_completes(t, 3, 1, 4);
+    assert_false(ftx_inbox_removed_folder(t->store, t->link, &told));
+    assert_int_equal(ftx_inbox_remove(t->store, t->in, "d", 1, true), 0);
+    assert_true(ftx_inbox_removed_folder(t->store, t->link, &told) && told == 1);
+    assert_false(ftx_inbox_removed_folder(t->store, t->link, &told));
+    assert_int_equal(peer_makes(t, 4, 1, FTX_FILE, "g"), FTX_REFUSED_FOLDER);
+    assert_int_equal(peer_moves(t, 3, 1, "f"), FTX_REFUSED_FOLDER);
+    assert_int_equal(peer_moves(t, 2, 1, "e"), FTX_REFUSED_FOLDER);
+    assert_int_equal(peer_makes(t, 2, 1, FTX_FOLDER, "e"), 0); /* it is there, somewhere */
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FOLDER, "d"), 0);
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FOLDER, "d"), 0);
+    assert_int_equal(peer_makes(t, 4, 1, FTX_FILE, "g"), 0);
+    assert_int_equal(peer_moves(t, 3, 1, "f"), 0);
+    assert_int_equal(peer_moves(t, 2, 1, "e"), 0);
+    assert_int_equal(ftx_folder_count(of_peer(t, 1)), 3);
+    assert_int_equal(of_peer(t, 3)->state, FTX_ITEM_COMPLETE);
+}
+
 static void a_file_that_cannot_be_moved_can_be_fetched(void **state)
 {
     struct box_test *t = *state;
@@ -519,6 +545,7 @@ int main(void)
         with_store(a_file_renamed_over_another_takes_it_along),
         with_store(moves_do_not_make_it_deeper_than_allowed),
         with_store(the_owner_may_turn_the_tree_around),
+        with_store(a_folder_that_its_owner_removed_is_told_and_can_be_made_again),
         with_store(a_file_that_cannot_be_moved_can_be_fetched),
         with_store(of_an_interrupted_file_what_is_missing_is_not_waited_for),
         with_store(a_large_folder_goes_at_once),

@@ -38,6 +38,9 @@ ftx_test(store elsewhere ftx_store ftx_session)
 # What of an outbox stays here.
 ftx_test(store local ftx_store ftx_session)
 
+# What the peer does not take.
+ftx_test(store refused ftx_store ftx_session)
+
 ftx_test(store index ftx_store ftx_session)
 
 ftx_test(store news ftx_store ftx_session)

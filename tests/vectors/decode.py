@@ -192,7 +192,7 @@ def missing(fields):
 
 def refused(fields):
     values = fields.numbers("stream reason", "QB")
-    require(1 <= values["reason"] <= 7, "no such reason")
+    require(1 <= values["reason"] <= 8, "no such reason")
     return values
 
 

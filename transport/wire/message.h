@@ -88,7 +88,8 @@ enum ftx_refusal {
     FTX_REFUSED_DELETED,
     FTX_REFUSED_POLICY,
     FTX_REFUSED_STORAGE,
-    FTX_REFUSED_LAST = FTX_REFUSED_STORAGE,
+    FTX_REFUSED_FOLDER,
+    FTX_REFUSED_LAST = FTX_REFUSED_FOLDER,
 };
 
 /* Of whose numbering the stream is that a DIGEST asks about. */
