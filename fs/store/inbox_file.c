@@ -232,8 +232,7 @@ static void write_lost(struct ftx_store *store, uint64_t id, const struct ftx_ex
     ftx_log_lock(&log, store);
     struct ftx_item *item = ftx_inbox_file_of(store, id);
     if (item && item->as.arriving) {
-        ftx_inbox_measure(store, item);
-        ftx_inbox_unclaim(store, item->link, cost(extent));
+        ftx_inbox_took(store, item, cost(extent));
         write_ended(&log, item);
     }
     ftx_log_commit(&log);
@@ -253,8 +252,7 @@ int ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_exten
     struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
     bool gone = item && item->state == FTX_ITEM_FAILED;
     if (arriving) {
-        ftx_inbox_measure(store, item);
-        ftx_inbox_unclaim(store, item->link, cost(extent));
+        ftx_inbox_took(store, item, cost(extent));
         write_ended(&log, item);
     }
     if (arriving && !gone && !err) {

@@ -70,6 +70,19 @@ void ftx_inbox_measure(const struct ftx_store *store, struct ftx_item *item)
     arriving->room = now;
 }
 
+void ftx_inbox_took(const struct ftx_store *store, struct ftx_item *item, uint64_t bytes)
+{
+    struct ftx_arriving *arriving = item->as.arriving;
+    bool alone = arriving->n_writing == 1; /* else the object has some of what others claim */
+    if (alone) {
+        ftx_inbox_measure(store, item);
+    } else if (store->inbox_max) {
+        item->link->inbox_used += blocks(bytes);
+        arriving->room += blocks(bytes);
+    }
+    ftx_inbox_unclaim(store, item->link, bytes);
+}
+
 void ftx_inbox_gained(struct ftx_store *store, uint64_t link_id, uint64_t bytes)
 {
     struct ftx_link *link = ftx_link_find(store, link_id);

@@ -21,6 +21,8 @@ void ftx_inbox_limit(struct ftx_store *store, uint64_t max);
  * claimed is given back when it is written, or was not. */
 bool ftx_inbox_claim(const struct ftx_store *store, struct ftx_link *link, uint64_t bytes);
 void ftx_inbox_unclaim(const struct ftx_store *store, struct ftx_link *link, uint64_t bytes);
+/* So many claimed bytes of an arriving file were written, or were not. */
+void ftx_inbox_took(const struct ftx_store *store, struct ftx_item *item, uint64_t bytes);
 /* The object of an arriving file may take more or less than when it was last looked at. */
 void ftx_inbox_measure(const struct ftx_store *store, struct ftx_item *item);
 /* An object of the link is gone from the disk, and took so many bytes. */

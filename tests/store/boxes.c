@@ -2,6 +2,7 @@
 /* Outbox and inbox of one store, each call by itself: what tests/sim/store.c found, one by one, and
  * a database that cannot be written. */
 #include "fs/store/fetch.h"
+#include "fs/store/inbox_room.h"
 #include "fs/store/outgoing.h"
 #include "fs/store/tree.h"
 #include "transport/base/err.h"
@@ -468,6 +469,34 @@ static void a_folder_that_its_owner_removed_is_told_and_can_be_made_again(void *
     assert_int_equal(of_peer(t, 3)->state, FTX_ITEM_COMPLETE);
 }
 
+static void what_is_being_written_is_counted_once(void **state)
+{
+    struct box_test *t = *state;
+    enum { MIB = 1 << 20 };
+    static uint8_t bytes[3 * MIB];
+    struct ftx_extent e[3];
+    uint64_t item, object, entry;
+    ftx_inbox_limit(t->store, sizeof bytes + MIB / 2);
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FILE, "f"), 0);
+    for (size_t i = 0; i < 3; i++) {
+        e[i] = (struct ftx_extent){
+            .stream = 1, .version = 1, .offset = i * MIB, .length = MIB, .kind = FTX_EXTENT_DATA};
+        ftx_hash(bytes, MIB, e[i].hash);
+        assert_int_equal(ftx_inbox_begin(t->store, t->link, &e[i], &item, &object), 0);
+        if (i == 1) { /* both are on the disk, one of them was told of */
+            int fd = ftx_object_open(&t->store->objects, object, O_WRONLY | O_CREAT);
+            assert_true(fd >= 0);
+            memset(bytes, 'x', sizeof bytes);
+            assert_int_equal(ftx_object_write(fd, bytes, 2 * (size_t)MIB, 0), 0);
+            close(fd);
+            assert_int_equal(ftx_inbox_wrote(t->store, item, &e[0], 0, &entry), 0);
+        }
+    }
+    assert_int_equal(ftx_inbox_wrote(t->store, item, &e[1], 0, &entry), 0);
+    assert_int_equal(ftx_inbox_wrote(t->store, item, &e[2], 0, &entry), 0);
+    assert_true(t->link->inbox_claimed == 0 && t->link->inbox_used < 3 * (uint64_t)MIB);
+}
+
 static void a_file_that_cannot_be_moved_can_be_fetched(void **state)
 {
     struct box_test *t = *state;
@@ -546,6 +575,7 @@ int main(void)
         with_store(moves_do_not_make_it_deeper_than_allowed),
         with_store(the_owner_may_turn_the_tree_around),
         with_store(a_folder_that_its_owner_removed_is_told_and_can_be_made_again),
+        with_store(what_is_being_written_is_counted_once),
         with_store(a_file_that_cannot_be_moved_can_be_fetched),
         with_store(of_an_interrupted_file_what_is_missing_is_not_waited_for),
         with_store(a_large_folder_goes_at_once),
