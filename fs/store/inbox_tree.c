@@ -283,6 +283,7 @@ static int leave(struct applying *a, struct ftx_item *item, enum ftx_refusal rea
     } else {
         if (item->shadow)
             ftx_inbox_let_go(&a->log, item->shadow);
+        item->named_here = true; /* its sender has something else of that name, or may have */
         if (item->kind == FTX_FOLDER)
             ftx_item_clear_remote(&a->log.store->index, item);
         ftx_log_item(&a->log, item);
@@ -300,8 +301,11 @@ static int apply_move(struct applying *a)
         return 0;
     /* an update's shadow has no place of its own: its base is what moves */
     struct ftx_item *item = updated_base(found) ? updated_base(found) : found;
-    if (!parent) /* its new folder was removed here: it stays until that is made again */
+    if (!parent) { /* its new folder was removed here: it stays until that is made again */
+        item->named_here = true;
+        ftx_log_item(&a->log, item);
         return refuse(a, FTX_REFUSED_FOLDER);
+    }
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
     if (there == item) {
         item->named_here = false;

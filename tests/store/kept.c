@@ -220,6 +220,19 @@ static void what_was_to_be_replaced_is_not_once_it_is_renamed(void **state)
     assert_holds(t, "doc", "new");
 }
 
+/* Its sender has it elsewhere, refused; if its bytes were released, this is the only copy. */
+static void what_could_not_be_moved_is_not_lost_to_a_new_one(void **state)
+{
+    struct box_test *t = *state;
+    assert_int_equal(peer_makes(t, 1, 0, FTX_FOLDER, "d"), 0);
+    peer_delivers(t, 2, 0, "x", "first");
+    assert_int_equal(ftx_inbox_remove(t->store, t->in, "d", 1, true), 0);
+    assert_true(peer_moves(t, 2, 1, "x") != 0);
+    peer_delivers(t, 3, 0, "x", "second");
+    assert_holds(t, "x", "second");
+    assert_holds(t, "x.kept", "first");
+}
+
 /* How many refusals the events tell of the path. */
 static unsigned refusals_of(struct box_test *t, const char *path)
 {
@@ -334,6 +347,7 @@ int main(void)
         with_box(a_renamed_folder_stands_beside_a_new_one),
         with_box(what_was_renamed_in_a_folder_is_not_lost_to_one_that_comes),
         with_box(what_was_to_be_replaced_is_not_once_it_is_renamed),
+        with_box(what_could_not_be_moved_is_not_lost_to_a_new_one),
         with_box(what_arrives_and_is_taken_away_is_told_as_refused),
         with_box(a_kill_does_not_forget_it),
         with_box(in_a_store_of_version_four_nothing_was_named),
