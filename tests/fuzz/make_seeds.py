@@ -277,6 +277,7 @@ def main():
     for number in range(1, 15):
         seed("change", f"kind-{number:02}", bytes([number]) + bytes(range(120)))
         seed("change", f"zero-{number:02}", bytes([number]) + bytes(120))
+    seed("change", "named-here", b"\x01" + struct.pack("<QQQQQQQqqIHBBBBHcH", 9, 3, 0, 0, 4, 0, 5, 6, 7, 1, 0x8000 | 0o644, 1, 1, 5, 0, 1, b"n", 0))
     seed("change", "history", b"\x0e" + struct.pack("<QqQQBBBH", 9, 5, 7, 8, 1, 3, 6, 5) + b"alice" + struct.pack("<H", 9) + b"inbox/a/b")
     for label, line in (("pause", b"pause 7-guitar-harvest"), ("all", b"resume *"), ("force", b"unpair alice force"), ("tab", b"retry\talice"),
                         ("blanks", b"cancel outbox/alice/a b\xe9 c"), ("priority", b"priority outbox/alice/a b 10 "),
