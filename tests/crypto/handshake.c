@@ -97,7 +97,7 @@ static void both_ends_agree_whoever_dials(void **state)
 static void both_ends_may_have_dialled(void **state)
 {
     (void)state;
-    for (int mode = FTX_MODE_PAIR; mode <= FTX_MODE_RESUME; mode++) {
+    for (enum ftx_mode mode = FTX_MODE_PAIR; mode <= FTX_MODE_RESUME; mode++) {
         struct end ends[2];
         for (int role = 0; role < 2; role++) {
             end_init(&ends[role], mode, role, (uint32_t)role + 1);
