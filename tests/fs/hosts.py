@@ -8,6 +8,7 @@ import harness
 
 RELAY = os.environ.get("FTX_RELAY") or os.path.join(os.path.dirname(harness.BIN), "ftx-relay")
 RELAY_PORT = 15821
+EMULATOR = os.environ.get("FTX_EMULATOR") or os.path.join(os.path.dirname(harness.BIN), "tests/bench/emulator")
 
 
 def own(command):
@@ -43,6 +44,13 @@ class Host:
         """A cable between two hosts."""
         self.ip("link", "add", device, "type", "veth", "peer", "name", other_device, "netns", str(other.holder.pid))
 
+    def join_far(self, other, delay_us):
+        """A cable that bytes need that long for: device "wire" on both hosts."""
+        command = [EMULATOR, self.space, other.space, "--rate", str(10 ** 9), "--delay-us", str(delay_us), "--queue", str(10 ** 6), "--loss", "0"]
+        emulator = subprocess.Popen(own(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.programs.append(emulator)
+        assert emulator.stdout.readline() == b"ready\n"
+
     def address(self, device, *addresses, router=None):
         for address in addresses:
             self.ip("addr", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
@@ -72,5 +80,7 @@ class Host:
         for program in self.programs:
             program.kill()
             program.wait()
+            if program.stdout:
+                program.stdout.close()
         self.holder.send_signal(signal.SIGKILL)
         self.holder.wait()

@@ -100,20 +100,26 @@ def by_relay(net):
     return {"relay": f"ws://10.0.{net}.1:{hosts.RELAY_PORT}"}
 
 
-def behind_nats(machines):
-    """a - NAT - internet - NAT - b, with a relay in the middle; the NATs are silent to who was not called."""
+def behind_nats(machines, far_us=None):
+    """a - NAT - internet - NAT - b, with a relay in the middle, and how a and b call it. Who is not called is met with silence, or, if the second NAT
+    is far away, with a reset."""
     a, b, internet, *nats = machines(5)
     for number, (host, nat, net) in enumerate(((a, nats[0], "198.51.100"), (b, nats[1], "203.0.113")), 1):
+        far = far_us and number == 2
+        outside, there = ("wire", "wire") if far else ("outside", f"eth{number}")
+        if far:
+            internet.join_far(nat, far_us)
+        else:
+            nat.join(outside, internet, there)
         host.join("eth0", nat, "inside")
-        nat.join("outside", internet, f"eth{number}")
         nat.address("inside", f"10.0.{number}.1/24")
         host.address("eth0", f"10.0.{number}.2/24", router=f"10.0.{number}.1")
-        internet.address(f"eth{number}", f"{net}.1/24")
-        nat.address("outside", f"{net}.2/24", router=f"{net}.1")
+        internet.address(there, f"{net}.1/24")
+        nat.address(outside, f"{net}.2/24", router=f"{net}.1")
         nat.set("ipv4/ip_forward", 1)
-        nat.firewall("-t", "nat", "-A", "POSTROUTING", "-o", "outside", "-j", "MASQUERADE")
-        for chain in ("INPUT", "FORWARD"):
-            nat.firewall("-A", chain, "-i", "outside", "-m", "conntrack", "!", "--ctstate", "ESTABLISHED,RELATED", "-j", "DROP")
+        nat.firewall("-t", "nat", "-A", "POSTROUTING", "-o", outside, "-j", "MASQUERADE")
+        for chain in ("INPUT", "FORWARD") if not far_us else ():
+            nat.firewall("-A", chain, "-i", outside, "-m", "conntrack", "!", "--ctstate", "ESTABLISHED,RELATED", "-j", "DROP")
     internet.set("ipv4/ip_forward", 1)
     internet.start_relay()
     return a, b, internet, [{"relay": f"ws://{net}.1:{hosts.RELAY_PORT}"} for net in ("198.51.100", "203.0.113")]
@@ -206,6 +212,13 @@ def test_two_nats_are_passed_by_dialling_at_once(machines, ends):
     internet.firewall("-P", "FORWARD", "ACCEPT")
     wait_path(nodes, "direct")
     wait_arrived(nodes, "file", data)
+
+
+def test_two_nats_that_answer_with_resets_are_passed_as_calls_cross(machines, ends):
+    a, b, _, options = behind_nats(machines, far_us=5000)
+    nodes = ends(a, b, *options)
+    wait_path(nodes, "direct")
+    wait_arrived(nodes, "file", send(nodes, "file", MIB))
 
 
 def test_where_the_peer_was_is_known_after_a_restart(machines, ends):

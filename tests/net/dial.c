@@ -385,6 +385,33 @@ static void dials_from_the_port_that_it_listens_on(void **state)
     close(fd);
 }
 
+/* The port refuses at first; meanwhile somebody begins to listen there. */
+static void who_insists_outlasts_refusals(void **state)
+{
+    int fd = socket_refusing("127.0.0.1", &call->address.port);
+
+    (void)state;
+    dial();
+    ftx_dial_insist(call->dial);
+    for (int i = 0; i < 5; i++)
+        test_loop_turn(&call->loop, "a call that is refused");
+    assert_int_equal(call->n_dialled, 0);
+    assert_int_equal(listen(fd, 1), 0);
+    await_dialled(0);
+    close(fd);
+}
+
+static void who_insists_gives_up_in_the_end(void **state)
+{
+    int fd = socket_refusing("127.0.0.1", &call->address.port);
+
+    (void)state;
+    dial();
+    ftx_dial_insist(call->dial);
+    await_dialled(UV_ECONNREFUSED);
+    close(fd);
+}
+
 static void close_on_dialled(void *owner, int err, struct ftx_pipe *pipe)
 {
     assert_int_equal(err, 0);
@@ -450,6 +477,8 @@ int main(void)
         CASE(cancels_once_connected),
         CASE(closes_inside_dialled),
         CASE(dials_from_the_port_that_it_listens_on),
+        CASE(who_insists_outlasts_refusals),
+        CASE(who_insists_gives_up_in_the_end),
     };
 #undef CASE
 

@@ -7,6 +7,10 @@
  *                               ^  250 ms, or one failed    |
  *                               +---------------------------+
  *
+ * Who insists calls again when all have refused, up to sixty times. A refusal closes what the call
+ * has opened in the own NAT; so two calls have to pass each other on their way, which happens soon
+ * unless that is much shorter than the rest between two.
+ *
  * Every way ends in finish(): the first closes the timer, and the timer's close callback reports. A
  * later finish (a cancel) only changes what will be reported. A resolver that is still at work then
  * keeps the memory, and nothing else, until it returns.
@@ -28,6 +32,8 @@ enum {
     DIAL_MS = 10 * 1000,
     APART_MS = 250, /* RFC 8305 8: Connection Attempt Delay */
     RACERS_MAX = 8, /* at once; one more takes the place of the first */
+    AGAIN_MAX = 60,
+    AGAIN_MS = 4, /* at most, before the next call: less than most ways take */
 };
 
 struct ftx_dial {
@@ -42,6 +48,8 @@ struct ftx_dial {
     struct ftx_tcp_pipe *racers[RACERS_MAX];
     size_t n_racers;
     struct ftx_tcp_pipe *won;
+    unsigned n_again;                /* calls that are left, of who insists */
+    uint64_t begun_ns;               /* the last one */
     struct sockaddr_storage from[2]; /* of IPv4, IPv6: bound to before; AF_UNSPEC: nothing is */
     uint64_t ends_at_ms;
     uv_timer_t timer;
@@ -210,6 +218,25 @@ static const struct addrinfo *take_next(struct ftx_dial *dial)
     return address;
 }
 
+static void rewind_race(struct ftx_dial *dial)
+{
+    dial->next[0] = of_family(dial->addresses, false);
+    dial->next[1] = of_family(dial->addresses, true);
+}
+
+/* All have failed: again, a little later, if that may help. */
+static bool goes_on(struct ftx_dial *dial)
+{
+    uint64_t rest_ms = 1 + uv_hrtime() / 1000 % AGAIN_MS; /* by chance: the ends are not in step */
+
+    if (dial->err != UV_ECONNREFUSED || dial->n_again == 0)
+        return false;
+    dial->n_again--;
+    rewind_race(dial);
+    uv_timer_start(&dial->timer, on_time, rest_ms, 0);
+    return true;
+}
+
 static void begin_next(struct ftx_dial *dial)
 {
     uint64_t now_ms = uv_now(dial->timer.loop);
@@ -218,9 +245,10 @@ static void begin_next(struct ftx_dial *dial)
 
     while (err < 0 && (address = take_next(dial)))
         dial->err = err = begin(dial, address);
-    if (dial->n_racers == 0)
-        finish(dial, dial->err);
-    else if (dial->next[0] || dial->next[1])
+    if (dial->n_racers == 0) {
+        if (!goes_on(dial))
+            finish(dial, dial->err);
+    } else if (dial->next[0] || dial->next[1])
         uv_timer_start(&dial->timer, on_time, APART_MS, 0);
     else
         uv_timer_start(&dial->timer, on_time,
@@ -233,8 +261,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 
     dial->resolving = false;
     dial->addresses = addresses;
-    dial->next[0] = of_family(addresses, false);
-    dial->next[1] = of_family(addresses, true);
+    rewind_race(dial);
     dial->v6_turn = addresses && addresses->ai_family == AF_INET6; /* the resolver's best first */
     if (!dial->dialled)
         maybe_free(dial);
@@ -290,4 +317,9 @@ void ftx_dial_from(struct ftx_dial *dial, const struct ftx_listener *listener)
     if (ftx_listener_is_any(listener, AF_INET6))
         *(struct sockaddr_in6 *)&dial->from[1] =
             (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = port};
+}
+
+void ftx_dial_insist(struct ftx_dial *dial)
+{
+    dial->n_again = AGAIN_MAX;
 }

@@ -189,6 +189,7 @@ void ftx_peer_take_addresses(struct ftx_peer *peer)
     keep(peer, taken, n);
     if (news && (!peer->told_ms || now_ms - peer->told_ms >= TOLD_MS)) {
         peer->told_ms = now_ms;
+        peer->insists = true;
         ftx_peer_dial_at_once(peer);
     } else {
         ftx_peer_rest(peer);

@@ -170,6 +170,8 @@ static int begin_try(struct ftx_peer *peer, const struct ftx_way *way, bool data
     /* The peer may be dialling us there at the same time: then a NAT lets it through. */
     if (way->kind == FTX_WAY_TOLD && peer->node->listener)
         ftx_dial_from(try->dial, peer->node->listener);
+    if (way->kind == FTX_WAY_TOLD && !data && peer->insists)
+        ftx_dial_insist(try->dial);
     ftx_list_append(&peer->tries, &try->node);
     peer->n_dials++;
     return 0;
@@ -314,6 +316,7 @@ static void race(struct ftx_peer *peer)
         }
         peer->racing = way;
     }
+    peer->insists = false;
     ftx_peer_rest(peer);
 }
 

@@ -107,6 +107,7 @@ struct ftx_peer {
     struct ftx_ways ways;
     uv_timer_t retry;  /* active: resting between two rounds, or between two ways of one */
     bool racing;       /* a round: not all of its ways were begun */
+    bool insists;      /* the peer has just told where it is, and may be dialling us right now */
     uint64_t round_ms; /* when it began */
     uint64_t rest_since_ms, rest_until_ms;
     unsigned rests;        /* how many in a row: the next is longer */
