@@ -51,7 +51,8 @@ char *ftx_paths_absolute(const char *path)
     if (slash)
         *slash = '\0';
     folder = realpath(slash ? (*copy ? copy : "/") : ".", NULL);
-    if (folder && asprintf(&joined, "%s/%s", folder, slash ? slash + 1 : copy) < 0)
+    const char *top = folder && strcmp(folder, "/") == 0 ? "" : folder;
+    if (folder && asprintf(&joined, "%s/%s", top, slash ? slash + 1 : copy) < 0)
         joined = NULL;
     free(folder);
     free(copy);
