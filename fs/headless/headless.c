@@ -16,7 +16,9 @@
 static void on_wake(void *ctx)
 {
     struct ftx_headless *h = ctx;
-    ftx_network_wake(h->network);
+    struct ftx_network *network = h->network;
+    if (network)
+        ftx_network_wake(network);
 }
 
 static void on_arrived(void *ctx)
@@ -51,6 +53,7 @@ int ftx_headless_open(const char *store, enum ftx_box box, char *message, size_t
         free(h);
         return err;
     }
+    ftx_store_set_events(h->store, &events, h);
     ftx_spool_configure(h->store, &keep);
     ftx_history_configure(h->store, 0);
     h->box = box;
@@ -93,11 +96,12 @@ const char *ftx_headless_name(const struct ftx_headless *h)
 
 int ftx_headless_connect(struct ftx_headless *h, const struct ftx_network_config *config)
 {
-    int err = ftx_network_open(h->store, config, &h->network);
+    struct ftx_network *network;
+    int err = ftx_network_open(h->store, config, &network);
     if (err)
         return err;
-    ftx_store_set_events(h->store, &events, h);
-    return ftx_network_start(h->network);
+    h->network = network;
+    return ftx_network_start(network);
 }
 
 int ftx_headless_look(struct ftx_headless *h, struct ftx_link_status *out)
@@ -119,7 +123,7 @@ bool ftx_headless_close(struct ftx_headless *h, bool over)
     bool empty = ftx_links_status(h->store, NULL, 0) == 0;
     ftx_store_close(h->store);
     ftx_network_free(h->network);
-    explicit_bzero(h, sizeof *h);
+    explicit_bzero(h->name, sizeof h->name);
     free(h);
     return empty;
 }

@@ -14,7 +14,7 @@
 
 struct ftx_headless {
     struct ftx_store *store;
-    struct ftx_network *network; /* NULL: not connected */
+    _Atomic(struct ftx_network *) network; /* NULL: not connected; the store's thread runs before */
     enum ftx_box box;
     char name[FTX_CODE_MAX + 1];
     atomic_bool news; /* something came */

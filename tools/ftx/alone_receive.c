@@ -76,7 +76,7 @@ static int wait_for_offer(struct receiving *r)
         uint64_t files, bytes;
         read_offer(r);
         ftx_headless_count(r->alone.end, &files, &bytes);
-        if (r->offered || (files > 0 && ftx_look_clock() - r->changed > settled_s))
+        if (r->offered || (files > 0 && ftx_look_clock() - r->changed > quiet_s))
             return 0;
         ftx_alone_rest(&r->alone, begun);
     }
