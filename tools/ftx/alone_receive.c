@@ -202,9 +202,13 @@ static int find_link(struct receiving *r, const struct ftx_call *call, const cha
 /* DIR/.ftx, unless that is of something else. */
 static int find_place(const struct ftx_call *call, const char *dir, int to, char **out_path)
 {
+    struct stat st;
     if (faccessat(to, STATE_FOLDER "/state.db", F_OK, 0) == 0 ||
         faccessat(to, STATE_FOLDER "/ctl", F_OK, 0) == 0)
         return ftx_usage(call, "%s: ftxfs has its own things there; name another folder", dir);
+    if (fstatat(to, STATE_FOLDER, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+        return ftx_usage(call, "%s/" STATE_FOLDER ": this is no folder; name another, or --store",
+                         dir);
     *out_path = ftx_place_join(dir, STATE_FOLDER, "");
     return 0;
 }
