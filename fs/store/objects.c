@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 
 enum {
     PATH_SIZE = sizeof "ab/cdef0123456789",
+    FOLDER_SIZE = 2,
     BLOCK = 64 << 10 /* what a copy or a fill holds on the stack */
 };
 
@@ -24,7 +24,7 @@ static const char *object_path(char path[PATH_SIZE], uint64_t id)
     char *to = path;
     for (int shift = 60; shift >= 0; shift -= 4) {
         *to++ = "0123456789abcdef"[id >> shift & 0xf];
-        if (to == path + 2)
+        if (to == path + FOLDER_SIZE)
             *to++ = '/';
     }
     *to = '\0';
@@ -44,15 +44,6 @@ int ftx_objects_open(struct ftx_objects *objects, int state_dir_fd)
     int fd = openat(state_dir_fd, "objects", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    for (unsigned i = 0; i < 256; i++) {
-        char name[3];
-        snprintf(name, sizeof name, "%02x", i & 0xff);
-        rc = make_dir(fd, name);
-        if (rc < 0) {
-            close(fd);
-            return rc;
-        }
-    }
     objects->dir_fd = fd;
     return 0;
 }
@@ -63,14 +54,25 @@ void ftx_objects_close(struct ftx_objects *objects)
     objects->dir_fd = -1;
 }
 
+static int open_path(const struct ftx_objects *objects, const char *path, int flags)
+{
+    int fd;
+    do
+        fd = openat(objects->dir_fd, path, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+    while (fd < 0 && errno == EINTR);
+    return fd < 0 ? -errno : fd;
+}
+
 int ftx_object_open(const struct ftx_objects *objects, uint64_t id, int flags)
 {
     char path[PATH_SIZE];
-    int fd;
-    do
-        fd = openat(objects->dir_fd, object_path(path, id), flags | O_NOFOLLOW | O_CLOEXEC, 0600);
-    while (fd < 0 && errno == EINTR);
-    return fd < 0 ? -errno : fd;
+    int fd = open_path(objects, object_path(path, id), flags);
+    if (fd != -ENOENT || !(flags & O_CREAT))
+        return fd;
+    path[FOLDER_SIZE] = '\0'; /* the first one there */
+    int rc = make_dir(objects->dir_fd, path);
+    path[FOLDER_SIZE] = '/';
+    return rc < 0 ? rc : open_path(objects, path, flags);
 }
 
 int ftx_object_remove(const struct ftx_objects *objects, uint64_t id)

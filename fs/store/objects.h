@@ -11,13 +11,12 @@ struct ftx_objects {
     int dir_fd;
 };
 
-/* Opens (making it and its 256 folders, mode 0700, if missing) `objects` in `state_dir_fd`. -errno.
- */
+/* Opens (making it, mode 0700, if missing) `objects` in `state_dir_fd`. -errno. */
 int ftx_objects_open(struct ftx_objects *objects, int state_dir_fd);
 void ftx_objects_close(struct ftx_objects *objects);
 
-/* Opens an object, O_NOFOLLOW|O_CLOEXEC added to `flags`, mode 0600; returns the descriptor or
- * -errno. */
+/* Opens an object, O_NOFOLLOW|O_CLOEXEC added to `flags`, mode 0600; with O_CREAT the folder that
+ * it lies in, one of 256, is made too. Returns the descriptor or -errno. */
 int ftx_object_open(const struct ftx_objects *objects, uint64_t id, int flags);
 
 /* Removes it; it need not exist. -errno. */

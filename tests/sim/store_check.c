@@ -281,6 +281,8 @@ void check_objects(struct store_end *e)
         char path[PATH_MAX];
         snprintf(path, sizeof path, "%.300s/.ftx/objects/%02x", e->path, i);
         DIR *dir = opendir(path);
+        if (!dir && errno == ENOENT)
+            continue; /* there was never an object in it */
         SIM_CHECK(e->end->sim, dir, "%s: %d", path, errno);
         for (struct dirent *entry; (entry = readdir(dir));) {
             if (entry->d_name[0] == '.')

@@ -112,7 +112,7 @@ static void stands_under_its_id(void **state)
     assert_int_equal(fstatat(fixture->scratch.fd, "objects/ab/cdef0123456789", &st, 0), 0);
     assert_int_equal(st.st_mode, S_IFREG | 0600);
     assert_int_equal(fstatat(fixture->scratch.fd, "objects/00/00000000000001", &st, 0), 0);
-    assert_int_equal(fstatat(fixture->scratch.fd, "objects/ff", &st, 0), 0);
+    assert_int_equal(fstatat(fixture->scratch.fd, "objects/ab", &st, 0), 0);
     assert_int_equal(st.st_mode, S_IFDIR | 0700);
     assert_int_equal(ftx_object_open(&fixture->objects, 1, O_RDWR | O_CREAT | O_EXCL), -EEXIST);
 
@@ -125,9 +125,26 @@ static void stands_under_its_id(void **state)
     ftx_objects_close(&again);
 }
 
+static void makes_a_folder_with_its_first_object(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat st;
+    assert_int_equal(ftx_object_open(&fixture->objects, 1, O_RDWR), -ENOENT);
+    assert_int_equal(ftx_object_remove(&fixture->objects, 1), 0);
+    assert_int_equal(ftx_object_room(&fixture->objects, 1), 0);
+    assert_int_equal(fstatat(fixture->scratch.fd, "objects/00", &st, 0), -1);
+    close(make(fixture, 1));
+    assert_int_equal(fstatat(fixture->scratch.fd, "objects/00", &st, 0), 0);
+
+    assert_int_equal(mkfifoat(fixture->objects.dir_fd, "02", 0600), 0);
+    assert_int_equal(ftx_object_open(&fixture->objects, UINT64_C(2) << 56, O_RDWR | O_CREAT),
+                     -ENOTDIR);
+}
+
 static void refuses_a_symlink(void **state)
 {
     struct fixture *fixture = *state;
+    close(make(fixture, 1));
     assert_int_equal(symlinkat("/etc/passwd", fixture->objects.dir_fd, "00/00000000000005"), 0);
     assert_int_equal(ftx_object_open(&fixture->objects, 5, O_RDONLY), -ELOOP);
     assert_int_equal(ftx_object_open(&fixture->objects, 5, O_RDWR | O_CREAT), -ELOOP);
@@ -280,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(stands_under_its_id, setup, teardown),
+        cmocka_unit_test_setup_teardown(makes_a_folder_with_its_first_object, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_a_symlink, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_and_writes_whole_ranges, setup, teardown),
         cmocka_unit_test_setup_teardown(punch_clears_and_keeps_the_size, setup, teardown),
