@@ -12,14 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 enum { BLOCK = 512, IO_SIZE = 1 << 20 /* what cp should write at once */ };
 
 /* Only the kernel's own operations change an outbox; an inbox changes under it. */
 enum {
     OUTBOX_TIMEOUT_S = 3600,
-    ROOM_TIMEOUT_S = 1, /* of what a file takes on the disk: it is released without a word */
-    LINK_TIMEOUT_S = 1, /* links come by pairing and are renamed with their other folder */
+    ROOM_TIMEOUT_S = 1,  /* of what a file takes on the disk: it is released without a word */
+    LINK_TIMEOUT_S = 1,  /* links come by pairing and are renamed with their other folder */
+    FIXED_TIMEOUT_S = 1, /* of folders that never change: a dead mount is seen to be dead soon */
 };
 
 void ftx_reply_err(fuse_req_t req, int err)
@@ -114,6 +116,7 @@ int ftx_stat_of(const struct ftx_mount *mount, fuse_ino_t ino, struct stat *out,
     *out_timeout = 0;
     if (ino == FTX_ID_ROOT || ino == FTX_ID_CONTROL || ftx_control_of(ino)) {
         fixed_stat(mount, ino, out);
+        *out_timeout = ftx_control_of(ino) ? 0 : FIXED_TIMEOUT_S;
         return 0;
     }
     int err = ftx_tree_attr(mount->store, ino, &attr);
@@ -234,6 +237,18 @@ void ftx_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     (void)fi;
     if (!ftx_repeat_getattr(req, ino))
         reply_stat(req, ino);
+}
+
+/* Only asked where the kernel leaves permissions to us (mount.c): by root, who may do everything but
+ * run what nobody may. */
+void ftx_op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+    struct stat st;
+    double timeout;
+    int err = ftx_stat_of(ftx_mount_of(req), ino, &st, &timeout);
+    if (!err && (mask & X_OK) && S_ISREG(st.st_mode) && !(st.st_mode & 0111))
+        err = -EACCES;
+    ftx_reply_err(req, err);
 }
 
 static int set_outbox(struct ftx_store *store, fuse_ino_t ino, const struct stat *attr, int to_set)

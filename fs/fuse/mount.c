@@ -49,6 +49,7 @@ static const struct fuse_lowlevel_ops operations = {
     .forget = ftx_op_forget,
     .forget_multi = ftx_op_forget_multi,
     .getattr = ftx_op_getattr,
+    .access = ftx_op_access,
     .setattr = ftx_op_setattr,
     .readlink = ftx_op_readlink,
     .mknod = ftx_op_mknod,
@@ -139,8 +140,9 @@ static int check_empty(const char *path, char *message, size_t room)
 
 int ftx_mount_check(const char *path, char *message, size_t room)
 {
-    struct stat st;
-    if (stat(path, &st) < 0 && errno == ENOTCONN && is_ours(path)) {
+    struct statx st; /* of a dead mount the kernel may still know the attributes */
+    if (statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE, &st) < 0 && errno == ENOTCONN &&
+        is_ours(path)) {
         if (ftx_mount_detach(path)) {
             snprintf(message, room,
                      "%s: a dead mount is in the way; remove it with fusermount3 -uz %s", path,
@@ -199,13 +201,24 @@ static char *name_source(const char *source)
     return text;
 }
 
+/*
+ * With default_permissions the kernel checks them, and asks for the attributes of a folder again
+ * after each name that was made in it. Where nobody but root has access there is next to nothing to
+ * check (docs/rationale.md).
+ */
+static const char *who_checks(const struct ftx_mount_options *options)
+{
+    bool others = options->fuse_options && strstr(options->fuse_options, "allow_");
+    return geteuid() != 0 || others ? "-osubtype=ftxfs,default_permissions" : "-osubtype=ftxfs";
+}
+
 static struct fuse_session *new_session(struct ftx_mount *mount,
                                         const struct ftx_mount_options *options)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
     char *source = name_source(options->source ? options->source : "ftxfs");
     bool ok = source && fuse_opt_add_arg(&args, "ftxfs") == 0 &&
-              fuse_opt_add_arg(&args, "-osubtype=ftxfs,default_permissions") == 0 &&
+              fuse_opt_add_arg(&args, who_checks(options)) == 0 &&
               fuse_opt_add_arg(&args, "-o") == 0 && fuse_opt_add_arg(&args, source) == 0;
     free(source);
     if (ok && options->debug)

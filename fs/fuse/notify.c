@@ -133,13 +133,14 @@ static void hide(struct ftx_notify *notify, uint64_t folder, const char *name)
 static bool begin_burst(struct ftx_notify *notify)
 {
     struct ftx_repeat *repeat = &notify->mount->repeat;
-    struct stat st;
+    struct statx st;
     expect(notify, NULL);
     notify->folder_fd = -1;
     notify->root_fd = open(notify->mount->path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (notify->root_fd < 0)
         return false;
-    bool answered = fstat(notify->root_fd, &st) == 0;
+    bool answered = statx(notify->root_fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
+                          STATX_BASIC_STATS, &st) == 0; /* the kernel may have kept them */
     pthread_mutex_lock(&repeat->lock);
     answered = answered && repeat->root_seen;
     pthread_mutex_unlock(&repeat->lock);

@@ -147,7 +147,7 @@ bool ftx_repeat_getattr(fuse_req_t req, fuse_ino_t ino)
     } else {
         if (ino >= FTX_ID_FIRST)
             widen(&st);
-        fuse_reply_attr(req, &st, 0);
+        fuse_reply_attr(req, &st, ino == FTX_ID_ROOT ? timeout : 0);
     }
     return true;
 }

@@ -144,6 +144,7 @@ void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void ftx_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);
 void ftx_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
 void ftx_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ftx_op_access(fuse_req_t req, fuse_ino_t ino, int mask);
 void ftx_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                     struct fuse_file_info *fi);
 void ftx_op_readlink(fuse_req_t req, fuse_ino_t ino);
