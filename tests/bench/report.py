@@ -114,10 +114,10 @@ COLUMNS = {  # name: (heading, cell(result, ftxfs's result))
 
 
 def groups(results):
-    """[(network, workload) in the order in which they came, with their results]"""
+    """{(network, workload, size) in the order in which they came: their results}"""
     found = {}
     for result in results:
-        found.setdefault((result["network"], result["workload"]), []).append(result)
+        found.setdefault((result["network"], result["workload"], result["size"]), []).append(result)
     return found
 
 
@@ -171,19 +171,36 @@ def versions(packages):
     return [" ".join(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("installed ")]
 
 
-def document(data):
-    """The whole report; `data` is what run's --json holds."""
-    parts = [f"Made by `{data['command']}` on {data['date']}; {data['revision']}.\n",
-             f"Machine: {data['machine']}; load average before and after: {data['loads'][0]:.1f}, {data['loads'][1]:.1f}. Both ends, the"
-             f" servers and all programs share it; stores on {data['disk']}.",
-             f"Peers: {', '.join(data['versions'])}.\n"]
-    for (network, _), results in groups(data["results"]).items():
+def made_by(sessions):
+    """How, when, of what, where: once each, however many runs it took."""
+    def all_of(key):
+        return list(dict.fromkeys(session[key] for session in sessions))
+    commands = ", ".join(f"`{command}`" for command in all_of("command"))
+    versions = list(dict.fromkeys(version for session in sessions for version in session["versions"]))
+    return commands, " and ".join(all_of("date")), ", ".join(all_of("revision")), "; ".join(all_of("machine")), all_of("disk"), versions
+
+
+def document(data, summary):
+    """The whole report; `data` is what ledger.read() gives, `summary` stands before the tables."""
+    commands, dates, revisions, machines, disks, versions = made_by(data["sessions"])
+    loads = f"{min(data['loads']):.1f} to {max(data['loads']):.1f}" if data["loads"] else "unknown"
+    parts = [f"Made by {commands} on {dates}; {revisions}.\n",
+             f"Machine: {machines}; load average {loads} after each measurement, whose own work is in it. Both ends, the"
+             f" servers and all programs share it; stores on {', '.join(disks)}.",
+             f"Peers: {', '.join(versions)}.\n", summary]
+    for (network, _, size), results in groups(data["results"]).items():
         first = results[0]
-        n_runs = max(len(result["runs"]) for result in results)
         where = "loopback" if network == "loopback" else first["network_title"]
-        parts.append(f"### {first['title']}{size_text(first['size'])}; {where}\n\n"
-                     f"{table(results)}\n\n{n_runs} run{'s' if n_runs != 1 else ''} of each, in turn.{copied(results)}\n")
+        parts.append(f"### {first['title']}{size_text(size)}; {where}\n\n"
+                     f"{table(results)}\n\n{runs_text(results)}{copied(results)}\n")
     return "\n".join(parts)
+
+
+def runs_text(results):
+    """How many, and of whom fewer."""
+    n_runs = max(len(result["runs"]) for result in results)
+    fewer = [f"{result['name']} {len(result['runs'])}" for result in results if 0 < len(result["runs"]) < n_runs]
+    return f"{n_runs} run{'s' if n_runs != 1 else ''} of each, in turn" + (f" ({', '.join(fewer)})" if fewer else "") + "."
 
 
 def copied(results):

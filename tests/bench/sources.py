@@ -28,8 +28,15 @@ class Sources:
             getattr(self, "make_" + name)(path)
         return path
 
+    def keep(self, names):
+        """Gives back the room of all others."""
+        for name in os.listdir(self.base):
+            if name not in names:
+                path = os.path.join(self.base, name)
+                shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+
     def drop(self):
-        shutil.rmtree(self.base)
+        self.keep(())
 
     def write(self, path, kind, size, seed=SEED):
         with open(path, "wb") as out:

@@ -10,6 +10,7 @@ from sources import disk_of, size_of
 
 IDLE_S, SETTLE_S = 30, 3
 POLL_S = 0.002
+LARGE_TIMES, LARGE_RATE, LARGE_S = 8, "16M", 10  # so many times larger, at most that many bytes a second, so long
 
 
 def prove(peer, source, name):
@@ -22,12 +23,13 @@ def prove(peer, source, name):
 
 
 class Workload:
-    """`source` is its name in sources.py; `peers` those that it is measured with if nothing else is asked for; `networks`: on all,
-    or on loopback alone; `columns` what its table shows (report.py)."""
+    """`source` is its name in sources.py; `peers` those that it is measured with if nothing else is asked for; `columns` what its
+    table shows (report.py)."""
     columns = ("wall", "spread", "ratio", "rate", "cpu", "rss", "wire", "disk")
+    own = False  # only ftxfs can do it
 
-    def __init__(self, name, title, source, peers, networks="all"):
-        self.name, self.title, self.source, self.peers, self.networks = name, title, source, peers, networks
+    def __init__(self, name, title, source, peers):
+        self.name, self.title, self.source, self.peers = name, title, source, peers
 
     def measure(self, peer, sources, meter):
         """The figures of one measurement; the peer has been started."""
@@ -38,6 +40,10 @@ class Workload:
 
     def size(self, sources):
         return size_of(sources.get(self.source)) if self.source else 0
+
+    def sources(self):
+        """The names of all that it copies."""
+        return (self.source,)
 
 
 class Copy(Workload):
@@ -54,9 +60,12 @@ class Again(Workload):
     """The tree has arrived; then the same, or the changed one, is copied over it."""
     columns = ("wall", "spread", "ratio", "cpu", "rss", "wire", "disk")
 
-    def __init__(self, name, title, source, second, peers, networks="loopback"):
-        super().__init__(name, title, source, peers, networks)
+    def __init__(self, name, title, source, second, peers):
+        super().__init__(name, title, source, peers)
         self.second = second
+
+    def sources(self):
+        return (self.source, self.second)
 
     def measure(self, peer, sources, meter):
         source = sources.get(self.second)
@@ -154,12 +163,37 @@ class Read(Workload):
         peer.place.run("dd", "bs=1M", "of=/dev/null", "status=none", "if=" + peer.readable(name))
 
 
+class OnItsWay(Workload):
+    """A large file that has been written, and of which the link has taken little: what the daemons need for it."""
+    columns = ("wall", "spread", "rss", "disk")
+    own = True
+
+    def __init__(self, name, title, peers):
+        super().__init__(name, title, None, peers)
+
+        self.seconds = LARGE_S
+
+    def size(self, sources):
+        return LARGE_TIMES * sources.size
+
+    def measure(self, peer, sources, meter):
+        peer.limit(LARGE_RATE)
+        meter.begin()
+        peer.place.run("sh", "-c", 'exec "$0" random "$1" 1 >"$2"', f"{peer.place.tools}/data", str(self.size(sources)), peer.sent("large"))
+        meter.mark()
+        time.sleep(self.seconds)
+        if peer.nothing_left():
+            raise Cannot
+        return meter.end()
+
+
 class Idle(Workload):
     """Many links that are connected and have nothing to do."""
     columns = ("links", "idle_cpu", "wakeups", "rss")
+    own = True
 
     def __init__(self, name, title, peers):
-        super().__init__(name, title, None, peers, "loopback")
+        super().__init__(name, title, None, peers)
         self.n_links, self.seconds = 200, IDLE_S
 
     def measure(self, peer, sources, meter):
@@ -189,13 +223,14 @@ def all_workloads():
         Copy("random", "One file of random bytes", "random", COPIERS + FLOOR),
         Copy("text", "One file of text", "text", TEXT + FLOOR),
         Copy("small", "{n_small:,} files of 4 KiB", "small", COPIERS + FLOOR),
-        Copy("include", "/usr/include", "include", TEXT + FLOOR, "loopback"),
-        Copy("zeros", "64 files, three tenths zeros", "zeros", TEXT + FLOOR, "loopback"),
+        Copy("include", "/usr/include", "include", TEXT + FLOOR),
+        Copy("zeros", "64 files, three tenths zeros", "zeros", TEXT + FLOOR),
         Again("again", "An unchanged tree copied again", "tree", "tree", REPEATERS),
         Again("changed", "A tree with 1 % changed copied again", "tree", "changed", REPEATERS),
-        Resume("resume", "Going on after kill -9 at half", "random", ("ftxfs", "rsync", "sshfs", "rclone"), "loopback"),
-        FirstByte("first-byte", "Until the first byte can be read", "random", ("ftxfs", "rsync", "sshfs"), "loopback"),
-        Read("read", "Reading what has arrived", "random", ("ftxfs", "sshfs", "cp", "empty"), "loopback"),
+        Resume("resume", "Going on after kill -9 at half", "random", ("ftxfs", "rsync", "sshfs", "rclone")),
+        FirstByte("first-byte", "Until the first byte can be read", "random", ("ftxfs", "rsync", "sshfs")),
+        Read("read", "Reading what has arrived", "random", ("ftxfs", "sshfs", "cp", "empty")),
+        OnItsWay("large", "A large file on its way", ("ftxfs",)),
         Idle("idle", "Idle links", ("ftxfs",)),
     ]
     return {one.name: one for one in table}

@@ -154,6 +154,11 @@ class Ftxfs(Peer):
             self.wait_done(name)
         return finish
 
+    def limit(self, rate):
+        """What the link may send in a second."""
+        with open(self.a.mount + "/.ftx/ctl", "w", encoding="ascii") as ctl:
+            ctl.write(f"limit {CODE} up={rate}\n")
+
     def daemons(self):
         return [self.a.process.pid, self.b.process.pid]
 
