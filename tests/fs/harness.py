@@ -319,12 +319,17 @@ class Pair:
             self.b.peers = [self.a.port]
 
     def connect(self):
-        self.a.start()
+        self.a.start(wait=False)
         self.b.start()
-        os.mkdir(self.a.outbox(self.code))
-        os.mkdir(self.b.inbox(self.code))
+        self.a.wait_usable()
+        self.arm()
         self.wait_connected()
         return self
+
+    def arm(self):
+        """A's folder comes last: A dials at once, and B knows the code by then. Who meets nobody rests for a second."""
+        os.mkdir(self.b.inbox(self.code))
+        os.mkdir(self.a.outbox(self.code))
 
     def wait_connected(self, timeout=30):
         wait_state(self.sent(), "connected", timeout=timeout)

@@ -127,8 +127,7 @@ def faulty(scratch, make_pair):
         pair.disk = disks.Faulty(node, scratch)
         pair.disk.start()
         other.start()
-        os.mkdir(pair.a.outbox(pair.code))
-        os.mkdir(pair.b.inbox(pair.code))
+        pair.arm()
         pair.wait_connected()
         return pair
     return make

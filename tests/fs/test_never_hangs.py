@@ -407,8 +407,7 @@ def test_ftxfs_can_be_killed_while_it_uses_its_own_mount(make_pair, scratch):
     faulty = disks.Faulty(pair.b, scratch)
     faulty.start()
     pair.a.start()
-    os.mkdir(pair.a.outbox(pair.code))
-    os.mkdir(pair.b.inbox(pair.code))
+    pair.arm()
     pair.wait_connected()
     assert os.listdir(pair.got()) == []  # looked at
     faulty.begin("answer", "/dev/fuse")

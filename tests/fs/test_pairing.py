@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Pairing: either order, wrong codes, both ends sending, restarts, a burned code, guesses that run out, kills in the middle."""
+import contextlib
 import errno
 import os
 import sqlite3
@@ -7,7 +8,7 @@ import sqlite3
 import pytest
 
 import ftxp
-from harness import CODE, is_mounted, state, wait_state, wait_until, xattr
+from harness import CODE, Pair, is_mounted, state, wait_state, wait_until, xattr
 
 OTHER = "7-guitar-harvesx"  # same label, so the ends meet
 
@@ -185,26 +186,28 @@ def test_connections_that_end_before_a_tag_cost_nothing(make_node):
     assert state(node.outbox(CODE)) != "locked"
 
 
-@pytest.mark.limit(150)
-def test_kill_during_pairing_leaves_it_pairable(make_pair):
-    """Either end dies at some byte of the handshake: both come back, pair, and work."""
-    for number, (victim, direction, count) in enumerate([
-            ("b", "up", 42), ("a", "down", 60), ("b", "up", 130), ("a", "down", 138), ("b", "up", 218), ("a", "down", 217), ("a", "up", 234),
-            ("b", "down", 234)]):
-        pair = make_pair(connect=False, through_proxy=True)
-        pair.proxy.at(direction, count, getattr(pair, victim).kill9_now)
-        pair.a.start()
-        pair.b.start()
-        os.mkdir(pair.b.inbox(pair.code))
-        os.mkdir(pair.a.outbox(pair.code))
-        node = getattr(pair, victim)
-        wait_until(lambda node=node: not node.running(), f"the kill at byte {count} {direction}")
-        node.kill9()
-        node.start()
-        pair.wait_connected(timeout=60)
-        pair.send_file("works", b"%d" % number)
-        pair.destroy()
-        assert not is_mounted(pair.a.mount)
+def test_kill_during_pairing_leaves_it_pairable(scratch):
+    """Either end dies at some byte of the handshake: both come back, pair, and work. All of them at once: most of it is waiting."""
+    with contextlib.ExitStack() as stack:
+        pairs = []
+        for number, (victim, direction, count) in enumerate([
+                ("b", "up", 42), ("a", "down", 60), ("b", "up", 130), ("a", "down", 138), ("b", "up", 218), ("a", "down", 217), ("a", "up", 234),
+                ("b", "down", 234)]):
+            pair = Pair(os.path.join(scratch, str(number)), through_proxy=True)
+            stack.callback(pair.destroy)
+            victim = getattr(pair, victim)
+            pair.proxy.at(direction, count, victim.kill9_now)
+            pair.a.start()
+            pair.b.start()
+            pair.arm()
+            wait_until(lambda victim=victim: not victim.running(), f"the kill at byte {count} {direction}")
+            victim.kill9()
+            victim.start()
+            pairs.append(pair)
+        for number, pair in enumerate(pairs):
+            pair.wait_connected(timeout=60)
+            pair.send_file("works", b"%d" % number)
+    assert not any(is_mounted(pair.a.mount) for pair in pairs)
 
 
 def test_a_link_can_be_renamed(pair):

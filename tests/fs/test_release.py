@@ -544,6 +544,6 @@ def test_close_tells_that_it_was_not_delivered(make_pair):
 
 def test_copies_wait_for_each_file(make_pair, scratch):
     pair, source = make_pair(debug=False, a_options={"close": "delivered"}), os.path.join(scratch, "tree")
-    trees.make_many(source, scaled(200), folders=5)
+    trees.make_many(source, scaled(50), folders=5)
     shutil.copytree(source, pair.sent("tree"))
     trees.compare_trees(source, pair.got("tree"), times=False)

@@ -36,8 +36,8 @@ def ends(scratch):
             nodes[0].options["peer"] = f"{dial}:{nodes[1].port}"
         for node in nodes:
             node.start()
-        os.mkdir(nodes[0].outbox(CODE))
         os.mkdir(nodes[1].inbox(CODE))
+        os.mkdir(nodes[0].outbox(CODE))
         return nodes
     yield make
     for node in nodes:
