@@ -138,8 +138,8 @@ static int64_t deadline_of(const struct ftx_park *park, const struct ftx_parked 
 }
 
 /*
- * Whoever asked has ended. A signal takes back a read, but not what a page fault asks for: its pages
- * would stay locked, and the next program that maps them wait for nobody.
+ * Whoever asked has ended. A signal takes back a read, but not what a page fault asks for: its
+ * pages would stay locked, and the next program that maps them wait for nobody.
  */
 static bool is_gone(const struct ftx_parked *parked)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What happens to an inbox item whose name the sender has for something else: it goes, gives what it
- * holds to a folder that comes, or steps aside. Private to fs/store, under the lock. */
+/* What happens to an inbox item whose name the sender has for something else: it goes, gives what
+ * it holds to a folder that comes, or steps aside. Private to fs/store, under the lock. */
 #ifndef FTX_STORE_INBOX_ASIDE_H
 #define FTX_STORE_INBOX_ASIDE_H
 

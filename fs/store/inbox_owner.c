@@ -60,8 +60,8 @@ static void touch(struct ftx_log *log, struct ftx_item *folder)
     ftx_log_item(log, folder);
 }
 
-/* Another file that is to take the item's place once it is complete; NULL: there is none. The item's
- * own next version is not one. */
+/* Another file that is to take the item's place once it is complete; NULL: there is none. The
+ * item's own next version is not one. */
 static struct ftx_item *newer_of(const struct ftx_item *item)
 {
     return item->shadow && item->shadow->remote != item->remote ? item->shadow : NULL;
@@ -80,8 +80,8 @@ static void take_away(struct ftx_log *log, struct ftx_item *item)
 }
 
 /*
- * A newer file was about to take the item's place, which now has another name, `from` and `name` being
- * the old one: there the newer one stands by itself. Without memory it is refused.
+ * A newer file was about to take the item's place, but the item has another name now: the newer one
+ * stands by itself where that was, as `name` in `from`. Without memory it is refused.
  */
 static void leave_newer(struct ftx_log *log, struct ftx_item *item, struct ftx_item *from,
                         const char *name, size_t size)

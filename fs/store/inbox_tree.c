@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The inbox's tree: the peer's operations. Its owner's are in inbox_owner.c, contents in inbox_file.c. */
+/* The inbox's tree: the peer's operations. Its owner's are in inbox_owner.c, contents in
+ * inbox_file.c. */
 #include "fs/store/inbox.h"
 
 #include "fs/store/change_log.h"
