@@ -305,7 +305,8 @@ static void in_a_store_of_version_four_nothing_was_named(void **state)
     struct box_test *t = *state;
     peer_delivers(t, 1, 0, "report", "one");
     rename_here(t, "report", "final");
-    tamper(t, "ALTER TABLE items DROP COLUMN named_here; PRAGMA user_version = 4");
+    tamper(t, "DROP TABLE reach; ALTER TABLE items DROP COLUMN named_here;"
+              "PRAGMA user_version = 4");
     for (int start = 0; start < 2; start++) {
         box_open(t);
         assert_holds(t, "final", "one");
