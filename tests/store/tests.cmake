@@ -60,5 +60,8 @@ ftx_test(store history ftx_store)
 # What .ftx/ctl does to links and items.
 ftx_test(store steer ftx_store ftx_session)
 
+# The SHA-256 of files, asked of the other end.
+ftx_test(store peer_digest ftx_store ftx_session)
+
 # What the peer has, written again.
 ftx_test(store rewrite ftx_store ftx_session)
