@@ -84,9 +84,19 @@ static bool is_there(const struct ftx_attr *attr, int to, const char *name)
            (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == attr->mtime_ns;
 }
 
+/* It went since it was listed: its sender has taken it back, or somebody removed the folder that it
+ * was to go to. The next round sees. */
+static int look_again(struct round *r)
+{
+    r->h->news = true;
+    return 0;
+}
+
 static int place_file(struct round *r, const struct ftx_child *child, int to)
 {
     int err = ftx_take_file(r->h->store, child->attr.id, to, child->name);
+    if (err == -ENOENT)
+        return look_again(r);
     if (err == -EAGAIN) {
         r->placing->waiting++;
         return 0;
@@ -106,11 +116,12 @@ static int place_symlink(struct round *r, const struct ftx_child *child, int to)
 {
     char target[PATH_MAX], there[PATH_MAX];
     struct timespec times[2];
-    if (ftx_tree_readlink(r->h->store, child->attr.id, false, target, sizeof target))
-        return conflict(r, child); /* it would lead out of here */
+    int err = ftx_tree_readlink(r->h->store, child->attr.id, false, target, sizeof target);
+    if (err) /* -EPERM: it would lead out of here */
+        return err == -ENOENT ? look_again(r) : conflict(r, child);
     if (symlinkat(target, to, child->name) < 0) {
         if (errno != EEXIST)
-            return -errno;
+            return errno == ENOENT ? look_again(r) : -errno;
         ssize_t n = readlinkat(to, child->name, there, sizeof there);
         if (n < 0 || (size_t)n != strlen(target) || memcmp(target, there, (size_t)n) != 0)
             return conflict(r, child);
@@ -142,10 +153,12 @@ static int place_folder(struct round *r, const struct ftx_child *child, int to)
     else if (errno != EEXIST)
         err = -errno;
     if (err)
-        return err;
+        return err == -ENOENT ? look_again(r) : err;
     int fd = openat(to, child->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOTDIR || errno == ELOOP ? conflict(r, child) : -errno;
+        return errno == ENOTDIR || errno == ELOOP ? conflict(r, child)
+               : errno == ENOENT                  ? look_again(r)
+                                                  : -errno;
     if (fstat(fd, &st) < 0)
         err = -errno;
     else if (st.st_dev == r->state.st_dev && st.st_ino == r->state.st_ino)
@@ -177,7 +190,7 @@ static int place_children(struct round *r, uint64_t folder, int to)
     for (size_t i = 0; i < children.n && !err; i++)
         err = place_child(r, &children.at[i], to);
     ftx_children_free(&children);
-    return err;
+    return err == -ENOENT ? look_again(r) : err;
 }
 
 /* What was moved is durable first, then the store lets go of it. */
@@ -252,7 +265,7 @@ int ftx_headless_reject(struct ftx_headless *h)
     if (!err)
         err = ftx_children_list(h, folder, &tops);
     for (size_t i = 0; !err && i < tops.n; i++)
-        err = ftx_item_cancel(h->store, tops.at[i].attr.id);
+        (void)ftx_item_cancel(h->store, tops.at[i].attr.id); /* what can be */
     if (!err)
         ftx_children_free(&tops);
     return err;
