@@ -5,8 +5,6 @@
 #include "transport/session/scheduler.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* What is left of a line. */
@@ -120,47 +118,25 @@ static int parse_priority(struct words *words, struct ftx_command *out, const ch
     return 0;
 }
 
-/* A number with K, M, G or T (powers of 1024); "none": 0. False: neither, or too large. */
-static bool read_size(const char *at, size_t size, uint64_t *out)
+/* What a value of the setting looks like. */
+static const char *wanted(enum ftx_setting setting)
 {
-    static const char units[] = "KMGT";
-    const char *unit = size ? strchr(units, at[size - 1]) : NULL;
-    uint64_t value = 0;
-    *out = 0;
-    if (size == 4 && memcmp(at, "none", 4) == 0)
-        return true;
-    if (unit && at[size - 1])
-        size--;
-    else
-        unit = NULL;
-    for (size_t i = 0; i < size; i++) {
-        if (at[i] < '0' || at[i] > '9' || value > (INT64_MAX - 9) / 10)
-            return false;
-        value = 10 * value + (uint64_t)(at[i] - '0');
+    switch (setting) {
+    case FTX_SETTING_UP:
+    case FTX_SETTING_DOWN:
+        return "the value is a number, as 2M (K, M, G, T), or none, or a timetable, as "
+               "08:00-18:00=2M,else=none";
+    case FTX_SETTING_ACCEPT:
+        return "accept is all, ask or none";
+    case FTX_SETTING_ALLOW_EXT:
+    case FTX_SETTING_DENY_EXT:
+        return "the value is a list of endings, as jpg,tar.gz, or none";
+    case FTX_SETTING_ALLOW_MIME:
+    case FTX_SETTING_DENY_MIME:
+        return "the value is a list of types, as image/png,video/*, or none";
+    default:
+        return "the value is a number, as 2M (K, M, G, T), or none";
     }
-    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-    *out = value << shift;
-    return size > 0 && value <= (uint64_t)INT64_MAX >> shift;
-}
-
-static bool read_value(enum ftx_setting setting, const char *at, size_t size, uint64_t *out)
-{
-    const struct words word = {.at = at, .size = size};
-    if (setting != FTX_SETTING_ACCEPT)
-        return read_size(at, size, out);
-    *out = is_word(&word, "none") ? FTX_ACCEPT_NONE : FTX_ACCEPT_ALL;
-    return is_word(&word, "none") || is_word(&word, "all");
-}
-
-static void set_text(struct ftx_command_setting *setting)
-{
-    if (setting->setting == FTX_SETTING_ACCEPT)
-        snprintf(setting->text, sizeof setting->text, "%s",
-                 setting->value == FTX_ACCEPT_NONE ? "none" : "all");
-    else if (setting->value)
-        snprintf(setting->text, sizeof setting->text, "%" PRIu64, setting->value);
-    else
-        snprintf(setting->text, sizeof setting->text, "none");
 }
 
 /* KEY=VALUE, the key one of the first `n`. */
@@ -176,14 +152,12 @@ static int take_setting(const struct words *word, int n, struct ftx_command *out
         setting++;
     if (setting == n)
         return say(out_message, n == 2 ? "limits are up=RATE and down=RATE"
-                                       : "the keys are up, down, accept, max_size and max_files");
+                                       : "the keys are up, down, accept, max_size, max_files, "
+                                         "allow_ext, deny_ext, allow_mime and deny_mime");
     struct ftx_command_setting *set = &out->settings[out->n_settings];
     set->setting = (enum ftx_setting)setting;
-    if (!read_value(set->setting, equals + 1, word->size - key.size - 1, &set->value))
-        return say(out_message, set->setting == FTX_SETTING_ACCEPT
-                                    ? "accept is all or none"
-                                    : "the value is a number, as 2M (K, M, G, T), or none");
-    set_text(set);
+    if (ftx_setting_parse(set->setting, equals + 1, word->size - key.size - 1, &set->value))
+        return say(out_message, wanted(set->setting));
     out->n_settings++;
     return 0;
 }

@@ -31,8 +31,7 @@ struct ftx_command {
     int priority; /* or FTX_PRIORITY_INHERIT */
     struct ftx_command_setting {
         enum ftx_setting setting;
-        uint64_t value;
-        char text[24]; /* as the event says it */
+        struct ftx_setting_value value;
     } settings[2];
     size_t n_settings;
 };

@@ -32,7 +32,7 @@ static int set(struct ftx_store *store, const struct ftx_command *command)
     int err = 0;
     for (size_t i = 0; i < command->n_settings && !err; i++)
         err = ftx_link_set(store, command->name, command->size, command->settings[i].setting,
-                           command->settings[i].value, command->settings[i].text);
+                           &command->settings[i].value);
     return err;
 }
 

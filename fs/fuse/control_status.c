@@ -4,11 +4,13 @@
 
 #include "fs/store/json.h"
 #include "fs/store/links.h"
+#include "fs/store/steer.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct text {
@@ -40,20 +42,44 @@ static bool add_most(cJSON *object, const char *name, uint64_t value)
     return value ? add_count(object, name, value) : cJSON_AddNullToObject(object, name) != NULL;
 }
 
+/* Null if it is the same all day. */
+static bool add_times(cJSON *object, const char *name, const struct ftx_timetable *table)
+{
+    char text[FTX_TIMETABLE_TEXT];
+    ftx_timetable_text(table, text);
+    return add_text(object, name, table->n ? text : NULL);
+}
+
 static bool add_limit(cJSON *parent, const struct ftx_link_settings *settings)
 {
+    const struct ftx_timetable *up = &settings->limit[FTX_OUTBOX];
+    const struct ftx_timetable *down = &settings->limit[FTX_INBOX];
+    unsigned minute = ftx_timetable_minute(time(NULL));
     cJSON *limit = cJSON_AddObjectToObject(parent, "limit");
-    return limit && add_most(limit, "up", settings->limit[FTX_OUTBOX]) &&
-           add_most(limit, "down", settings->limit[FTX_INBOX]);
+    cJSON *times = cJSON_AddObjectToObject(parent, "limit_times");
+    return limit && times && add_most(limit, "up", ftx_timetable_rate(up, minute)) &&
+           add_most(limit, "down", ftx_timetable_rate(down, minute)) &&
+           add_times(times, "up", up) && add_times(times, "down", down);
+}
+
+static bool add_rules(cJSON *policy, const struct ftx_rules *rules)
+{
+    bool ok = true;
+    for (int rule = 0; rule < FTX_RULES && ok; rule++) {
+        const char *text = rules->text[rule];
+        ok = add_text(policy, ftx_setting_name((enum ftx_setting)(FTX_SETTING_ALLOW_EXT + rule)),
+                      text[0] ? text : NULL);
+    }
+    return ok;
 }
 
 static bool add_policy(cJSON *link, const struct ftx_link_settings *settings)
 {
     cJSON *policy = cJSON_AddObjectToObject(link, "policy");
-    return policy &&
-           add_text(policy, "accept", settings->accept == FTX_ACCEPT_NONE ? "none" : "all") &&
+    return policy && add_text(policy, "accept", ftx_accept_text(settings->accept)) &&
            add_most(policy, "max_size", settings->max_size) &&
-           add_most(policy, "max_files", settings->max_files);
+           add_most(policy, "max_files", settings->max_files) &&
+           add_rules(policy, &settings->rules);
 }
 
 /* What travelled compressed. */

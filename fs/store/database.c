@@ -99,12 +99,19 @@ static const char schema_4[] = "CREATE TABLE settings("
                                "  changes BLOB NOT NULL);";
 
 /* What version 5 has beyond version 4. */
-static const char schema_5[] = "CREATE TABLE reach("
-                               "  link INTEGER PRIMARY KEY,"
-                               "  told_s INTEGER NOT NULL,"
-                               "  addresses BLOB NOT NULL);"
-                               "ALTER TABLE items ADD COLUMN named_here INTEGER NOT NULL"
-                               "  DEFAULT 0;";
+static const char schema_5[] =
+    "CREATE TABLE reach("
+    "  link INTEGER PRIMARY KEY,"
+    "  told_s INTEGER NOT NULL,"
+    "  addresses BLOB NOT NULL);"
+    "ALTER TABLE items ADD COLUMN named_here INTEGER NOT NULL"
+    "  DEFAULT 0;"
+    "ALTER TABLE settings ADD COLUMN up_times BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE settings ADD COLUMN down_times BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE settings ADD COLUMN allow_ext BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE settings ADD COLUMN deny_ext BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE settings ADD COLUMN allow_mime BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE settings ADD COLUMN deny_mime BLOB NOT NULL DEFAULT x'';";
 
 /* Integers are bound first, then blobs, both in the order of the columns. */
 static const char *const sql[FTX_SQL_COUNT] = {
@@ -141,7 +148,8 @@ static const char *const sql[FTX_SQL_COUNT] = {
         " session = ?6, name = ?7, code = ?8, label = ?9, static_secret = ?10,"
         " static_public = ?11, peer_public = ?12, link_secret = ?13",
     [FTX_SQL_DROP_LINK] = "DELETE FROM links WHERE id = ?1",
-    [FTX_SQL_PUT_SETTINGS] = "REPLACE INTO settings VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
+    [FTX_SQL_PUT_SETTINGS] = "REPLACE INTO settings VALUES"
+                             "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
     [FTX_SQL_DROP_SETTINGS] = "DELETE FROM settings WHERE link = ?1",
     /* a link that was dropped meanwhile keeps none */
     [FTX_SQL_PUT_REACH] = "REPLACE INTO reach SELECT ?1, ?2, ?3"

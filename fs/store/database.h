@@ -5,6 +5,8 @@
 #define FTX_STORE_DATABASE_H
 
 #include "fs/store/change.h"
+#include "fs/store/rules.h"
+#include "fs/store/timetable.h"
 #include "transport/wire/message.h"
 
 #include <stdbool.h>
@@ -29,17 +31,18 @@ struct ftx_link_row {
     uint64_t op_acked; /* our last operation that the peer has applied, see FTX_CHANGE_OPS_GONE */
 };
 
-enum ftx_accept { FTX_ACCEPT_ALL, FTX_ACCEPT_NONE };
+enum ftx_accept { FTX_ACCEPT_ALL, FTX_ACCEPT_NONE, FTX_ACCEPT_ASK };
 
 /* How a link is treated; 0: no limit. Those of all links together (limits only) stand under link 0.
  */
 struct ftx_link_settings {
     bool paused;
     uint8_t priority;
-    uint8_t accept;     /* enum ftx_accept: what the peer offers */
-    uint64_t limit[2];  /* bytes per second, by box: up, down */
-    uint64_t max_size;  /* of a file that is taken */
-    uint64_t max_files; /* items in the inbox */
+    uint8_t accept;                /* enum ftx_accept: what the peer offers */
+    struct ftx_timetable limit[2]; /* by box: up, down */
+    uint64_t max_size;             /* of a file that is taken */
+    uint64_t max_files;            /* items in the inbox */
+    struct ftx_rules rules;        /* which files are taken */
 };
 
 /* Where the peer of a link said that it can be dialled. */

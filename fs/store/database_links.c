@@ -95,16 +95,24 @@ int ftx_database_put_settings(struct ftx_database *db, uint64_t link,
                                settings->paused,
                                settings->priority,
                                settings->accept,
-                               settings->limit[0],
-                               settings->limit[1],
+                               settings->limit[0].rest,
+                               settings->limit[1].rest,
                                settings->max_size,
                                settings->max_files};
+    enum { N = sizeof values / sizeof *values };
+    char times[2][FTX_TIMETABLE_TEXT] = {"", ""};
     int rc = ftx_database_begin(db, true);
     if (rc < 0)
         return rc;
-    rc = ftx_database_run(
-        db, ftx_database_bind(db, FTX_SQL_PUT_SETTINGS, sizeof values / sizeof *values, values));
-    return ftx_database_end(db, rc);
+    sqlite3_stmt *statement = ftx_database_bind(db, FTX_SQL_PUT_SETTINGS, N, values);
+    for (int box = 0; box < 2; box++) {
+        if (settings->limit[box].n)
+            ftx_timetable_text(&settings->limit[box], times[box]);
+        bind_text(statement, N + 1 + box, times[box]);
+    }
+    for (int rule = 0; rule < FTX_RULES; rule++)
+        bind_text(statement, N + 3 + rule, settings->rules.text[rule]);
+    return ftx_database_end(db, ftx_database_run(db, statement));
 }
 
 int ftx_database_put_reach(struct ftx_database *db, uint64_t link,

@@ -84,15 +84,22 @@ static int load_link(sqlite3_stmt *row, const struct ftx_database_visitor *visit
 static int load_settings(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
 {
     struct columns columns = {.row = row};
-    struct ftx_link_settings settings;
+    struct ftx_link_settings settings = {0};
     uint64_t link = get_int(&columns, UINT64_MAX);
     settings.paused = get_int(&columns, 1) != 0;
     settings.priority = (uint8_t)get_int(&columns, FTX_PRIORITY_MAX);
-    settings.accept = (uint8_t)get_int(&columns, FTX_ACCEPT_NONE);
+    settings.accept = (uint8_t)get_int(&columns, FTX_ACCEPT_ASK);
     for (int box = 0; box < 2; box++)
-        settings.limit[box] = get_int(&columns, INT64_MAX);
+        settings.limit[box].rest = get_int(&columns, INT64_MAX);
     settings.max_size = get_int(&columns, INT64_MAX);
     settings.max_files = get_int(&columns, INT64_MAX);
+    for (int box = 0; box < 2; box++) {
+        char times[FTX_TIMETABLE_TEXT] = "";
+        get_text(&columns, times, sizeof times);
+        columns.bad |= times[0] && ftx_timetable_parse(times, strlen(times), &settings.limit[box]);
+    }
+    for (int rule = 0; rule < FTX_RULES; rule++)
+        get_text(&columns, settings.rules.text[rule], FTX_RULE_MAX);
     return columns.bad ? FTX_ECORRUPT : visitor->settings(ctx, link, &settings);
 }
 

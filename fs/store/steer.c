@@ -13,16 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *ftx_setting_name(enum ftx_setting setting)
-{
-    static const char *const names[FTX_SETTINGS] = {[FTX_SETTING_UP] = "up",
-                                                    [FTX_SETTING_DOWN] = "down",
-                                                    [FTX_SETTING_ACCEPT] = "accept",
-                                                    [FTX_SETTING_MAX_SIZE] = "max_size",
-                                                    [FTX_SETTING_MAX_FILES] = "max_files"};
-    return names[setting];
-}
-
 /* Writes new settings durably, under the lock (which is given away meanwhile); the old ones are back
  * if that fails. `link` NULL: those of all links together. */
 static int put_settings(struct ftx_store *store, struct ftx_link *link,
@@ -70,29 +60,34 @@ int ftx_link_pause(struct ftx_store *store, const char *name, size_t size, bool 
     return err;
 }
 
-static void apply(struct ftx_link_settings *settings, enum ftx_setting setting, uint64_t value)
+static void apply(struct ftx_link_settings *settings, enum ftx_setting setting,
+                  const struct ftx_setting_value *value)
 {
     switch (setting) {
     case FTX_SETTING_UP:
-        settings->limit[FTX_OUTBOX] = value;
+        settings->limit[FTX_OUTBOX] = value->limit;
         break;
     case FTX_SETTING_DOWN:
-        settings->limit[FTX_INBOX] = value;
+        settings->limit[FTX_INBOX] = value->limit;
         break;
     case FTX_SETTING_ACCEPT:
-        settings->accept = (uint8_t)value;
+        settings->accept = (uint8_t)value->number;
         break;
     case FTX_SETTING_MAX_SIZE:
-        settings->max_size = value;
+        settings->max_size = value->number;
+        break;
+    case FTX_SETTING_MAX_FILES:
+        settings->max_files = value->number;
         break;
     default:
-        settings->max_files = value;
+        (void)ftx_rule_parse(ftx_setting_rule(setting), value->text, strlen(value->text),
+                             settings->rules.text[ftx_setting_rule(setting)]);
         break;
     }
 }
 
 int ftx_link_set(struct ftx_store *store, const char *name, size_t size, enum ftx_setting setting,
-                 uint64_t value, const char *text)
+                 const struct ftx_setting_value *value)
 {
     if (!name && setting > FTX_SETTING_DOWN)
         return -EOPNOTSUPP;
@@ -105,7 +100,7 @@ int ftx_link_set(struct ftx_store *store, const char *name, size_t size, enum ft
         err = put_settings(store, link, &settings);
     }
     if (!err)
-        ftx_tell_link(store, FTX_EVENT_CONFIGURED, link, ftx_setting_name(setting), text, 0);
+        ftx_tell_link(store, FTX_EVENT_CONFIGURED, link, ftx_setting_name(setting), value->text, 0);
     pthread_mutex_unlock(&store->lock);
     store->events.wake(store->events_ctx);
     return err;

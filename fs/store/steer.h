@@ -41,14 +41,30 @@ enum ftx_setting {
     FTX_SETTING_ACCEPT, /* enum ftx_accept */
     FTX_SETTING_MAX_SIZE,
     FTX_SETTING_MAX_FILES,
+    FTX_SETTING_ALLOW_EXT, /* these four: in the order of enum ftx_rule */
+    FTX_SETTING_DENY_EXT,
+    FTX_SETTING_ALLOW_MIME,
+    FTX_SETTING_DENY_MIME,
     FTX_SETTINGS
 };
 
-/* `text`: the value for the event. Of all links together there are only limits: -EOPNOTSUPP. */
+struct ftx_setting_value {
+    struct ftx_timetable limit;    /* UP, DOWN */
+    uint64_t number;               /* ACCEPT, MAX_SIZE, MAX_FILES */
+    char text[FTX_TIMETABLE_TEXT]; /* as the event says it; of a rule the rule itself */
+};
+_Static_assert((int)FTX_TIMETABLE_TEXT >= (int)FTX_RULE_MAX, "a rule fits");
+
+/* Reads the value of a setting. -EINVAL. Pure. */
+int ftx_setting_parse(enum ftx_setting setting, const char *text, size_t size,
+                      struct ftx_setting_value *out);
+
+/* Of all links together there are only limits: -EOPNOTSUPP. */
 int ftx_link_set(struct ftx_store *store, const char *name, size_t size, enum ftx_setting setting,
-                 uint64_t value, const char *text);
-/* The word for it: up, down, accept, max_size, max_files. */
+                 const struct ftx_setting_value *value);
+/* The word for it, as up or max_size; for a value of ACCEPT. Static. */
 const char *ftx_setting_name(enum ftx_setting setting);
+const char *ftx_accept_text(uint8_t accept);
 
 /* Finds an item by its path from the mount's root ("outbox/CODE", "inbox/CODE/a"). -ENOENT. */
 int ftx_path_find(struct ftx_store *store, const char *path, size_t size, uint64_t *out_id);
@@ -60,6 +76,11 @@ void ftx_tell_command_failed(struct ftx_store *store, const char *line, size_t s
 /* -- private to fs/store, under the lock -- */
 
 struct ftx_item;
+
+static inline enum ftx_rule ftx_setting_rule(enum ftx_setting setting)
+{
+    return (enum ftx_rule)(setting - FTX_SETTING_ALLOW_EXT);
+}
 
 /* What holds for the item: its own, or that of a folder above it, or the link's. */
 uint8_t ftx_item_priority(const struct ftx_item *item);

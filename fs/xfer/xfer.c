@@ -19,10 +19,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     RATE_MS = 1000,
     RETRY_MS = 1000,           /* after the disk had no room */
+    TIMES_MS = 15000,          /* how often the clock is looked at, for limits that depend on it */
     GATHER_MS = 5,             /* wakes that come within this time share a turn, always ... */
     GATHER_SMALL_MS = 50,      /* ... and within this while only small things happen, */
     GATHER_BYTES = 1000 << 10, /* that is, while less than nearly a record waits to be sent */
@@ -42,6 +44,7 @@ struct ftx_xfer {
     uv_timer_t settle;     /* tails of files that nobody writes to for a while */
     uv_timer_t retry;      /* what the disk had no room for */
     uv_timer_t rate;       /* bytes per second, while something moves */
+    uv_timer_t times;      /* limits that depend on the time of the day, while there are any */
     struct ftx_sync sync;
     struct ftx_digests digests;
     struct ftx_list transfers;
@@ -302,8 +305,16 @@ void ftx_xfer_reap(struct ftx_transfer *t)
     free(t);
 }
 
+/* What holds now; the clock is looked at while any of them depends on it. */
+static uint64_t rate_now(const struct ftx_link_settings *settings, enum ftx_box box, bool *in_out)
+{
+    const struct ftx_timetable *table = &settings->limit[box];
+    *in_out |= table->n > 0;
+    return ftx_timetable_rate(table, ftx_timetable_minute(time(NULL)));
+}
+
 /* What the owner said of a link since the last look. */
-static void match_settings(struct ftx_transfer *t)
+static void match_settings(struct ftx_transfer *t, bool *in_out_timed)
 {
     struct ftx_link_settings settings;
     struct ftx_link_wishes wishes;
@@ -311,18 +322,23 @@ static void match_settings(struct ftx_transfer *t)
         return;
     if (wishes.rearmed)
         ftx_peer_rearm(t->peer);
-    ftx_peer_limit(t->peer, settings.limit[FTX_OUTBOX], settings.limit[FTX_INBOX]);
+    ftx_peer_limit(t->peer, rate_now(&settings, FTX_OUTBOX, in_out_timed),
+                   rate_now(&settings, FTX_INBOX, in_out_timed));
     ftx_peer_pause(t->peer, settings.paused);
     if (wishes.dial)
         ftx_peer_dial_now(t->peer);
 }
+
+static void on_times(uv_timer_t *timer);
 
 /* New links get a transfer, removed ones lose theirs, all are as their owner wants them. */
 static void match_links(struct ftx_xfer *xfer)
 {
     struct ftx_link_settings all;
     ftx_links_settings(xfer->store, &all);
-    ftx_node_limit(xfer->node, all.limit[FTX_OUTBOX], all.limit[FTX_INBOX]);
+    bool timed = false;
+    ftx_node_limit(xfer->node, rate_now(&all, FTX_OUTBOX, &timed),
+                   rate_now(&all, FTX_INBOX, &timed));
     size_t n = ftx_link_list(xfer->store, NULL, 0), capacity = n + 16;
     uint64_t *ids = malloc(capacity * sizeof *ids);
     if (!ids)
@@ -343,8 +359,15 @@ static void match_links(struct ftx_xfer *xfer)
             t->leaving = true;
             ftx_peer_remove(t->peer);
         }
-        match_settings(t);
+        match_settings(t, &timed);
     }
+    if (timed)
+        uv_timer_start(&xfer->times, on_times, TIMES_MS, 0);
+}
+
+static void on_times(uv_timer_t *timer)
+{
+    match_links(timer->data);
 }
 
 /* -- the loop's turn -- */
@@ -527,13 +550,14 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
     uv_timer_init(loop, &xfer->gather);
     uv_timer_init(loop, &xfer->retry);
     uv_timer_init(loop, &xfer->rate);
+    uv_timer_init(loop, &xfer->times);
     ftx_sync_init(&xfer->sync, loop, store);
     ftx_digests_init(&xfer->digests, loop, store);
     if (ftx_netwatch_start(loop, on_network_changed, xfer, &xfer->netwatch))
         ftx_log(FTX_LOG_WARNING, "changes of the network will not be noticed at once");
     xfer->open = true;
     xfer->wake.data = xfer->gather.data = xfer->settle.data = xfer->retry.data = xfer->rate.data =
-        xfer;
+        xfer->times.data = xfer;
     ftx_xfer_wake(xfer);
     *out_xfer = xfer;
     return 0;
@@ -555,6 +579,7 @@ static void on_node_closed(void *ctx)
     uv_close((uv_handle_t *)&xfer->settle, NULL);
     uv_close((uv_handle_t *)&xfer->retry, NULL);
     uv_close((uv_handle_t *)&xfer->rate, NULL);
+    uv_close((uv_handle_t *)&xfer->times, NULL);
     ftx_sync_close(&xfer->sync);
     ftx_digests_close(&xfer->digests);
 }

@@ -232,7 +232,7 @@ def test_policies_refuse_with_their_reason(shared_pair):
     assert wait_event(shared_pair.a, "refused", path=f"outbox/{CODE}/large")["reason"] == "size"
     assert not os.path.exists(shared_pair.got("large"))
     command(shared_pair.b, f"config {CODE} max_size=none\nconfig {CODE} accept=none\n")
-    assert link_of(shared_pair.b)["policy"] == {"accept": "none", "max_size": None, "max_files": None}
+    assert link_of(shared_pair.b)["policy"]["accept"] == "none"
     with open(shared_pair.sent("unwanted"), "wb") as out:
         out.write(b"x")
     wait_state(shared_pair.sent("unwanted"), "refused")

@@ -21,9 +21,10 @@ static void check_settings(const struct ftx_command *command)
     check(command->n_settings <= 2);
     for (size_t i = 0; i < command->n_settings; i++) {
         const struct ftx_command_setting *setting = &command->settings[i];
-        check(setting->setting < FTX_SETTINGS && setting->value <= INT64_MAX);
-        check(strlen(setting->text) < sizeof setting->text && setting->text[0]);
-        check(setting->setting != FTX_SETTING_ACCEPT || setting->value <= FTX_ACCEPT_NONE);
+        const struct ftx_setting_value *value = &setting->value;
+        check(setting->setting < FTX_SETTINGS && value->number <= INT64_MAX);
+        check(strnlen(value->text, sizeof value->text) < sizeof value->text && value->text[0]);
+        check(setting->setting != FTX_SETTING_ACCEPT || value->number <= FTX_ACCEPT_ASK);
     }
 }
 

@@ -289,6 +289,13 @@ def main():
                                    "allow = 192.0.2.0/24,tailscale\nrelay = wss://relay.example\n", "store = ~/x\n", "store = /x\nkeep = all",
                                    "listen =\n", "= 1\n", "no_lan = 1\n", "fsname=x,allow_other\n", "config = /x\n", "spool_max = 20G\nhistory_max=0\n"]):
         seed("config", f"{number:02}", text.encode())
+    for label, line in (("times", b"limit alice up=08:00-18:00=2M,22:00-24:00=none,else=512K"), ("endings", b"config alice deny_ext=exe,tar.gz"),
+                        ("kinds", b"config alice allow_mime=image/png,video/*"), ("ask", b"config alice accept=ask"),
+                        ("reject", b"reject inbox/alice/song.flac")):
+        seed("command", label, line)
+    for label, text in (("day", b"08:00-18:00=2M"), ("night", b"22:00-06:00=none,else=64K"), ("whole", b"00:00-24:00=1"), ("plain", b"1G"),
+                        ("overlap", b"08:00-18:00=1,17:59-18:00=2"), ("commas", b",,"), ("many", b",".join(b"%02d:00-%02d:30=1" % (h, h) for h in range(9)))):
+        seed("timetable", label, text)
     seed("journal", "zeros", bytes(4096))
     seed("journal", "counting", bytes(index % 251 for index in range(8192)))
     seed("any", "empty", b"")

@@ -292,7 +292,7 @@ static void settings_come_back(void **state)
     const struct ftx_link_settings settings = {.paused = true,
                                                .priority = 10,
                                                .accept = FTX_ACCEPT_NONE,
-                                               .limit = {1, INT64_MAX},
+                                               .limit = {{.rest = 1}, {.rest = INT64_MAX}},
                                                .max_size = 3,
                                                .max_files = 4};
     n_seen = 0;
@@ -300,8 +300,8 @@ static void settings_come_back(void **state)
         assert_int_equal(ftx_database_put_settings(store.db, 7, &settings), 0);
     assert_int_equal(ftx_database_load(store.db, &visitor, NULL), 0);
     assert_true(n_seen == 1 && seen.paused && seen.priority == 10 &&
-                seen.accept == FTX_ACCEPT_NONE && seen.limit[0] == 1 &&
-                seen.limit[1] == INT64_MAX && seen.max_size == 3 && seen.max_files == 4);
+                seen.accept == FTX_ACCEPT_NONE && seen.limit[0].rest == 1 &&
+                seen.limit[1].rest == INT64_MAX && seen.max_size == 3 && seen.max_files == 4);
     assert_int_equal(ftx_database_drop_link(store.db, 7), 0);
     assert_int_equal(ftx_database_load(store.db, &visitor, NULL), 0);
     assert_int_equal(n_seen, 1);
@@ -356,6 +356,31 @@ static void impossible_reach_is_damage(void **state)
     }
 }
 
+/* What was set before there were timetables and rules. */
+static void settings_of_version_four_hold(void **state)
+{
+    (void)state;
+    static const struct ftx_database_visitor visitor = {.settings = see_settings};
+    sqlite3 *sqlite;
+    ftx_database_close(store.db);
+    assert_int_equal(sqlite3_open(database, &sqlite), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(sqlite,
+                     "DROP TABLE reach; ALTER TABLE items DROP COLUMN named_here;"
+                     "DROP TABLE settings; CREATE TABLE settings(link INTEGER PRIMARY KEY, paused, "
+                     "priority, accept, up, down, max_size, max_files);"
+                     "INSERT INTO settings VALUES(7, 0, 9, 1, 5, 0, 3, 4); PRAGMA user_version = 4",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(sqlite);
+    open_database();
+    n_seen = 0;
+    assert_int_equal(ftx_database_load(store.db, &visitor, NULL), 0);
+    assert_true(n_seen == 1 && seen.priority == 9 && seen.accept == FTX_ACCEPT_NONE &&
+                seen.limit[0].rest == 5 && seen.limit[0].n == 0 && seen.max_files == 4);
+    assert_true(ftx_rules_take_name(&seen.rules, "a", 1) && !ftx_rules_look(&seen.rules));
+}
+
 #define fact(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -372,6 +397,7 @@ int main(void)
         fact(settings_come_back),
         fact(reach_comes_back),
         fact(impossible_reach_is_damage),
+        fact(settings_of_version_four_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -248,17 +248,32 @@ static void priority_is_that_of_the_nearest_above(void **state)
     assert_null(item_of(t, file)->xattrs);
 }
 
+static int set(struct box_test *t, const char *name, enum ftx_setting setting, const char *text)
+{
+    struct ftx_setting_value value;
+    assert_int_equal(ftx_setting_parse(setting, text, strlen(text), &value), 0);
+    return ftx_link_set(t->store, name, name ? strlen(name) : 0, setting, &value);
+}
+
 static void settings_last(void **state)
 {
     struct box_test *t = *state;
     assert_int_equal(ftx_link_pause(t->store, "7-steer", 7, true), 0);
-    assert_int_equal(ftx_link_set(t->store, "7-steer", 7, FTX_SETTING_DOWN, 5, "5"), 0);
-    assert_int_equal(ftx_link_set(t->store, NULL, 0, FTX_SETTING_UP, 7, "7"), 0);
-    assert_int_equal(ftx_link_set(t->store, NULL, 0, FTX_SETTING_ACCEPT, 1, "none"), -EOPNOTSUPP);
-    assert_int_equal(ftx_link_set(t->store, "nobody", 6, FTX_SETTING_UP, 1, "1"), -ENOENT);
+    assert_int_equal(set(t, "7-steer", FTX_SETTING_DOWN, "5"), 0);
+    assert_int_equal(set(t, NULL, FTX_SETTING_UP, "08:00-18:00=2M,else=7"), 0);
+    assert_int_equal(set(t, "7-steer", FTX_SETTING_DENY_EXT, "EXE,tar.gz"), 0);
+    assert_int_equal(set(t, "7-steer", FTX_SETTING_ALLOW_MIME, "image/*"), 0);
+    assert_int_equal(set(t, "7-steer", FTX_SETTING_ACCEPT, "ask"), 0);
+    assert_int_equal(set(t, NULL, FTX_SETTING_ACCEPT, "none"), -EOPNOTSUPP);
+    assert_int_equal(set(t, "nobody", FTX_SETTING_UP, "1"), -ENOENT);
     reopen(t);
-    assert_true(t->link->settings.paused && t->link->settings.limit[FTX_INBOX] == 5);
-    assert_int_equal(t->store->settings.limit[FTX_OUTBOX], 7);
+    assert_true(t->link->settings.paused && t->link->settings.limit[FTX_INBOX].rest == 5);
+    assert_int_equal(t->link->settings.accept, FTX_ACCEPT_ASK);
+    assert_string_equal(t->link->settings.rules.text[FTX_RULE_DENY_EXT], "exe,tar.gz");
+    assert_string_equal(t->link->settings.rules.text[FTX_RULE_ALLOW_MIME], "image/*");
+    const struct ftx_timetable *up = &t->store->settings.limit[FTX_OUTBOX];
+    assert_int_equal(ftx_timetable_rate(up, 8 * 60), 2 << 20);
+    assert_int_equal(ftx_timetable_rate(up, 18 * 60), 7);
     assert_state(t, t->out, "paused");
     assert_int_equal(ftx_link_pause(t->store, NULL, 0, false), 0);
     assert_state(t, t->out, "waiting");
