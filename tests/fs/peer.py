@@ -134,6 +134,14 @@ def want(stream, offset, length):
     return message(13, numbers("QQQ", stream, offset, length))
 
 
+def hold(item=0):
+    return message(22, number(8, item))
+
+
+def take(item=0):
+    return message(21, number(8, item))
+
+
 def fetch(stream, offset, length):
     return message(17, numbers("QQI", stream, offset, length))
 

@@ -192,7 +192,7 @@ def missing(fields):
 
 def refused(fields):
     values = fields.numbers("stream reason", "QB")
-    require(1 <= values["reason"] <= 8, "no such reason")
+    require(1 <= values["reason"] <= 10, "no such reason")
     return values
 
 
@@ -204,6 +204,10 @@ def want(fields):
 
 def token(fields):
     return fields.numbers("token", "Q")
+
+
+def item(fields):
+    return fields.numbers("item", "Q")
 
 
 def goodbye(fields):
@@ -260,7 +264,8 @@ def digested(fields):
 MESSAGES = {1: ("START", start), 2: ("JOIN", join), 3: ("HAVE", have), 4: ("HAVE_END", have_end), 5: ("OP", op), 6: ("EXTENT", extent),
             7: ("HOLE", hole), 8: ("SIZE", size), 9: ("SEAL", seal), 10: ("ACK", ack), 11: ("MISSING", missing),
             12: ("REFUSED", refused), 13: ("WANT", want), 14: ("PING", token), 15: ("PONG", token), 16: ("GOODBYE", goodbye),
-            17: ("FETCH", fetch), 18: ("FETCHED", fetched), 19: ("ADDRESSES", addresses), 20: ("DIGEST", digest), 21: ("DIGESTED", digested)}
+            17: ("FETCH", fetch), 18: ("FETCHED", fetched), 19: ("ADDRESSES", addresses), 20: ("DIGEST", digest), 21: ("DIGESTED", digested),
+            22: ("HOLD", item), 23: ("TAKE", item)}
 
 
 HEADS = {"EXTENT": 49, "FETCHED": 38}  # of their bodies, what stands before the data

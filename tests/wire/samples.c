@@ -15,9 +15,9 @@ static const uint8_t make_file[] = {
     0xfe, 0x9c, 0x97, 0x17, 9,    'n',  'o',  't',  'e',  's',  '.',  't',  'x',  't'};
 
 const char *const sample_names[SAMPLES] = {
-    "start", "join",    "have",  "have-end", "op",        "extent", "hole",
-    "size",  "seal",    "ack",   "missing",  "refused",   "want",   "ping",
-    "pong",  "goodbye", "fetch", "fetched",  "addresses", "digest", "digested"};
+    "start", "join",    "have",      "have-end", "op",       "extent", "hole", "size",
+    "seal",  "ack",     "missing",   "refused",  "want",     "ping",   "pong", "goodbye",
+    "fetch", "fetched", "addresses", "digest",   "digested", "hold",   "take"};
 
 static void fill_list(struct ftx_message *m)
 {
@@ -153,6 +153,12 @@ struct ftx_message sample_message(size_t i)
     case FTX_MSG_PING:
     case FTX_MSG_PONG:
         m.as.token = 0xfedcba9876543210;
+        break;
+    case FTX_MSG_HOLD:
+        m.as.item = 0;
+        break;
+    case FTX_MSG_TAKE:
+        m.as.item = UINT64_C(1) << 33;
         break;
     case FTX_MSG_GOODBYE:
         m.as.reason = FTX_BYE_REPLACED;

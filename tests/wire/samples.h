@@ -5,7 +5,7 @@
 
 #include "transport/wire/message.h"
 
-enum { SAMPLES = 21, SAMPLE_MAX = 256 };
+enum { SAMPLES = 23, SAMPLE_MAX = 256 };
 
 extern const char *const sample_names[SAMPLES];
 

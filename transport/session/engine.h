@@ -56,7 +56,8 @@ struct ftx_engine_app {
     void (*held)(void *ctx, const struct ftx_extent *extent);
     /*
      * The next due extent of the stream of at most `room` bytes of data, which thereby is in
-     * flight, marked with `send`. 0; -EAGAIN: nothing is due now; -EMSGSIZE: the next does not fit.
+     * flight, marked with `send`. 0; -EAGAIN: nothing is due now; -EMSGSIZE: the next does not fit;
+     * -EBUSY: the peer holds it: its size is told, and nothing else.
      */
     int (*extent)(void *ctx, struct ftx_stream *stream, size_t room, uint64_t send,
                   struct ftx_source *out);
@@ -79,6 +80,10 @@ struct ftx_engine_app {
     void (*missing)(void *ctx, uint64_t stream, uint32_t version, const struct ftx_range *range);
     void (*refused)(void *ctx, uint64_t stream, enum ftx_refusal reason);
     void (*wanted)(void *ctx, uint64_t stream, const struct ftx_range *range);
+    /* The peer takes nothing of the item (0: of what is new to its root) until `takes` says so:
+     * only sizes are told. NULL: what these say is passed over. */
+    void (*holds)(void *ctx, uint64_t item);
+    void (*takes)(void *ctx, uint64_t item);
     /*
      * The answer to one ftx_engine_fetch: of its stream and offset, `length` up to the `asked` bytes
      * (ask for the rest again). `kind` is data (valid like that of `arrived`; the hash is the
@@ -93,6 +98,9 @@ struct ftx_engine_app {
     void (*digested)(void *ctx, const struct ftx_told_digest *told);
 
     /* -- as receiver -- */
+    /* The next item of the peer that is not taken yet, for HOLD; false: no more. Before `have`; may
+     * be NULL. */
+    bool (*hold)(void *ctx, uint64_t *out_item);
     /* The next batch of what is held of unfinished streams: one stream, *out_n <= FTX_HAVE_MAX
      * extents (until the next call); false: no more. */
     bool (*have)(void *ctx, const struct ftx_extent **out_extents, size_t *out_n);
@@ -153,7 +161,7 @@ struct ftx_engine {
     uint64_t op_received;  /* ours that the peer has processed */
     uint64_t window;       /* bytes of extents in flight, with their heads */
     uint64_t next_send;
-    bool start_due, have_due, peer_have_done;
+    bool start_due, holds_due, have_due, peer_have_done;
     bool held;      /* the caller's: no content goes out for now, all else does */
     bool announce;  /* content waits longer than a record: tell sizes first */
     bool told_news; /* `told` came: the caller sets it back when it has looked */
@@ -231,6 +239,7 @@ void ftx_engine_urgent(struct ftx_engine *engine, struct ftx_stream *stream);
  * still waits is not sent. */
 int ftx_engine_want(struct ftx_engine *engine, uint64_t stream, const struct ftx_range *range);
 int ftx_engine_refuse(struct ftx_engine *engine, uint64_t stream, enum ftx_refusal reason);
+int ftx_engine_take(struct ftx_engine *engine, uint64_t item);
 int ftx_engine_missing(struct ftx_engine *engine, uint64_t stream, uint32_t version,
                        const struct ftx_range *ranges, size_t n);
 void ftx_engine_goodbye(struct ftx_engine *engine, enum ftx_goodbye reason);

@@ -29,7 +29,7 @@ static int on_start(struct ftx_engine *engine, const struct ftx_message *m)
         return err;
     engine->op_next_out = m->as.start.op_durable + 1;
     engine->op_received = m->as.start.op_durable;
-    engine->have_due = true;
+    engine->have_due = engine->holds_due = true;
     engine->state = FTX_ENGINE_RUNNING;
     return 0;
 }
@@ -53,6 +53,15 @@ static int on_have(struct ftx_engine *engine, const struct ftx_message *m)
         ftx_have_entry(m, i, &extent);
         engine->app->held(engine->ctx, &extent);
     }
+    return 0;
+}
+
+static int on_hold(struct ftx_engine *engine, const struct ftx_message *m)
+{
+    if (engine->peer_have_done)
+        return FTX_EPROTO;
+    if (engine->app->holds)
+        engine->app->holds(engine->ctx, m->as.item);
     return 0;
 }
 
@@ -183,6 +192,12 @@ static int act(struct ftx_engine *engine, struct ftx_engine_connection *c,
         return on_missing(engine, m);
     case FTX_MSG_REFUSED:
         app->refused(engine->ctx, m->as.refused.stream, m->as.refused.reason);
+        return 0;
+    case FTX_MSG_HOLD:
+        return on_hold(engine, m);
+    case FTX_MSG_TAKE:
+        if (app->takes)
+            app->takes(engine->ctx, m->as.item);
         return 0;
     case FTX_MSG_WANT:
         app->wanted(engine->ctx, m->as.want.stream, &m->as.want.range);

@@ -36,8 +36,24 @@ static int add_start(struct ftx_engine *engine, struct ftx_plan *plan)
     return err;
 }
 
+/* What is not taken yet, before the first bytes can come. */
+static int add_holds(struct ftx_engine *engine, struct ftx_plan *plan)
+{
+    struct ftx_message m = {.type = FTX_MSG_HOLD};
+    int err = 0;
+    while (engine->holds_due && !err && ftx_plan_room(plan) >= FTX_MESSAGE_SMALL_MAX) {
+        engine->holds_due = engine->app->hold && engine->app->hold(engine->ctx, &m.as.item);
+        if (engine->holds_due)
+            err = ftx_plan_add_message(plan, &m);
+    }
+    return err;
+}
+
 static int add_have(struct ftx_engine *engine, struct ftx_plan *plan)
 {
+    int held = add_holds(engine, plan);
+    if (held || engine->holds_due)
+        return held;
     while (ftx_plan_room(plan) >= HAVE_ROOM) {
         const struct ftx_extent *extents;
         size_t n;
@@ -142,6 +158,25 @@ static int add_sizes(struct ftx_engine *engine, struct ftx_plan *plan, uint64_t 
     return 0;
 }
 
+/* The peer does not take the stream yet: how large it is, is all that it hears of it. */
+static int tell_held(struct ftx_engine *engine, struct ftx_plan *plan, struct ftx_stream *stream)
+{
+    struct ftx_message m = {.type = FTX_MSG_SIZE};
+    if (plan->connection != 0) {
+        stream->control_only = true;
+        ftx_scheduler_add(&engine->scheduler, stream);
+        return 0;
+    }
+    engine->app->size(engine->ctx, stream, &m.as.content.extent);
+    int err = ftx_plan_add_message(plan, &m);
+    if (err)
+        return err;
+    stream->announced = true;
+    stream->control_only = false;
+    ftx_scheduler_remove(&engine->scheduler, stream);
+    return 0;
+}
+
 /* Nothing more of the stream goes now: its seal, if it may, and it leaves the scheduler. */
 static int finish_stream(struct ftx_engine *engine, struct ftx_plan *plan,
                          struct ftx_stream *stream)
@@ -184,8 +219,9 @@ static int add_content(struct ftx_engine *engine, struct ftx_plan *plan)
                                       plan->send, &source);
         if (err == -EMSGSIZE)
             break;
-        if (err == -EAGAIN) {
-            err = finish_stream(engine, plan, stream);
+        if (err == -EAGAIN || err == -EBUSY) {
+            err = err == -EBUSY ? tell_held(engine, plan, stream)
+                                : finish_stream(engine, plan, stream);
             if (err)
                 return err;
             continue;

@@ -233,6 +233,10 @@ static void decode_body(struct ftx_reader *r, struct ftx_message *m)
     case FTX_MSG_PONG:
         m->as.token = ftx_read_u64(r);
         break;
+    case FTX_MSG_HOLD:
+    case FTX_MSG_TAKE:
+        m->as.item = ftx_read_u64(r);
+        break;
     case FTX_MSG_GOODBYE:
         m->as.reason = ftx_read_u8(r);
         if (m->as.reason < FTX_BYE_LEAVING || m->as.reason > FTX_BYE_LOST)
@@ -423,6 +427,10 @@ static void encode_body(struct ftx_writer *w, const struct ftx_message *m)
     case FTX_MSG_PING:
     case FTX_MSG_PONG:
         ftx_write_u64(w, m->as.token);
+        break;
+    case FTX_MSG_HOLD:
+    case FTX_MSG_TAKE:
+        ftx_write_u64(w, m->as.item);
         break;
     case FTX_MSG_GOODBYE:
         ftx_write_u8(w, m->as.reason);

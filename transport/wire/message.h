@@ -33,6 +33,8 @@
  * ADDRESSES n x { address[16], u16 port }
  * DIGEST    u64 stream, u8 whose
  * DIGESTED  u64 stream, u8 whose, u8 state, sha256[32]
+ * HOLD      u64 item
+ * TAKE      u64 item
  */
 enum ftx_message_type {
     FTX_MSG_START = 1,
@@ -56,6 +58,8 @@ enum ftx_message_type {
     FTX_MSG_ADDRESSES,
     FTX_MSG_DIGEST,
     FTX_MSG_DIGESTED,
+    FTX_MSG_HOLD,
+    FTX_MSG_TAKE,
 };
 
 enum {
@@ -89,7 +93,9 @@ enum ftx_refusal {
     FTX_REFUSED_POLICY,
     FTX_REFUSED_STORAGE,
     FTX_REFUSED_FOLDER,
-    FTX_REFUSED_LAST = FTX_REFUSED_FOLDER,
+    FTX_REFUSED_TYPE,     /* the ending of its name, or what it holds */
+    FTX_REFUSED_REJECTED, /* offered, and its receiver said no */
+    FTX_REFUSED_LAST = FTX_REFUSED_REJECTED,
 };
 
 /* Of whose numbering the stream is that a DIGEST asks about. */
@@ -183,6 +189,7 @@ struct ftx_message {
             struct ftx_range range;
         } want;                        /* WANT, FETCH */
         struct ftx_told_digest digest; /* DIGEST (state 0), DIGESTED */
+        uint64_t item;                 /* HOLD, TAKE */
         uint64_t token;                /* PING, PONG */
         uint8_t reason;                /* GOODBYE */
     } as;
