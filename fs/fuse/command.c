@@ -88,6 +88,14 @@ static int parse_path(struct words *words, struct ftx_command *out, const char *
     return 0;
 }
 
+/* A path, or a link for all that it offers. */
+static int parse_offer(struct words *words, struct ftx_command *out, const char **out_message)
+{
+    int err = parse_path(words, out, out_message);
+    out->path = !err && memchr(out->name, '/', out->size);
+    return err;
+}
+
 static int parse_priority(struct words *words, struct ftx_command *out, const char **out_message)
 {
     static const char wanted[] = "the priority is a number from 0 to 10, or - for none of its own";
@@ -198,7 +206,8 @@ int ftx_command_parse(const char *line, size_t size, struct ftx_command *out,
         {"rearm", FTX_COMMAND_REARM, parse_link},
         {"retry", FTX_COMMAND_RETRY, parse_link},
         {"cancel", FTX_COMMAND_CANCEL, parse_path},
-        {"accept", FTX_COMMAND_ACCEPT, parse_path},
+        {"accept", FTX_COMMAND_ACCEPT, parse_offer},
+        {"reject", FTX_COMMAND_REJECT, parse_offer},
         {"priority", FTX_COMMAND_PRIORITY, parse_priority},
         {"limit", FTX_COMMAND_SET, parse_limit},
         {"config", FTX_COMMAND_SET, parse_config},
@@ -218,5 +227,5 @@ int ftx_command_parse(const char *line, size_t size, struct ftx_command *out,
     }
     return say(out_message,
                "no such command: they are pause, resume, unpair, rearm, retry, cancel, "
-               "accept, priority, limit and config");
+               "accept, reject, priority, limit and config");
 }

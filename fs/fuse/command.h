@@ -18,6 +18,7 @@ enum ftx_command_kind {
     FTX_COMMAND_RETRY,
     FTX_COMMAND_CANCEL,
     FTX_COMMAND_ACCEPT,
+    FTX_COMMAND_REJECT,
     FTX_COMMAND_PRIORITY,
     FTX_COMMAND_SET, /* limit and config */
 };
@@ -26,7 +27,7 @@ struct ftx_command {
     enum ftx_command_kind kind;
     const char *name; /* of a link, or a path; in the line. NULL: all links */
     size_t size;
-    bool path;    /* PRIORITY: it is a path */
+    bool path;    /* PRIORITY, ACCEPT, REJECT: it is a path */
     bool force;   /* UNPAIR */
     int priority; /* or FTX_PRIORITY_INHERIT */
     struct ftx_command_setting {

@@ -4,6 +4,7 @@
 #include "fs/fuse/control.h"
 
 #include "fs/fuse/command.h"
+#include "fs/store/offer.h"
 #include "fs/store/steer.h"
 #include "transport/base/err.h"
 
@@ -43,6 +44,22 @@ static int cancel(struct ftx_store *store, const struct ftx_command *command)
     return err ? err : ftx_item_cancel(store, id);
 }
 
+static int decide(struct ftx_store *store, const struct ftx_command *command)
+{
+    bool accept = command->kind == FTX_COMMAND_ACCEPT;
+    uint64_t id;
+    if (!command->path)
+        return accept ? ftx_link_accept(store, command->name, command->size)
+                      : ftx_link_reject(store, command->name, command->size);
+    int err = ftx_path_find(store, command->name, command->size, &id);
+    if (err)
+        return err;
+    if (accept)
+        return ftx_item_accept(store, id);
+    err = ftx_item_reject(store, id);
+    return err == -EALREADY || err == -EINVAL ? ftx_item_cancel(store, id) : err; /* it arrives */
+}
+
 static int set_priority(struct ftx_store *store, const struct ftx_command *command)
 {
     uint64_t id;
@@ -80,7 +97,8 @@ static int run(struct ftx_store *store, const struct ftx_command *command)
     case FTX_COMMAND_SET:
         return set(store, command);
     case FTX_COMMAND_ACCEPT:
-        return -EOPNOTSUPP;
+    case FTX_COMMAND_REJECT:
+        return decide(store, command);
     default:
         return 0;
     }
@@ -89,7 +107,9 @@ static int run(struct ftx_store *store, const struct ftx_command *command)
 /* Why a command that could be read failed. */
 static const char *reason(const struct ftx_command *command, int err)
 {
-    bool path = command->kind == FTX_COMMAND_CANCEL || command->kind == FTX_COMMAND_PRIORITY;
+    bool offer = command->kind == FTX_COMMAND_ACCEPT || command->kind == FTX_COMMAND_REJECT;
+    bool path = command->kind == FTX_COMMAND_CANCEL || command->kind == FTX_COMMAND_PRIORITY ||
+                (offer && command->path);
     switch (err) {
     case -ENOENT:
         return path ? "no such item; a path begins with outbox/ or inbox/"
@@ -102,7 +122,11 @@ static const char *reason(const struct ftx_command *command, int err)
         return command->kind == FTX_COMMAND_UNPAIR
                    ? "something is in its inbox; take it out, or `unpair CODE force` removes it"
                    : "the folder is not empty";
+    case -EINVAL:
+        return "what stands in the inbox's own folder is accepted or rejected, as a whole";
     case -EALREADY:
+        if (offer)
+            return "nothing of it waits to be accepted";
         return command->kind == FTX_COMMAND_REARM ? "it is paired: its code is used up"
                                                   : "nothing of it is still to be delivered";
     case -EOPNOTSUPP:

@@ -27,6 +27,8 @@ static const struct {
     [FTX_EVENT_REFUSED] = {"refused", "path", "message", "size"},
     [FTX_EVENT_FAILED] = {"failed", "path", "message", "size"},
     [FTX_EVENT_CANCELLED] = {"cancelled", "path", NULL, "size"},
+    [FTX_EVENT_OFFERED] = {"offered", "path", NULL, "size"},
+    [FTX_EVENT_ACCEPTED] = {"accepted", "path", NULL, "size"},
     [FTX_EVENT_PAUSED] = {"paused", NULL, NULL, NULL},
     [FTX_EVENT_RESUMED] = {"resumed", NULL, NULL, NULL},
     [FTX_EVENT_CONFIGURED] = {"configured", "key", "value", NULL},
@@ -100,6 +102,10 @@ const char *ftx_refusal_word(uint8_t reason)
         return "policy";
     case FTX_REFUSED_STORAGE:
         return "storage";
+    case FTX_REFUSED_TYPE:
+        return "type";
+    case FTX_REFUSED_REJECTED:
+        return "rejected";
     default:
         return "other";
     }
@@ -122,6 +128,10 @@ const char *ftx_refusal_text(uint8_t reason)
     case FTX_REFUSED_POLICY:
         return "the peer does not accept it, or there is no room for it in the peer's inbox (its "
                "limits: inbox_max, and how many items it keeps); write it again when there is";
+    case FTX_REFUSED_TYPE:
+        return "the peer does not take files with this ending, or with this kind of content";
+    case FTX_REFUSED_REJECTED:
+        return "the peer's owner has rejected it";
     default:
         return "the peer could not store it";
     }

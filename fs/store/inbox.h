@@ -61,7 +61,8 @@ struct ftx_seal_check {
     uint64_t claimed;             /* ftx_inbox_claim: for what is copied */
     uint64_t item;                /* to be passed to ftx_inbox_complete */
     uint64_t settled;             /* when this journal entry is committed, it may be completed */
-    uint64_t object, base_object; /* base_object != 0: ranges to copy from there first */
+    uint64_t object, base_object; /* where it is, 0: nowhere; base_object != 0: ranges to copy from
+                                     there first */
     struct ftx_range ranges[64]; /* missing, or to be copied; the first of them if there are more */
     size_t n;
 };

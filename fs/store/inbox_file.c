@@ -5,6 +5,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/inbox_room.h"
 #include "fs/store/news.h"
+#include "fs/store/offer.h"
 #include "fs/store/tell.h"
 #include "transport/base/err.h"
 
@@ -120,6 +121,9 @@ static struct ftx_item *receiver_of(struct ftx_log *log, struct ftx_link *link, 
     struct ftx_item *item = ftx_item_find_remote(&log->store->index, link, stream);
     *out_err = -ENOENT;
     if (!item || item->kind != FTX_FILE)
+        return NULL;
+    *out_err = FTX_EPROTO;
+    if (ftx_item_offered(item))
         return NULL;
     *out_err = -EALREADY;
     if (version <= complete_version(item))
@@ -293,8 +297,10 @@ int ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link, const struc
         err = check_size(&log, item, size->size_now);
     else
         item = NULL;
-    if (item && !err)
+    if (item && !err) {
         grow(&log, item, size->size_now);
+        ftx_offer_sized(&log, item);
+    }
     ftx_log_commit(&log);
     return err;
 }

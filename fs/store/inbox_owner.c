@@ -5,6 +5,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/names.h"
 #include "fs/store/news.h"
+#include "fs/store/offer.h"
 #include "fs/store/outbox.h"
 #include "fs/store/tell.h"
 #include "transport/wire/limits.h"
@@ -71,11 +72,19 @@ static struct ftx_item *newer_of(const struct ftx_item *item)
 static void take_away(struct ftx_log *log, struct ftx_item *item)
 {
     bool arrives = item->kind == FTX_FILE && item->as.arriving;
-    const struct ftx_item *refused = arrives ? item : newer_of(item);
+    bool waits = arrives || item->state == FTX_ITEM_OFFERED;
+    bool told = item->state == FTX_ITEM_REFUSED;
+    const struct ftx_item *refused = waits ? item : newer_of(item);
     item->link->inbox_full = false;
-    if (refused)
+    if (ftx_item_offered(item)) { /* no content will come by which the peer would notice */
+        item->error = FTX_REFUSED_REJECTED;
+        ftx_answer_refused(item->link, item, item->error);
+        log->wake = true;
+    } else {
+        tell_removed(log, item);
+    }
+    if (refused && !told)
         ftx_tell_item(log, FTX_EVENT_REFUSED, refused);
-    tell_removed(log, item);
     ftx_inbox_drop(log, item);
 }
 
@@ -145,6 +154,14 @@ int ftx_inbox_set_mode(struct ftx_store *store, uint64_t id, uint16_t mode)
     return err;
 }
 
+/* What is offered is accepted or not where it stands: nothing leaves it, nothing comes to it. */
+static bool changes_offer(const struct ftx_item *item, const struct ftx_item *to)
+{
+    if (item->parent == to)
+        return false;
+    return ftx_item_offered(item) || (!ftx_item_is_root(to) && ftx_item_offered(to));
+}
+
 int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
                      uint64_t new_parent_id, const char *new_name, size_t new_size, unsigned flags)
 {
@@ -176,6 +193,8 @@ int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *na
         else if (there && (there->kind == FTX_FOLDER) != (item->kind == FTX_FOLDER))
             err = there->kind == FTX_FOLDER ? -EISDIR : -ENOTDIR;
     }
+    if (!err && changes_offer(item, parent))
+        err = -EPERM;
     if (!err && there != item)
         err = ftx_item_prepare(parent, item, new_name, new_size, &copy);
     if (!err && there != item) {

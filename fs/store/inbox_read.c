@@ -4,6 +4,7 @@
 #include "fs/store/inbox.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/offer.h"
 #include "fs/store/opened.h"
 
 #include <errno.h>
@@ -29,7 +30,9 @@ int ftx_inbox_open(struct ftx_store *store, uint64_t id, bool *out_direct, bool 
 {
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_inbox_file_of(store, id);
-    int err = item ? ftx_opened_add(item, false) : -ENOENT;
+    int err = !item ? -ENOENT : item->as.arriving && ftx_item_offered(item) ? -EPERM : 0;
+    if (!err)
+        err = ftx_opened_add(item, false);
     if (!err) {
         *out_direct = item->state != FTX_ITEM_COMPLETE;
         *out_keep = *out_direct || !item->stale;

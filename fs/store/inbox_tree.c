@@ -7,6 +7,7 @@
 #include "fs/store/inbox_aside.h"
 #include "fs/store/names.h"
 #include "fs/store/news.h"
+#include "fs/store/offer.h"
 #include "fs/store/tell.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
@@ -154,7 +155,7 @@ static int adopt(struct applying *a, struct ftx_item *folder)
     ftx_log_item(&a->log, folder);
     touch(&a->log, folder->parent, a->op.when_ns);
     a->log.news |= ftx_news_attr(a->log.store, folder);
-    return 0;
+    return ftx_offer_placed(&a->log, folder, folder->state != FTX_ITEM_OFFERED);
 }
 
 static bool is_complete_file(const struct ftx_item *item)
@@ -202,13 +203,26 @@ static void show(struct applying *a, struct ftx_item *item, struct ftx_item *par
     touch(&a->log, parent, a->op.when_ns);
 }
 
+/* Its owner has accepted what the item takes the place of. */
+static bool is_taken(const struct ftx_item *there, const struct ftx_item *item)
+{
+    return there && there != item && !ftx_item_offered(there);
+}
+
+/* It is there already. The peer may wait for its owner's word about it. */
+static int stays(struct applying *a, struct ftx_item *item)
+{
+    return a->op.parent == 0 ? ftx_offer_placed(&a->log, item, !ftx_item_offered(item)) : 0;
+}
+
 static int apply_make(struct applying *a)
 {
     struct ftx_store *store = a->log.store;
     const struct ftx_op *op = &a->op;
     struct ftx_item *parent = folder_of(a, op->parent);
-    if (ftx_item_find_remote(&store->index, a->link, op->item))
-        return 0;
+    struct ftx_item *known = ftx_item_find_remote(&store->index, a->link, op->item);
+    if (known)
+        return stays(a, known);
     if (!parent) /* it was removed here */
         return refuse(a, FTX_REFUSED_FOLDER);
     enum ftx_refusal reason = judge_make(a, parent);
@@ -225,6 +239,7 @@ static int apply_make(struct applying *a)
     int err = ftx_inbox_make_way(&a->log, there, NULL);
     if (err)
         return err;
+    there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
     err = ftx_item_prepare(parent, NULL, op->name, op->name_size, &name);
     if (err)
         return err;
@@ -232,11 +247,14 @@ static int apply_make(struct applying *a)
         ftx_item_new(&store->index, ftx_log_next_item(&a->log), op->what, FTX_INBOX, a->link);
     err = item ? dress(item, op) : -ENOMEM;
     if (!err) {
+        bool taken = is_taken(there, item);
         show(a, item, parent, name);
-        if (item->kind != FTX_FOLDER)
+        if (op->parent == 0)
+            err = ftx_offer_placed(&a->log, item, taken);
+        if (item->kind != FTX_FOLDER && item->state != FTX_ITEM_OFFERED)
             ftx_tell_item(&a->log, item->kind == FTX_FILE ? FTX_EVENT_ARRIVING : FTX_EVENT_COMPLETE,
                           item);
-        return 0;
+        return err;
     }
     free(name);
     if (item)
@@ -312,7 +330,7 @@ static int apply_move(struct applying *a)
         item->named_here = false;
         ftx_log_item(&a->log, item);
         touch(&a->log, parent, op->when_ns);
-        return 0;
+        return stays(a, item);
     }
     enum ftx_refusal reason = judge_place(parent, op, ftx_item_height(item));
     /* below itself it can only come where the owner moved folders, too */
@@ -325,6 +343,7 @@ static int apply_move(struct applying *a)
         return err;
     there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
     struct ftx_item *from = item->linked ? item->parent : NULL;
+    bool taken = is_taken(there, item) || !ftx_item_offered(item);
     bool unfinished = item->kind == FTX_FILE && item->as.arriving;
     if (unfinished && item->as.arriving->base && item->as.arriving->base != there) {
         struct ftx_item *base = item->as.arriving->base; /* was renamed over, then away again */
@@ -342,6 +361,9 @@ static int apply_move(struct applying *a)
     touch(&a->log, parent, op->when_ns);
     if (from && from != parent)
         touch(&a->log, from, op->when_ns);
+    if (op->parent == 0)
+        return ftx_offer_placed(&a->log, item, taken);
+    ftx_offer_take(&a->log, item);
     return 0;
 }
 
@@ -381,7 +403,8 @@ static int apply_drop(struct applying *a)
     bool empty = item->kind == FTX_FOLDER && ftx_folder_count(item) == 0;
     bool cancelled = a->op.kind == FTX_OP_CANCEL && item->kind != FTX_FOLDER && item == found &&
                      !item->named_here;
-    if (empty || unfinished || cancelled) {
+    bool offered = item->state == FTX_ITEM_OFFERED || item->state == FTX_ITEM_REFUSED;
+    if (empty || unfinished || cancelled || offered) {
         drop(a, item);
     } else {
         ftx_item_clear_remote(&a->log.store->index, item);

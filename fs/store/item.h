@@ -32,13 +32,15 @@ enum ftx_item_state {
     FTX_ITEM_ARRIVING = 4,
     FTX_ITEM_COMPLETE = 5,
     FTX_ITEM_INTERRUPTED = 6, /* outbox: was open when the daemon was killed */
-    FTX_ITEM_REFUSED = 7,     /* outbox: the peer does not take it; `error` is the wire's reason */
-    FTX_ITEM_FAILED = 8,      /* its bytes cannot be read or written here */
+    FTX_ITEM_REFUSED = 7, /* outbox: the peer does not take it; `error` is the wire's reason; inbox,
+                             in the root: the same of ours, until the peer has heard of it */
+    FTX_ITEM_FAILED = 8,  /* its bytes cannot be read or written here */
     FTX_ITEM_LOCAL = 9, /* outbox, every kind: stays here, as its name or a folder above it says */
     FTX_ITEM_TAKEN =
         11, /* inbox, every kind: it was complete, and stands elsewhere since: take.h */
     FTX_ITEM_CANCELLED =
         10, /* outbox, no folder: stays here until it is retried, as its owner says */
+    FTX_ITEM_OFFERED = 12, /* inbox, in the root, every kind: its owner has not accepted it yet */
 };
 
 /* Whether the handles of an outbox file go through the kernel's page cache: all do or none does. */
@@ -135,6 +137,7 @@ struct ftx_arriving {
     uint64_t settled;      /* journal entry of the last change of `have` */
     uint64_t whole_to;     /* all before it is here, or a hole of the base, as a seal has found */
     bool copying;          /* ranges of the base are being copied: no extent may be written */
+    bool told;             /* that it is offered: its size is known */
     bool sealed;           /* the final size is known: it grows no more in this version */
     struct ftx_news *made; /* news of its making that nobody took yet; NULL: none */
 };
@@ -201,6 +204,7 @@ struct ftx_item {
     bool going : 1;      /* outbox file that is orphaned: counted in store->spool.n_going;
                             inbox: its bytes are about to leave the store, no version begins */
     bool unsure : 1;     /* outbox file: a power cut may have taken what the object had */
+    bool held : 1;       /* outbox, in the root: the peer has not accepted it yet (offer.h) */
     bool stale : 1; /* outbox: was written past the page cache since it was last opened through it;
                        inbox: was opened before it was complete, and not since */
 };

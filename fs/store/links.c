@@ -6,6 +6,7 @@
 #include "fs/store/fetch.h"
 #include "fs/store/link_job.h"
 #include "fs/store/news.h"
+#include "fs/store/offer.h"
 #include "fs/store/peer_digest.h"
 #include "fs/store/tell.h"
 #include "transport/base/err.h"
@@ -89,6 +90,7 @@ int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
     ftx_list_init(&link->arriving);
     ftx_list_init(&link->wants);
     ftx_list_init(&link->removed_folders);
+    ftx_list_init(&link->answers);
     ftx_list_init(&link->fetches);
     ftx_list_init(&link->questions);
     link->n_sessions = 1;
@@ -110,6 +112,7 @@ void ftx_link_free(struct ftx_link *link)
     free(link->ops);
     ftx_fetch_forget(link);
     ftx_peer_digest_forget(link);
+    ftx_answers_clear(link);
     for (struct ftx_list *node; (node = ftx_list_pop(&link->wants));)
         free(ftx_list_of(node, struct ftx_want, node));
     for (struct ftx_list *node; (node = ftx_list_pop(&link->removed_folders));)
@@ -475,6 +478,7 @@ int ftx_link_settings(struct ftx_store *store, uint64_t id, struct ftx_link_sett
     if (link) {
         *out = link->settings;
         *out_wishes = (struct ftx_link_wishes){.dial = link->dial, .rearmed = link->rearmed};
+        out_wishes->anew = out->accept == FTX_ACCEPT_ASK && !link->asked;
         link->dial = link->rearmed = false;
     }
     pthread_mutex_unlock(&store->lock);

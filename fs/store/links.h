@@ -76,6 +76,13 @@ struct ftx_link {
     struct ftx_list wants;           /* struct ftx_want: ranges that readers wait for */
     struct ftx_list removed_folders; /* struct ftx_removed_folder: their sender is to be told */
     size_t n_removed_folders;
+    struct ftx_list answers; /* struct ftx_answer of offer.h, for the loop */
+    uint64_t offers_at;      /* cookie of the last item in the root that was looked at for HOLD */
+    bool hold_root;          /* HOLD 0 is due */
+    bool offers_told;        /* what was offered before the start is told to the feed */
+    bool asked;              /* the peer was told, in this session, that we ask */
+    bool asks;               /* the peer told us that it does ... */
+    bool holds;              /* ... and of something that it has not accepted yet */
     struct ftx_list fetches; /* of fetch.c: released ranges that the peer is to be asked for */
     size_t n_fetches;
     struct ftx_list questions; /* of peer_digest.c: files that the peer is to be asked about */
@@ -178,6 +185,7 @@ void ftx_link_count_packed(struct ftx_store *store, struct ftx_link *link, enum 
 /* Settings as they are; what the loop is asked for is asked once. -ENOENT. */
 struct ftx_link_wishes {
     bool dial, rearmed;
+    bool anew; /* the session, if there is one: the peer does not know yet that we ask */
 };
 int ftx_link_settings(struct ftx_store *store, uint64_t id, struct ftx_link_settings *out,
                       struct ftx_link_wishes *out_wishes);

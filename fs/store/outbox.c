@@ -6,6 +6,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/links.h"
 #include "fs/store/names.h"
+#include "fs/store/offer.h"
 #include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/tell.h"
@@ -169,6 +170,7 @@ int ftx_outbox_make(struct ftx_store *store, uint64_t parent_id, const char *nam
     }
     if (!err) {
         touch(&log, parent, item->mtime_ns);
+        ftx_outbox_placed(item);
         ftx_log_item(&log, item);
         if (item->kind == FTX_FILE && item->as.sending) {
             item->as.sending->stream.op = item->op;
@@ -277,6 +279,7 @@ static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *par
         ftx_outbox_drop(log, there);
     ftx_item_unlink(&store->index, item);
     ftx_item_place(&store->index, item, parent, copy, size);
+    ftx_outbox_placed(item);
     item->ctime_ns = now_ns;
     touch(log, from, now_ns);
     if (parent != from)

@@ -8,6 +8,7 @@
 #include "fs/store/outbox.h"
 
 #include "fs/store/names.h"
+#include "fs/store/offer.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
 #include "transport/base/log.h"
@@ -106,6 +107,7 @@ int ftx_outbox_offer(struct ftx_log *log, struct ftx_item *item)
     if (err)
         return err;
     item->state = !file ? 0 : writers ? FTX_ITEM_WRITING : FTX_ITEM_CLOSED;
+    ftx_outbox_placed(item);
     ftx_log_item(log, item); /* before its segments: what a kill leaves out is found missing */
     struct ftx_xattr xattr;
     for (size_t at = 0; !err && ftx_xattrs_next(item->xattrs, &at, &xattr);)

@@ -13,6 +13,7 @@
 #include "fs/store/outgoing.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/offer.h"
 #include "fs/store/outbox.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/tell.h"
@@ -52,6 +53,7 @@ static int make_again(struct ftx_log *log, struct ftx_item *item)
             err = ftx_log_xattr_op(log, item, &xattr);
     if (err)
         return err;
+    ftx_outbox_placed(item);
     folder->gone = false;
     folder->made_at = now(log->store, item->link);
     folder->made_in = item->link->n_sessions;
@@ -100,6 +102,7 @@ static int move_again(struct ftx_log *log, struct ftx_item *item)
     int err = ftx_log_op(log, item->link, &op);
     if (!err)
         ftx_outbox_moved(item);
+    ftx_outbox_placed(item);
     return err;
 }
 
@@ -156,6 +159,8 @@ static void refuse(struct ftx_log *log, struct ftx_item *item, uint8_t reason)
         ftx_tell_item(log, FTX_EVENT_REFUSED, item);
     if (item->kind == FTX_FILE && item->as.sending)
         ftx_sending_due(log, item->as.sending);
+    if (item->kind == FTX_FOLDER && ftx_item_held(item))
+        ftx_outgoing_refuse_below(log, item, reason);
 }
 
 static int refused(struct ftx_log *log, struct ftx_item *item, uint8_t reason)

@@ -5,6 +5,7 @@
 
 #include "fs/store/borrow.h"
 #include "fs/store/change_log.h"
+#include "fs/store/offer.h"
 #include "fs/store/outbox.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/steer.h"
@@ -183,6 +184,7 @@ void ftx_outgoing_restart(struct ftx_store *store, struct ftx_link *link)
 {
     struct ftx_log log;
     ftx_log_lock(&log, store);
+    ftx_outgoing_unhold(link);
     for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {
         struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
         restart(sending);
@@ -256,7 +258,9 @@ int ftx_outgoing_extent(struct ftx_store *store, struct ftx_sending *sending, si
     bool may = may_send(sending) && stream_durable(store, sending, sending->began);
     struct ftx_segment *segment = may ? next_due(sending) : NULL;
     int err = 0;
-    if (!segment)
+    if (may_send(sending) && ftx_item_held(sending->item))
+        err = -EBUSY;
+    else if (!segment)
         err = -EAGAIN;
     else if (segment->kind == FTX_SEGMENT_DATA && segment->length > room)
         err = -EMSGSIZE;
@@ -309,7 +313,7 @@ bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uin
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = sending->item;
     bool may = may_send(sending) && item->state == FTX_ITEM_CLOSED && !sending->sealed &&
-               ftx_outbox_closed(item) && all_there(sending, send) &&
+               !ftx_item_held(item) && ftx_outbox_closed(item) && all_there(sending, send) &&
                stream_durable(store, sending, sending->closed);
     if (may && item->op > op_sent) { /* it may tell of an older time */
         sending->stream.op = item->op;

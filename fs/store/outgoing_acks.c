@@ -4,6 +4,7 @@
 #include "fs/store/outgoing.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/offer.h"
 #include "fs/store/outbox.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"

@@ -5,6 +5,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/inbox.h"
 #include "fs/store/link_job.h"
+#include "fs/store/offer.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/tell.h"
 
@@ -99,11 +100,12 @@ int ftx_link_set(struct ftx_store *store, const char *name, size_t size, enum ft
         apply(&settings, setting, value);
         err = put_settings(store, link, &settings);
     }
+    bool all = !err && setting == FTX_SETTING_ACCEPT && value->number == FTX_ACCEPT_ALL;
     if (!err)
         ftx_tell_link(store, FTX_EVENT_CONFIGURED, link, ftx_setting_name(setting), value->text, 0);
     pthread_mutex_unlock(&store->lock);
     store->events.wake(store->events_ctx);
-    return err;
+    return all ? ftx_offers_unasked(store, name, size) : err;
 }
 
 int ftx_link_set_priority(struct ftx_store *store, struct ftx_link *link, uint8_t priority)

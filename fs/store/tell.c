@@ -63,9 +63,11 @@ static const char *message_of(enum ftx_event event, const struct ftx_item *item)
     if (event == FTX_EVENT_REFUSED && item->box == FTX_OUTBOX)
         return ftx_refusal_text(item->error);
     if (event == FTX_EVENT_REFUSED)
-        return item->error == FTX_REFUSED_SIZE     ? "it is larger than the link's max_size"
-               : item->error == FTX_REFUSED_POLICY ? "the inbox has all that it may take"
-                                                   : "it was removed here";
+        return item->error == FTX_REFUSED_SIZE       ? "it is larger than the link's max_size"
+               : item->error == FTX_REFUSED_POLICY   ? "the inbox has all that it may take"
+               : item->error == FTX_REFUSED_TYPE     ? "the link does not take this kind of file"
+               : item->error == FTX_REFUSED_REJECTED ? "it was rejected here"
+                                                     : "it was removed here";
     if (event == FTX_EVENT_FAILED)
         return "its bytes cannot be read from the store; write it again";
     return NULL;
@@ -97,7 +99,10 @@ void ftx_tell_item(struct ftx_log *log, enum ftx_event event, const struct ftx_i
     if (result)
         remember(log, item->link, &h, item->box,
                  item->kind == FTX_FILE || event == FTX_EVENT_REFUSED ? result : 0, taken_ms(item));
-    if (event == FTX_EVENT_ARRIVING) /* that comes with the content */
+    bool unknown =
+        event == FTX_EVENT_ARRIVING ||
+        (item->kind != FTX_FILE && (event == FTX_EVENT_OFFERED || event == FTX_EVENT_ACCEPTED));
+    if (unknown) /* that comes with the content */
         h.number = FTX_SIZE_UNKNOWN;
     ftx_feed_note(log->store, &h);
 }
@@ -113,7 +118,8 @@ void ftx_tell_refused(struct ftx_log *log, const struct ftx_item *folder, const 
     memmove(path, start, path_size);
     path[path_size++] = '/';
     memcpy(path + path_size, name, size);
-    static const char message[] = "it was not accepted here";
+    const char *message = reason == FTX_REFUSED_TYPE ? "the link does not take this kind of file"
+                                                     : "it was not accepted here";
     struct ftx_happening h = {.event = FTX_EVENT_REFUSED,
                               .reason = reason,
                               .time_ns = ftx_now_ns(),
@@ -121,7 +127,7 @@ void ftx_tell_refused(struct ftx_log *log, const struct ftx_item *folder, const 
                               .link = folder->link->row.name,
                               .link_size = strlen(folder->link->row.name),
                               .text = {path, message},
-                              .text_size = {path_size + size, sizeof message - 1}};
+                              .text_size = {path_size + size, strlen(message)}};
     remember(log, folder->link, &h, FTX_INBOX, FTX_HISTORY_REFUSED, FTX_HISTORY_UNKNOWN);
     ftx_feed_note(log->store, &h);
 }

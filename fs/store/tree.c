@@ -9,6 +9,7 @@
 #include "fs/store/links.h"
 #include "fs/store/names.h"
 #include "fs/store/news.h"
+#include "fs/store/offer.h"
 #include "fs/store/steer.h"
 #include "transport/wire/message.h"
 
@@ -156,9 +157,18 @@ int ftx_tree_readlink(struct ftx_store *store, uint64_t id, bool any_target, cha
     return err;
 }
 
+/* The peer has not accepted it yet, and so nothing of it goes. */
+static bool is_waiting(const struct ftx_item *item)
+{
+    bool ended = item->kind == FTX_FILE ? item->state != FTX_ITEM_CLOSED : item->state != 0;
+    return item->box == FTX_OUTBOX && !ended && ftx_item_held(item);
+}
+
 static const char *outbox_state(const struct ftx_item *item)
 {
     bool told = item->op < item->link->op_first;
+    if (told && is_waiting(item))
+        return "offered";
     switch (item->state) {
     case FTX_ITEM_WRITING:
         return "writing";
@@ -181,6 +191,10 @@ static const char *outbox_state(const struct ftx_item *item)
 
 static const char *inbox_state(const struct ftx_item *item)
 {
+    if (item->state == FTX_ITEM_REFUSED)
+        return "refused";
+    if (item->state != FTX_ITEM_FAILED && ftx_item_offered(item))
+        return "offered";
     switch (item->state) {
     case FTX_ITEM_ARRIVING:
         return "arriving";
@@ -220,12 +234,18 @@ static int error_text(const struct ftx_item *item, char *out, size_t size)
     const char *text = NULL;
     if (place_of(item) == FTX_PLACE_LINK)
         text = ftx_link_error_text(item->link, item->box);
+    else if (item->state == FTX_ITEM_REFUSED && item->box == FTX_INBOX)
+        text = "it was rejected here; it goes when the peer has heard of that";
     else if (item->state == FTX_ITEM_REFUSED)
         text = ftx_refusal_text(item->error);
     else if (item->state == FTX_ITEM_INTERRUPTED)
         text = "the writer was cut off; write it again";
     else if (item->state == FTX_ITEM_FAILED)
         text = "its bytes cannot be read from the store; write it again";
+    else if (is_waiting(item))
+        text = "the peer has not accepted it yet";
+    else if (item->box == FTX_INBOX && ftx_item_offered(item))
+        text = "it waits for your word: accept or reject it";
     return text ? snprintf(out, size, "%s", text) : -ENODATA;
 }
 

@@ -88,6 +88,27 @@ static void refuse_again(struct ftx_transfer *t)
             (void)ftx_engine_refuse(t->engine, t->refused[i].item, t->refused[i].reason);
 }
 
+bool ftx_receive_hold(void *ctx, uint64_t *out_item)
+{
+    struct ftx_transfer *t = ctx;
+    return ftx_offers_next(t->store, t->link, out_item);
+}
+
+bool ftx_transfer_answer(struct ftx_transfer *t)
+{
+    struct ftx_answer answer;
+    bool any = false;
+    while (t->engine && ftx_answer_next(t->store, t->link, &answer)) {
+        int err = answer.refused ? ftx_inbound_refuse(t, answer.remote, answer.refused)
+                                 : ftx_engine_take(t->engine, answer.remote);
+        if (err)
+            break; /* too many wait: at the next turn */
+        ftx_answer_told(t->store, t->link);
+        any = true;
+    }
+    return any;
+}
+
 int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size)
 {
     struct ftx_transfer *t = ctx;
@@ -308,6 +329,7 @@ void ftx_transfer_receive_begin(struct ftx_transfer *t)
     while (ftx_inbox_removed_folder(t->store, t->link, &folder))
         ;
     refuse_again(t);
+    ftx_offers_restart(t->store, t->link);
 }
 
 static void stop_telling(struct ftx_transfer *t)

@@ -45,6 +45,7 @@ bool ftx_transfer_send_due(struct ftx_transfer *t)
         any = true;
         (void)ftx_engine_fetch(t->engine, remote, &range);
     }
+    any |= ftx_transfer_answer(t);
     while (ftx_inbox_want(t->store, t->link, &remote, &range)) {
         any = true;
         if (t->engine)
@@ -193,4 +194,16 @@ void ftx_send_digested(void *ctx, const struct ftx_told_digest *told)
     struct ftx_transfer *t = ctx;
     ftx_peer_digest_answered(t->store, t->link, told);
     ftx_xfer_wake(t->xfer); /* more may be asked for */
+}
+
+void ftx_send_holds(void *ctx, uint64_t item)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_outgoing_holds(t->store, t->link, item);
+}
+
+void ftx_send_takes(void *ctx, uint64_t item)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_outgoing_takes(t->store, t->link, item);
 }

@@ -6,6 +6,7 @@
 #include "fs/store/fetch.h"
 #include "fs/store/inbox.h"
 #include "fs/store/links.h"
+#include "fs/store/offer.h"
 #include "fs/store/outgoing.h"
 #include "fs/xfer/digests.h"
 #include "fs/xfer/xfer.h"
@@ -74,6 +75,8 @@ bool ftx_transfer_tell_removed(struct ftx_transfer *transfer);
 /* receive.c */
 void ftx_transfer_receive_begin(struct ftx_transfer *transfer);
 void ftx_transfer_receive_end(struct ftx_transfer *transfer);
+/* What the peer is to hear of what it offered. True if there was something. */
+bool ftx_transfer_answer(struct ftx_transfer *transfer);
 /* Tries again what had no room on the disk. */
 void ftx_transfer_receive_retry(struct ftx_transfer *transfer);
 /* The transfer goes away. */
@@ -102,7 +105,10 @@ void ftx_send_serve(void *ctx, uint64_t stream, const struct ftx_range *range,
 void ftx_send_wanted(void *ctx, uint64_t stream, const struct ftx_range *range);
 void ftx_send_digest(void *ctx, uint64_t stream, enum ftx_digest_whose whose);
 void ftx_send_digested(void *ctx, const struct ftx_told_digest *told);
+void ftx_send_holds(void *ctx, uint64_t item);
+void ftx_send_takes(void *ctx, uint64_t item);
 
+bool ftx_receive_hold(void *ctx, uint64_t *out_item);
 bool ftx_receive_have(void *ctx, const struct ftx_extent **out_extents, size_t *out_n);
 int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size);
 int ftx_receive_arrived(void *ctx, const struct ftx_content *content);

@@ -324,6 +324,8 @@ static void match_settings(struct ftx_transfer *t, bool *in_out_timed)
         ftx_peer_rearm(t->peer);
     ftx_peer_limit(t->peer, rate_now(&settings, FTX_OUTBOX, in_out_timed),
                    rate_now(&settings, FTX_INBOX, in_out_timed));
+    if (wishes.anew && t->engine)
+        ftx_peer_pause(t->peer, true); /* for a moment */
     ftx_peer_pause(t->peer, settings.paused);
     if (wishes.dial)
         ftx_peer_dial_now(t->peer);

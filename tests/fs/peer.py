@@ -139,7 +139,7 @@ def hold(item=0):
 
 
 def take(item=0):
-    return message(21, number(8, item))
+    return message(23, number(8, item))
 
 
 def fetch(stream, offset, length):

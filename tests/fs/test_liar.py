@@ -442,6 +442,19 @@ def test_content_of_unknown_streams_is_refused(world, kind, stream):
         s.leave()
 
 
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_content_of_what_nobody_accepted_ends_the_session(world, kind):
+    control = os.path.join(world.node.mount, ".ftx/ctl")
+    write(control, f"config {LIAR} accept=ask".encode())
+    with world.link.connect() as s:
+        item = world.number()
+        s.send(s.op(make(item, b"offered-%d" % item)), UNKNOWN[kind](item))
+        assert s.wait_end() is None
+    assert state(world.inbox(f"offered-{item}")) == "offered" and os.stat(world.inbox(f"offered-{item}")).st_blocks == 0
+    os.unlink(world.inbox(f"offered-{item}"))
+    write(control, f"config {LIAR} accept=all".encode())
+
+
 NO_EFFECT = {
     "DROP of an unknown item": lambda i: [drop(NOBODYS)],
     "MOVE of an unknown item": lambda i: [move(NOBODYS, b"moved")],

@@ -57,6 +57,9 @@ target_link_options(test_release PRIVATE -Wl,--wrap=ftx_object_write)
 ftx_test(store feed ftx_store)
 ftx_test(store history ftx_store)
 
+# What waits for its owner, and is held.
+ftx_test(store offers ftx_store ftx_session)
+
 # Which files a link takes, and how fast at what time.
 ftx_test(store rules ftx_store)
 

@@ -13,9 +13,10 @@ _ftx_rules() {
     case $1 in
     send) echo "--to --exclude --yes --no-prompt $_ftx_network path" ;;
     receive) echo "--yes $_ftx_network link path" ;;
-    take | cancel | accept | reject) echo "path" ;;
-    status | priority) echo "link path" ;;
-    rename | verify-peer | verify | retry | rearm | unpair | config) echo "link" ;;
+    take | cancel) echo "path" ;;
+    status | priority | accept | reject) echo "link path" ;;
+    config) echo "link setting" ;;
+    rename | verify-peer | verify | retry | rearm | unpair) echo "link" ;;
     pause | resume | limit) echo "link all" ;;
     watch) echo "--count" ;;
     history | stats) echo "--link --state --since --until --limit" ;;
@@ -63,6 +64,7 @@ _ftx() {
         --*) words+=" $rule" ;;
         link) words+=" $(_ftx_links "${mount[@]}")" ;;
         all) words+=" *" ;;
+        setting) words+=" accept=all accept=ask accept=none max_size= max_files= up= down= allow_ext= deny_ext= allow_mime= deny_mime=" ;;
         subcommand) words+=" $subcommands" ;;
         path) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
         esac

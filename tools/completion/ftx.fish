@@ -50,9 +50,11 @@ __ftx_subcommand doctor 'look for what may be wrong' $subcommands
 __ftx_subcommand help 'of a subcommand' $subcommands
 
 complete -c ftx -n '__fish_seen_subcommand_from send receive take status cancel accept reject priority' -F
-complete -c ftx -n '__fish_seen_subcommand_from receive status rename verify-peer verify pause resume retry rearm unpair priority limit config' \
+complete -c ftx -n '__fish_seen_subcommand_from receive status rename verify-peer verify pause resume retry rearm unpair accept reject priority limit config' \
     -a '(__ftx_links)' -d link
 complete -c ftx -n '__fish_seen_subcommand_from pause resume limit' -a "'*'" -d 'all links'
+complete -c ftx -n '__fish_seen_subcommand_from config' -d setting \
+    -a 'accept=all accept=ask accept=none max_size= max_files= up= down= allow_ext= deny_ext= allow_mime= deny_mime='
 complete -c ftx -n '__fish_seen_subcommand_from send' -l to -xa '(__ftx_links)' -d 'over this link'
 complete -c ftx -n '__fish_seen_subcommand_from send' -l exclude -x -d 'leave out what matches'
 complete -c ftx -n '__fish_seen_subcommand_from send receive' -l yes -d 'do not ask'

@@ -9,17 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum about { A_LINK, LINKS, ITEM, INBOX_ITEM };
+enum about { A_LINK, LINKS, ITEM, OFFERS };
 
 static const struct steer {
     const char *name;
-    const char *line; /* the command in ctl; NULL: the same word */
     enum about about;
 } table[] = {
-    {"pause", NULL, LINKS},       {"resume", NULL, LINKS},          {"retry", NULL, A_LINK},
-    {"rearm", NULL, A_LINK},      {"unpair", NULL, A_LINK},         {"limit", NULL, LINKS},
-    {"config", NULL, A_LINK},     {"cancel", NULL, ITEM},           {"priority", NULL, ITEM},
-    {"accept", NULL, INBOX_ITEM}, {"reject", "cancel", INBOX_ITEM},
+    {"pause", LINKS},   {"resume", LINKS},  {"retry", A_LINK},  {"rearm", A_LINK},
+    {"unpair", A_LINK}, {"limit", LINKS},   {"config", A_LINK}, {"cancel", ITEM},
+    {"priority", ITEM}, {"accept", OFFERS}, {"reject", OFFERS},
 };
 
 static const struct steer *find(const char *name)
@@ -42,18 +40,19 @@ static int find_link(const struct ftx_call *call, enum about about, struct ftx_p
     return status;
 }
 
-/* A link's own folder is named as the link: cancel, and what is of the inbox, take no links. */
-static int find_item(const struct ftx_call *call, const struct steer *steer, struct ftx_place *out)
+/* A link's own folder is named as the link: cancel takes no links. */
+static int find_item(const struct ftx_call *call, const struct steer *steer, const char *word,
+                     struct ftx_place *out)
 {
-    int status = ftx_place_find(call, call->words[0], out);
+    int status = ftx_place_find(call, word, out);
     if (status)
         return status;
     const char *code = strchr(out->item, '/');
     bool is_link = code && !strchr(code + 1, '/');
-    if (steer->about == INBOX_ITEM && strncmp(out->item, "inbox/", 6) != 0)
-        status = ftx_usage(call, "%s: not in the inbox", call->words[0]);
-    else if (!code || (is_link && strcmp(steer->name, "priority") != 0))
-        status = ftx_usage(call, "%s: name a file or folder in it", call->words[0]);
+    if (steer->about == OFFERS && !is_link && strncmp(out->item, "inbox/", 6) != 0)
+        status = ftx_usage(call, "%s: not in the inbox", word);
+    else if (!code || (is_link && strcmp(steer->name, "cancel") == 0))
+        status = ftx_usage(call, "%s: name a file or folder in it", word);
     else if (is_link)
         out->item = code + 1;
     if (status)
@@ -61,13 +60,14 @@ static int find_item(const struct ftx_call *call, const struct steer *steer, str
     return status;
 }
 
-/* The further words stand as they are; none may end the line. NULL after one line about it. */
-static char *make_line(const struct ftx_call *call, const struct steer *steer, const char *item)
+/* Words from the n-th on stand as they are; none may end the line. NULL after one line about it. */
+static char *make_line(const struct ftx_call *call, const struct steer *steer, const char *item,
+                       int n)
 {
     char *line = NULL, *longer;
-    if (asprintf(&line, "%s %s", steer->line ? steer->line : steer->name, item) < 0)
+    if (asprintf(&line, "%s %s", steer->name, item) < 0)
         abort();
-    for (int i = 1; i < call->n_words; i++) {
+    for (int i = n; i < call->n_words; i++) {
         if (asprintf(&longer, "%s %s", line, call->words[i]) < 0)
             abort();
         free(line);
@@ -80,15 +80,16 @@ static char *make_line(const struct ftx_call *call, const struct steer *steer, c
     return NULL;
 }
 
-int ftx_cmd_steer(struct ftx_call *call)
+/* One line for ctl, about the n-th word; `rest`: the first of those that stand behind it. */
+static int steer_one(const struct ftx_call *call, const struct steer *steer, int n, int rest)
 {
-    const struct steer *steer = find(call->command->name);
     bool link = steer->about == A_LINK || steer->about == LINKS;
     struct ftx_place place;
-    int status = link ? find_link(call, steer->about, &place) : find_item(call, steer, &place);
+    int status = link ? find_link(call, steer->about, &place)
+                      : find_item(call, steer, call->words[n], &place);
     if (status)
         return status;
-    char *line = make_line(call, steer, place.item);
+    char *line = make_line(call, steer, place.item, rest);
     status = line ? ftx_control(place.mount, line, link ? place.item : NULL) : FTX_EXIT_USAGE;
     if (!status && call->json) {
         cJSON *done = cJSON_CreateObject();
@@ -97,5 +98,16 @@ int ftx_cmd_steer(struct ftx_call *call)
     }
     free(line);
     ftx_place_close(&place);
+    return status;
+}
+
+int ftx_cmd_steer(struct ftx_call *call)
+{
+    const struct steer *steer = find(call->command->name);
+    int status = 0;
+    if (steer->about != OFFERS)
+        return steer_one(call, steer, 0, 1);
+    for (int i = 0; i < call->n_words && !status; i++)
+        status = steer_one(call, steer, i, call->n_words);
     return status;
 }

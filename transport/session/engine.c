@@ -114,7 +114,7 @@ int ftx_engine_take(struct ftx_engine *engine, uint64_t item)
 {
     struct ftx_message m = {.type = FTX_MSG_TAKE};
     m.as.item = item;
-    return say(engine, &m);
+    return ftx_engine_say(engine, &m);
 }
 
 int ftx_engine_missing(struct ftx_engine *engine, uint64_t stream, uint32_t version,
