@@ -80,6 +80,8 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
 /* After ftx_inbox_seal gave ranges to copy, once: they are here now, or `err`, which is returned
  * unless the base went away meanwhile. The seal is then to be judged again. */
 int ftx_inbox_copied(struct ftx_store *store, const struct ftx_seal_check *check, int err);
+/* Files of this kind are not taken: it is dropped (refuse it). */
+void ftx_inbox_deny(struct ftx_store *store, uint64_t item);
 /* Ranges of the file's base are being copied: extents that come must wait. */
 bool ftx_inbox_copying(struct ftx_store *store, uint64_t item);
 

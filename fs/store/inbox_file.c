@@ -153,6 +153,17 @@ static struct ftx_item *sealed_item(struct ftx_log *log, struct ftx_link *link,
     return NULL;
 }
 
+void ftx_inbox_deny(struct ftx_store *store, uint64_t id)
+{
+    struct ftx_log log;
+    if (ftx_log_begin(&log, store))
+        return; /* it stays incomplete */
+    struct ftx_item *item = ftx_inbox_file_of(store, id);
+    if (item && item->as.arriving && item->state == FTX_ITEM_ARRIVING)
+        ftx_inbox_refuse(&log, item, FTX_REFUSED_TYPE);
+    ftx_log_commit(&log);
+}
+
 bool ftx_inbox_copying(struct ftx_store *store, uint64_t id)
 {
     pthread_mutex_lock(&store->lock);
@@ -418,6 +429,7 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
             ftx_log_item(&log, item);
         }
         out->item = item->id;
+        out->object = item->object;
         out->settled = arriving->settled;
         uint64_t of_base = base_bytes(item, seal->size);
         find_missing(arriving, of_base, seal->size, out);

@@ -119,6 +119,8 @@ static enum ftx_refusal judge_make(const struct applying *a, const struct ftx_it
     uint64_t most = settings->max_files && settings->max_files < FTX_LINK_ITEMS_MAX
                         ? settings->max_files + 1 /* the link's folder counts */
                         : FTX_LINK_ITEMS_MAX;
+    if (op->what == FTX_FILE && !ftx_rules_take_name(&settings->rules, op->name, op->name_size))
+        return FTX_REFUSED_TYPE;
     if (settings->accept == FTX_ACCEPT_NONE || a->link->n_items[FTX_INBOX] >= most)
         return FTX_REFUSED_POLICY;
     return judge_place(parent, op, 0);
@@ -336,6 +338,11 @@ static int apply_move(struct applying *a)
     /* below itself it can only come where the owner moved folders, too */
     if (!reason && ftx_item_below(parent, item))
         reason = FTX_REFUSED_NAME;
+    if (!reason && item->kind == FTX_FILE &&
+        !ftx_rules_take_name(&a->link->settings.rules, op->name, op->name_size))
+        reason = FTX_REFUSED_TYPE;
+    if (reason == FTX_REFUSED_TYPE)
+        ftx_tell_refused(&a->log, parent, op->name, op->name_size, (uint8_t)reason);
     if (reason)
         return leave(a, item, reason);
     int err = ftx_inbox_make_way(&a->log, there, item);

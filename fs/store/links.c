@@ -485,6 +485,16 @@ int ftx_link_settings(struct ftx_store *store, uint64_t id, struct ftx_link_sett
     return link ? 0 : -ENOENT;
 }
 
+bool ftx_link_looks(struct ftx_store *store, const struct ftx_link *link, struct ftx_rules *out)
+{
+    pthread_mutex_lock(&store->lock);
+    bool looks = ftx_rules_look(&link->settings.rules);
+    if (looks)
+        *out = link->settings.rules;
+    pthread_mutex_unlock(&store->lock);
+    return looks;
+}
+
 void ftx_links_settings(struct ftx_store *store, struct ftx_link_settings *out)
 {
     pthread_mutex_lock(&store->lock);

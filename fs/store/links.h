@@ -189,6 +189,8 @@ struct ftx_link_wishes {
 };
 int ftx_link_settings(struct ftx_store *store, uint64_t id, struct ftx_link_settings *out,
                       struct ftx_link_wishes *out_wishes);
+/* True, and the rules, if they are about what files hold. */
+bool ftx_link_looks(struct ftx_store *store, const struct ftx_link *link, struct ftx_rules *out);
 /* Of all links together. */
 void ftx_links_settings(struct ftx_store *store, struct ftx_link_settings *out);
 

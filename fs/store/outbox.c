@@ -248,6 +248,14 @@ static int check_replace(const struct ftx_item *item, const struct ftx_item *the
     return there->kind == FTX_FOLDER && ftx_folder_count(there) ? -ENOTEMPTY : 0;
 }
 
+/* The peer may take it under another name: what programs write to a name of its own and rename (as
+ * rsync does) is to be taken by the one that it gets. */
+static bool is_refused_name(const struct ftx_item *item)
+{
+    return item->state == FTX_ITEM_REFUSED && item->error == FTX_REFUSED_TYPE &&
+           ftx_outbox_can_offer_again(item);
+}
+
 static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *parent,
                 const char *name, size_t size, struct ftx_item *there)
 {
@@ -285,6 +293,8 @@ static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *par
     if (parent != from)
         touch(log, parent, now_ns);
     ftx_log_item(log, item);
+    if (moves && is_refused_name(item))
+        return ftx_outbox_offer_again(log, item);
     return moves ? 0 : ftx_outbox_settle_place(log, item, now_ns);
 }
 

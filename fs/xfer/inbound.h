@@ -25,8 +25,9 @@ struct ftx_inbound_piece {
 /* A seal being judged. */
 struct ftx_inbound_seal {
     struct ftx_plan_seal seal;
-    uint64_t item, settled; /* of struct ftx_seal_check, once it waits */
-    bool waits;             /* for the commit of `settled` */
+    uint64_t item, settled, object; /* of struct ftx_seal_check, once it waits */
+    bool waits;                     /* for the commit of `settled` */
+    bool looks, denied;             /* a worker looks at what it holds; it is not to be taken */
     bool open;
 };
 
@@ -43,6 +44,8 @@ struct ftx_inbound_record {
     size_t n_seals, seals_capacity;
     size_t n_open;                    /* seals not done */
     struct ftx_seal_check *check;     /* of the seal last judged; NULL: none was */
+    struct ftx_rules *rules;          /* about what files hold; NULL: there are none */
+    bool looking;                     /* a worker looks at files that were sealed */
     struct ftx_inbound_seal *copying; /* the seal whose base ranges are being copied */
     int copy_err;
     size_t held;   /* bytes counted against the peer (ftx_peer_hold) */
@@ -62,6 +65,10 @@ void ftx_inbound_free(struct ftx_inbound_record *record);
 /* Refuses an item. A cut may take the REFUSED with it while what was refused counts as applied: it
  * is told again in later sessions. */
 int ftx_inbound_refuse(struct ftx_transfer *transfer, uint64_t item, uint8_t reason);
+/* The same of a file whose content is of a kind that is not taken. */
+int ftx_inbound_deny(struct ftx_transfer *transfer, uint64_t item, uint64_t stream);
+/* The rules that hold for the record. -ENOMEM. */
+int ftx_inbound_rules(struct ftx_inbound_record *record);
 /* The journal's entry must be committed before the record is acknowledged. */
 void ftx_inbound_need(struct ftx_inbound_record *record, uint64_t entry);
 /* Room for one more element of `size` bytes; NULL without memory. */

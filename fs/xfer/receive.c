@@ -36,6 +36,7 @@ void ftx_inbound_free(struct ftx_inbound_record *r)
     free(r->pieces);
     free(r->seals);
     free(r->check);
+    free(r->rules);
     free(r);
 }
 
@@ -78,6 +79,24 @@ static void forget_refused(struct ftx_transfer *t, uint64_t item)
     for (size_t i = 0; i < n; i++)
         if (t->refused[i].item == item)
             t->refused[i].item = 0;
+}
+
+int ftx_inbound_deny(struct ftx_transfer *t, uint64_t item, uint64_t stream)
+{
+    ftx_inbox_deny(t->store, item);
+    return ftx_inbound_refuse(t, stream, FTX_REFUSED_TYPE);
+}
+
+int ftx_inbound_rules(struct ftx_inbound_record *r)
+{
+    struct ftx_rules rules;
+    if (r->rules || !ftx_link_looks(r->transfer->store, r->transfer->link, &rules))
+        return 0;
+    r->rules = malloc(sizeof *r->rules);
+    if (!r->rules)
+        return -ENOMEM;
+    *r->rules = rules;
+    return 0;
 }
 
 static void refuse_again(struct ftx_transfer *t)

@@ -4,6 +4,7 @@
 #include "fs/xfer/inbound.h"
 
 #include "fs/store/objects.h"
+#include "fs/xfer/kind.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -104,6 +105,73 @@ void ftx_inbound_copy(struct ftx_inbound_record *r)
     ftx_work_queue(ftx_xfer_loop(r->transfer->xfer), &r->work);
 }
 
+/* -- what they hold -- */
+
+/* What a file begins with is of a kind that the link takes. */
+static bool is_taken(const struct ftx_store *store, const struct ftx_rules *rules,
+                     const struct ftx_inbound_seal *seal, uint8_t *room)
+{
+    uint64_t most = seal->seal.size < FTX_KIND_LOOKED ? seal->seal.size : FTX_KIND_LOOKED;
+    int fd = ftx_object_open(&store->objects, seal->object, O_RDONLY);
+    if (fd < 0)
+        return false;
+    int err = ftx_object_read_padded(fd, room, (size_t)most, 0);
+    close(fd);
+    return (!err || err == -ENODATA) && ftx_kind_taken(rules, room, (size_t)most);
+}
+
+static void run_look(struct ftx_work *work)
+{
+    struct ftx_inbound_record *r = ftx_list_of(work, struct ftx_inbound_record, work);
+    uint8_t *room = calloc(1, FTX_KIND_LOOKED);
+    for (size_t i = 0; i < r->n_seals; i++) {
+        struct ftx_inbound_seal *seal = &r->seals[i];
+        if (seal->looks)
+            seal->denied = !room || !is_taken(r->transfer->store, r->rules, seal, room);
+    }
+    free(room);
+}
+
+static void on_looked(struct ftx_work *work)
+{
+    struct ftx_inbound_record *r = ftx_list_of(work, struct ftx_inbound_record, work);
+    struct ftx_transfer *t = r->transfer;
+    t->n_working--;
+    r->working = r->looking = false;
+    if (ftx_inbound_current(r)) {
+        for (size_t i = 0; i < r->n_seals; i++) {
+            struct ftx_inbound_seal *seal = &r->seals[i];
+            if (!seal->looks)
+                continue;
+            seal->looks = false;
+            seal->waits = !seal->denied;
+            if (!seal->denied)
+                continue;
+            (void)ftx_inbound_deny(t, seal->item, seal->seal.stream);
+            done(r, seal);
+        }
+        ftx_inbound_judge(r);
+    } else {
+        ftx_inbound_free(r);
+    }
+    ftx_inbound_judge_busy(t);
+    ftx_transfer_receive_advance(t);
+}
+
+/* Files that are here as a whole are looked at before they are complete. */
+static void look(struct ftx_inbound_record *r)
+{
+    for (size_t i = 0; i < r->n_seals; i++)
+        r->looking |= r->seals[i].open && r->seals[i].looks;
+    if (!r->looking)
+        return;
+    r->work.run = run_look;
+    r->work.done = on_looked;
+    r->working = true;
+    r->transfer->n_working++;
+    ftx_work_queue(ftx_xfer_loop(r->transfer->xfer), &r->work);
+}
+
 /* What a judged seal asks for. An error that is not about the file: the record may not be
  * acknowledged, as its sender would take the file for delivered. */
 static int act_on(struct ftx_inbound_record *r, struct ftx_inbound_seal *seal, int found)
@@ -117,7 +185,9 @@ static int act_on(struct ftx_inbound_record *r, struct ftx_inbound_seal *seal, i
     if (found == 0) {
         seal->item = r->check->item;
         seal->settled = r->check->settled;
-        seal->waits = true;
+        seal->object = r->check->object;
+        seal->looks = r->rules && seal->object;
+        seal->waits = !seal->looks;
         return 0;
     }
     if (found == -ENODATA)
@@ -138,16 +208,24 @@ void ftx_inbound_judge(struct ftx_inbound_record *r)
 {
     struct ftx_transfer *t = r->transfer;
     int err = 0;
+    if (r->looking) { /* judged once that is over */
+        r->busy = true;
+        return;
+    }
     if (r->n_seals && !r->check && !(r->check = malloc(sizeof *r->check)))
         err = -ENOMEM;
+    if (!err && r->n_seals)
+        err = ftx_inbound_rules(r);
     for (size_t i = 0; i < r->n_seals && !r->copying && !err; i++) {
         struct ftx_inbound_seal *seal = &r->seals[i];
-        if (!seal->open || seal->waits)
+        if (!seal->open || seal->waits || seal->looks)
             continue;
         int found = ftx_inbox_seal(t->store, t->link, &seal->seal, r->check);
         r->busy |= found == -EBUSY;
         err = found == -EBUSY ? 0 : act_on(r, seal, found);
     }
+    if (!err && !r->copying)
+        look(r);
     if (err) { /* we may be inside a call of the engine */
         t->failed = err;
         ftx_xfer_wake(t->xfer);

@@ -4,6 +4,7 @@
 #include "fs/xfer/inbound.h"
 
 #include "fs/store/objects.h"
+#include "fs/xfer/kind.h"
 #include "transport/base/err.h"
 #include "transport/base/hash.h"
 #include "transport/peer/codecs.h"
@@ -16,9 +17,10 @@
 /* What the pieces of a record share. */
 struct writing {
     const struct ftx_objects *objects;
-    struct ftx_codec *codec; /* NULL: not needed yet */
-    uint64_t object;         /* that the last piece was written to: it stays open for the next */
-    int fd;                  /* -1: none */
+    const struct ftx_rules *rules; /* NULL: none about what files hold */
+    struct ftx_codec *codec;       /* NULL: not needed yet */
+    uint64_t object; /* that the last piece was written to: it stays open for the next */
+    int fd;          /* -1: none */
 };
 
 /* The bytes of the piece as they were before they were packed; valid until the next piece's. */
@@ -66,6 +68,13 @@ static int open_object(struct writing *w, const struct ftx_inbound_piece *piece)
     return 0;
 }
 
+/* All that would be looked at of the whole file: so what is not taken need not come to its end. */
+static bool is_telling(const struct ftx_extent *extent, const uint8_t *bytes,
+                       const struct ftx_inbound_piece *piece)
+{
+    return bytes && !piece->fetched && extent->offset == 0 && extent->length >= FTX_KIND_LOOKED;
+}
+
 static int run_piece(struct writing *w, const struct ftx_inbound_piece *piece)
 {
     const struct ftx_extent *extent = &piece->content.extent;
@@ -75,6 +84,9 @@ static int run_piece(struct writing *w, const struct ftx_inbound_piece *piece)
         return err;
     if (bytes && !hash_matches(extent, bytes))
         return FTX_EPROTO;
+    if (is_telling(extent, bytes, piece) && w->rules &&
+        !ftx_kind_taken(w->rules, bytes, (size_t)extent->length))
+        return -EMEDIUMTYPE;
     err = open_object(w, piece);
     if (err)
         return err == -ENOENT && !bytes ? 0 : err; /* a hole in nothing */
@@ -97,7 +109,7 @@ static void run_write(struct ftx_work *work)
 {
     struct ftx_inbound_record *r = ftx_list_of(work, struct ftx_inbound_record, work);
     const struct ftx_store *store = r->transfer->store;
-    struct writing w = {.objects = &store->objects, .fd = -1};
+    struct writing w = {.objects = &store->objects, .rules = r->rules, .fd = -1};
     bool room = ftx_store_has_room(store, FTX_INBOX, data_bytes(r));
     for (size_t i = 0; i < r->n_pieces; i++) {
         struct ftx_inbound_piece *piece = &r->pieces[i];
@@ -124,6 +136,10 @@ static int settle_piece(struct ftx_inbound_record *r, const struct ftx_inbound_p
     }
     int err = ftx_inbox_wrote(t->store, piece->item, &piece->content.extent, piece->err, &entry);
     ftx_inbound_need(r, entry);
+    if (err == -EMEDIUMTYPE)
+        return ftx_inbound_current(r)
+                   ? ftx_inbound_deny(t, piece->item, piece->content.extent.stream)
+                   : 0;
     if (err != -EFBIG)
         return err;
     return ftx_inbound_current(r)
@@ -217,6 +233,10 @@ void ftx_inbound_write(struct ftx_inbound_record *r)
     r->delayed = copy_under_way(r);
     if (r->delayed)
         return;
+    if (ftx_inbound_rules(r)) {
+        r->transfer->failed = -ENOMEM;
+        ftx_xfer_wake(r->transfer->xfer);
+    }
     r->work.run = run_write;
     r->work.done = on_written;
     r->working = true;

@@ -6,6 +6,7 @@
 #include "fs/store/outbox.h"
 #include "fs/store/change_log.h"
 #include "fs/store/peer_digest.h"
+#include "fs/xfer/kind.h"
 #include "fs/xfer/sync.h"
 #include "fs/xfer/transfer.h"
 #include "transport/base/err.h"
@@ -604,6 +605,7 @@ void ftx_xfer_free(struct ftx_xfer *xfer)
     for (struct ftx_list *node; (node = ftx_list_pop(&xfer->saved));)
         free(ftx_list_of(node, struct save, node));
     ftx_codecs_trim();
+    ftx_kind_close();
     pthread_mutex_destroy(&xfer->lock);
     free(xfer);
 }

@@ -101,6 +101,52 @@ def test_rejected_is_said_at_both_ends(asking):
     command(asking.b, f"reject {CODE}")
 
 
+def test_endings_are_judged_by_the_name_that_a_file_gets(make_pair):
+    pair = make_pair(debug=False)
+    command(pair.b, f"config {CODE} deny_ext=exe,tar.gz")
+    for name in ("tool.EXE", "a.tar.gz"):
+        write(pair.sent(name))
+        wait_state(pair.sent(name), "refused")
+        assert wait_event(pair.a, "refused", path=f"outbox/{CODE}/{name}")["reason"] == "type"
+        assert wait_event(pair.b, "refused", path=f"inbox/{CODE}/{name}")["reason"] == "type"
+    pair.send_file("a.gz", b"x")
+    command(pair.b, f"config {CODE} deny_ext=none\nconfig {CODE} allow_ext=mp3")
+    write(pair.sent(".song.mp3.Xa81bc"))
+    wait_state(pair.sent(".song.mp3.Xa81bc"), "refused")
+    os.rename(pair.sent(".song.mp3.Xa81bc"), pair.sent("song.mp3"))
+    pair.wait_complete("song.mp3")
+    os.rename(pair.sent("song.mp3"), pair.sent("song.exe"))
+    wait_state(pair.sent("song.exe"), "refused")
+    assert wait_event(pair.b, "refused", path=f"inbox/{CODE}/song.exe")["reason"] == "type"
+    assert state(pair.got("song.mp3")) == "complete"
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0"
+
+
+def test_kinds_are_told_by_what_a_file_holds(make_pair):
+    pair = make_pair(debug=False)
+    command(pair.b, f"config {CODE} allow_mime=image/*")
+    for name, data in (("small.png", b"#!/bin/sh\nexit\n"), ("large.png", b"%PDF-1.7\n" + trees.random_bytes(MIB))):
+        write(pair.sent(name), data)
+        wait_state(pair.sent(name), "refused")
+        assert wait_event(pair.b, "refused", path=f"inbox/{CODE}/{name}")["reason"] == "type"
+        assert not os.path.exists(pair.got(name))
+    pair.send_file("picture", PNG)
+    pair.send_file("large picture", PNG + trees.random_bytes(MIB))
+    with open(pair.sent("late"), "wb") as out:  # what it is shows when all of it is here
+        out.write(PNG)
+        out.flush()
+        wait_until(lambda: progress(pair.got("late"))[0] == len(PNG), "what was written")
+        out.seek(0)
+        out.write(b"#!/bin/sh\nexit 0")
+    wait_state(pair.sent("late"), "refused")
+    command(pair.b, f"config {CODE} allow_mime=none\nconfig {CODE} deny_mime=application/pdf")
+    command(pair.a, f"retry {CODE}")
+    wait_state(pair.sent("small.png"), "delivered")
+    wait_state(pair.sent("large.png"), "refused")
+
+
 def test_offers_and_answers_last(make_pair):
     pair = make_pair(debug=False)
     command(pair.b, f"config {CODE} accept=ask")

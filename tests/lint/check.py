@@ -39,6 +39,7 @@ COMPONENTS = {
     r"zstd.*\.h": ["transport/session", "tests"],
     r"(natpmp|miniupnpc/.*)\.h": ["transport/net"],
     r"qrencode\.h": ["tools/ftx"],
+    r"magic\.h": ["fs/xfer"],
     r"arpa/inet\.h": ["transport/relay", "transport/base", "transport/net", "transport/peer", "fs", "tools", "tests"],  # addresses as text
     r"(sys/socket|netinet/.*|netdb|poll|sys/epoll|pthread|time|sys/time)\.h":
         ["transport/base", "transport/net", "transport/peer", "fs", "tools", "tests"],
