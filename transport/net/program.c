@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "transport/base/err.h"
+#include "transport/base/spawn.h"
 
 enum { PIECE = 64 << 10 };
 
@@ -77,53 +77,6 @@ static int read_all(int fd, size_t most, int64_t until_ms, struct output *output
     }
 }
 
-/* Its signals are as for any program, not as the daemon set its own. */
-static int set_attributes(posix_spawnattr_t *attributes)
-{
-    sigset_t none, ours;
-    int err;
-
-    sigemptyset(&none);
-    sigemptyset(&ours);
-    sigaddset(&ours, SIGPIPE);
-    if ((err = posix_spawnattr_setsigmask(attributes, &none)) == 0 &&
-        (err = posix_spawnattr_setsigdefault(attributes, &ours)) == 0 &&
-        (err = posix_spawnattr_setpgroup(attributes, 0)) == 0)
-        err = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                       POSIX_SPAWN_SETPGROUP);
-    return -err;
-}
-
-static int set_files(posix_spawn_file_actions_t *files, int out_fd)
-{
-    int err;
-
-    if ((err = posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDONLY, 0)) == 0 &&
-        (err = posix_spawn_file_actions_adddup2(files, out_fd, 1)) == 0)
-        err = posix_spawn_file_actions_addopen(files, 2, "/dev/null", O_WRONLY, 0);
-    return -err;
-}
-
-static int spawn(char *const argv[], int out_fd, pid_t *out_pid)
-{
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_t files;
-    int err = -posix_spawnattr_init(&attributes);
-
-    if (err < 0)
-        return err;
-    err = -posix_spawn_file_actions_init(&files);
-    if (err < 0)
-        goto fail_attributes;
-    if ((err = set_attributes(&attributes)) == 0 && (err = set_files(&files, out_fd)) == 0)
-        err = -posix_spawnp(out_pid, argv[0], &files, &attributes, argv, environ);
-    posix_spawn_file_actions_destroy(&files);
-
-fail_attributes:
-    posix_spawnattr_destroy(&attributes);
-    return err;
-}
-
 /* Who closed stdout may still run: until then, no longer. */
 static int await_exit(pid_t pid, int64_t until_ms)
 {
@@ -153,7 +106,7 @@ int ftx_program_read(char *const argv[], size_t most, unsigned timeout_ms, char 
 
     if (pipe2(fds, O_CLOEXEC) < 0)
         return -errno;
-    err = spawn(argv, fds[1], &pid);
+    err = ftx_spawn(&(struct ftx_spawn){.argv = argv, .out_fd = fds[1], .search = true}, &pid);
     close(fds[1]);
     if (err == 0) {
         err = read_all(fds[0], most, until_ms, &output);
