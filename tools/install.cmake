@@ -27,6 +27,9 @@ install(FILES tools/completion/_ftx DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/ven
 install(FILES tools/completion/_ftx DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES tools/completion/ftx.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 
+# Not where hooks are looked for: whoever wants one copies it there.
+install(PROGRAMS tools/hooks/on-complete.notify-send DESTINATION ${CMAKE_INSTALL_DATADIR}/ftxfs/hooks)
+
 # They name no folder: systemd looks into /usr/local/bin and /usr/bin.
 install(FILES tools/systemd/ftxfs.service tools/systemd/ftxfs@.service DESTINATION lib/systemd/user)
 install(FILES tools/systemd/ftx-relay.service DESTINATION lib/systemd/system)

@@ -245,6 +245,47 @@ int ftx_feed_read(struct ftx_store *store, uint64_t *in_out_at, char *out, size_
     return *out_size || size == 0 ? 0 : -EAGAIN;
 }
 
+/* The text, or NULL, copied to where *in_out_room stands. */
+static const char *keep(const char *text, size_t size, char **in_out_room)
+{
+    if (!text)
+        return NULL;
+    char *copy = memcpy(*in_out_room, text, size);
+    copy[size] = '\0';
+    *in_out_room += size + 1;
+    return copy;
+}
+
+void ftx_feed_to_end(struct ftx_store *store, struct ftx_feed_cursor *out)
+{
+    pthread_mutex_lock(&store->lock);
+    *out = (struct ftx_feed_cursor){.seq = store->feed.next_seq, .offset = store->feed.next};
+    pthread_mutex_unlock(&store->lock);
+}
+
+bool ftx_feed_next(struct ftx_store *store, struct ftx_feed_cursor *cursor,
+                   struct ftx_happening *out, char *room, uint64_t *out_lost)
+{
+    const struct ftx_feed *feed = &store->feed;
+    pthread_mutex_lock(&store->lock);
+    bool any = feed->first_seq < feed->next_seq && cursor->seq < feed->next_seq;
+    *out_lost =
+        any && cursor->seq && cursor->seq < feed->first_seq ? feed->first_seq - cursor->seq : 0;
+    if (any && cursor->seq <= feed->first_seq)
+        *cursor = (struct ftx_feed_cursor){.seq = feed->first_seq, .offset = feed->first};
+    if (any) {
+        const struct record *record = record_at(feed, normal(feed, cursor->offset));
+        cursor->offset = normal(feed, cursor->offset) + record->size;
+        cursor->seq++;
+        restore(record, out);
+        out->link = keep(out->link, out->link_size, &room);
+        for (int i = 0; i < 2; i++)
+            out->text[i] = keep(out->text[i], out->text_size[i], &room);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return any;
+}
+
 bool ftx_feed_ready(struct ftx_store *store, uint64_t at)
 {
     const struct ftx_feed *feed = &store->feed;

@@ -102,6 +102,26 @@ uint64_t ftx_feed_end(struct ftx_store *store, int64_t *out_last_ns);
 int ftx_feed_read(struct ftx_store *store, uint64_t *in_out_at, char *out, size_t size,
                   size_t *out_size);
 
+/* Where a reader of events, not of their text, stands; zeros: at the oldest that is kept. */
+struct ftx_feed_cursor {
+    uint64_t seq; /* of the next one */
+    size_t offset;
+};
+
+/*
+ * The next event, its texts in `room`, which has FTX_FEED_ROOM bytes and ends each with a NUL. False:
+ * it is at the end. *out_lost: how many before it are not kept any more.
+ */
+enum { FTX_FEED_ROOM = 3 * (FTX_FEED_TEXT_MAX + 1) };
+bool ftx_feed_next(struct ftx_store *store, struct ftx_feed_cursor *cursor,
+                   struct ftx_happening *out, char *room, uint64_t *out_lost);
+
+/* Where the next one will be. */
+void ftx_feed_to_end(struct ftx_store *store, struct ftx_feed_cursor *out);
+
+/* The word for an event: armed, paired ... Static. */
+const char *ftx_event_word(enum ftx_event event);
+
 /* Such a read would give something. */
 bool ftx_feed_ready(struct ftx_store *store, uint64_t at);
 

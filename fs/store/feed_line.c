@@ -85,6 +85,11 @@ void ftx_feed_line(const struct ftx_happening *h, uint64_t seq, struct ftx_json 
     ftx_json_end(json);
 }
 
+const char *ftx_event_word(enum ftx_event event)
+{
+    return kinds[event].name;
+}
+
 const char *ftx_refusal_word(uint8_t reason)
 {
     switch (reason) {

@@ -445,6 +445,32 @@ bool ftx_link_busy(struct ftx_store *store, const struct ftx_link *link)
     return busy;
 }
 
+/* Nothing is on its way, or waits to be; what was refused or cut off is over. */
+static bool is_done(const struct ftx_link *link)
+{
+    bool done = link->op_first == link->op_next;
+    for (struct ftx_list *node = link->sendings.next; node != &link->sendings && done;
+         node = node->next) {
+        uint8_t state = ftx_list_of(node, struct ftx_sending, all)->item->state;
+        done = state != FTX_ITEM_WRITING && state != FTX_ITEM_CLOSED;
+    }
+    for (struct ftx_list *node = link->arriving.next; node != &link->arriving && done;
+         node = node->next) {
+        uint8_t state = ftx_list_of(node, struct ftx_arriving, node)->item->state;
+        done = state != FTX_ITEM_ARRIVING && state != FTX_ITEM_OFFERED;
+    }
+    return done;
+}
+
+bool ftx_link_done(struct ftx_store *store, const char *name, size_t size)
+{
+    pthread_mutex_lock(&store->lock);
+    const struct ftx_link *link = ftx_link_find_name(store, name, size);
+    bool done = !link || is_done(link);
+    pthread_mutex_unlock(&store->lock);
+    return done;
+}
+
 bool ftx_links_measure(struct ftx_store *store)
 {
     bool moves = false;

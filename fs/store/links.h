@@ -175,6 +175,9 @@ void ftx_link_verifier(const struct ftx_link_row *row, char out[FTX_VERIFIER_TEX
 /* Something is not delivered, or has not arrived. */
 bool ftx_link_busy(struct ftx_store *store, const struct ftx_link *link);
 
+/* All of it that can be is delivered, and has arrived; true where there is no such link. */
+bool ftx_link_done(struct ftx_store *store, const char *name, size_t size);
+
 /* Takes the rates of all links; to be called once a second. False: nothing moves. */
 bool ftx_links_measure(struct ftx_store *store);
 

@@ -23,6 +23,7 @@ LAYERS = {
                  "transport/wire", "transport/base"],
     "fs/xfer": ["fs/store", "transport/peer", "transport/session", "transport/net", "transport/crypto", "transport/wire",
                 "transport/base"],
+    "fs/hooks": ["fs/store", "transport/base"],
     "fs/fuse": ["fs/store", "fs/xfer", "transport/session/scheduler.h", "transport/wire", "transport/base"],
     "fs/headless": ["fs/store", "fs/xfer", "transport/wire", "transport/base"],
     "tools/ftx": ["fs/headless", "fs/xfer", "fs/store", "tools/common", "transport"],  # and no FUSE

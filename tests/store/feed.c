@@ -223,6 +223,40 @@ static void every_event_is_one_object(void **state)
 
 #define fact(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void cursor_meets_each_event_that_is_kept_once(void **state)
+{
+    (void)state;
+    static char room[FTX_FEED_ROOM], path[3000];
+    struct ftx_feed_cursor cursor = {0};
+    struct ftx_happening happening;
+    uint64_t lost, expected = 1;
+    assert_false(ftx_feed_next(store, &cursor, &happening, room, &lost));
+    memset(path, 'x', sizeof path);
+    for (unsigned round = 0; round < 2000; round++) {
+        for (unsigned i = 0; i < round % 7; i++)
+            note(path, 1 + (round * 131 + i * 977) % sizeof path);
+        for (unsigned i = 0; i < round % 7; i++, expected++) {
+            assert_true(ftx_feed_next(store, &cursor, &happening, room, &lost));
+            assert_true(lost == 0 && cursor.seq == expected + 1);
+            assert_string_equal(happening.link, "alice");
+            assert_int_equal(strlen(happening.text[0]), 1 + (round * 131 + i * 977) % sizeof path);
+            assert_null(happening.text[1]);
+        }
+        assert_false(ftx_feed_next(store, &cursor, &happening, room, &lost));
+    }
+    for (unsigned i = 0; i < 1000; i++)
+        note(path, sizeof path);
+    assert_true(ftx_feed_next(store, &cursor, &happening, room, &lost));
+    uint64_t at = cursor.seq;
+    ftx_feed_to_end(store, &cursor);
+    assert_true(cursor.seq > at);
+    note("next", 4);
+    assert_true(ftx_feed_next(store, &cursor, &happening, room, &(uint64_t){0}));
+    assert_string_equal(happening.text[0], "next");
+    cursor.seq = at;
+    assert_true(lost > 500 && cursor.seq == expected + lost + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +269,7 @@ int main(void)
         fact(oldest_make_room),
         fact(only_readers_are_called),
         fact(every_event_is_one_object),
+        fact(cursor_meets_each_event_that_is_kept_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

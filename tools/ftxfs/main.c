@@ -7,6 +7,7 @@
 #include "tools/common/paths.h"
 #include "tools/ftxfs/background.h"
 #include "tools/ftxfs/ending.h"
+#include "tools/ftxfs/hooks.h"
 #include "tools/ftxfs/options.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
@@ -30,6 +31,7 @@ enum {
 struct daemon {
     struct ftx_store *store;
     struct ftx_network *network;
+    _Atomic(struct ftx_hooks *) hooks; /* NULL: none */
     _Atomic(struct ftx_mount *) mount; /* the store's thread runs before there is one */
 };
 
@@ -80,6 +82,8 @@ static void on_happened(void *ctx)
     struct daemon *d = ctx;
     if (d->mount)
         ftx_mount_happened(d->mount);
+    if (d->hooks)
+        ftx_hooks_happened(d->hooks);
 }
 
 static const struct ftx_store_events events = {.wake = on_wake,
@@ -140,6 +144,27 @@ static int open_mount(struct daemon *d, const struct ftx_options *o, const char 
     return err;
 }
 
+static int open_hooks(struct daemon *d, const struct ftx_options *o, const char *path,
+                      char *message)
+{
+    struct ftx_hooks *hooks;
+    int err = ftx_start_hooks(d->store, o->hooks, path, message, MESSAGE_MAX, &hooks);
+    d->hooks = hooks;
+    if (hooks)
+        ftx_hooks_happened(hooks); /* of what came before it could be told */
+    return err;
+}
+
+/* After the mount: what still waits for an answer of it cannot be ended before. */
+static void close_hooks(struct daemon *d)
+{
+    pthread_mutex_lock(&d->store->lock); /* nobody tells them now */
+    struct ftx_hooks *hooks = d->hooks;
+    d->hooks = NULL;
+    pthread_mutex_unlock(&d->store->lock);
+    ftx_hooks_stop(hooks);
+}
+
 static int run(const struct ftx_options *o, const char *path, const char *store)
 {
     char message[MESSAGE_MAX] = "";
@@ -158,11 +183,14 @@ static int run(const struct ftx_options *o, const char *path, const char *store)
         err = open_mount(&d, o, path, message);
     }
     if (!err)
+        err = open_hooks(&d, o, path, message);
+    if (!err)
         err = serve(&d, path, message);
     if (d.network)
         ftx_network_close(d.network);
     if (d.mount)
         ftx_mount_close(d.mount);
+    close_hooks(&d);
     ftx_store_close(d.store);
     if (d.mount)
         ftx_mount_free(d.mount);

@@ -140,6 +140,13 @@ static int choose(const char *value, const char *const *names)
     return -1;
 }
 
+static int set_hooks(struct ftx_options *o, const char *value)
+{
+    free(o->hooks);
+    o->hooks = strcmp(value, "none") == 0 ? strdup(value) : realpath(value, NULL);
+    return o->hooks ? 0 : ftx_option_bad(o, "'%s': %s", value, strerror(errno));
+}
+
 static int set_compress(struct ftx_options *o, const char *value)
 {
     static const char *const names[] = {
@@ -184,6 +191,8 @@ static const struct own {
      set_keep},
     {"close", "sealed|delivered", "delivered: close(2) waits until the peer has the file (sealed)",
      set_close},
+    {"hooks", "DIR|none",
+     "programs there are told what happens (default: $XDG_CONFIG_HOME/ftxfs/hooks)", set_hooks},
     {"compress", "auto|off|on",
      "auto: what shrinks, while the network is the bottleneck; on: always (auto)", set_compress},
     {"links", "none|safe|all",

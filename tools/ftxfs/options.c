@@ -182,5 +182,6 @@ void ftx_options_free(struct ftx_options *options)
     free(options->store);
     free(options->config);
     free(options->fuse_options);
+    free(options->hooks);
     ftx_network_options_free(&options->network);
 }

@@ -15,6 +15,7 @@ struct ftx_options {
     const char *source; /* what the mount table shall show; NULL: nothing was said */
     char *store;        /* owned; NULL: the default */
     struct ftx_network_options network;
+    char *hooks;        /* owned; absolute, or none; NULL: the default */
     char *fuse_options; /* owned; comma list, or NULL */
     unsigned read_timeout_s;
     struct ftx_spool_config spool;
