@@ -140,6 +140,7 @@ static bool add_link(cJSON *links, const struct ftx_link_status *status)
     return arriving && add_count(queue, "operations", status->queue_ops) &&
            add_count(queue, "files", status->queue_files) &&
            add_count(queue, "bytes", status->queue_bytes) &&
+           add_count(link, "offered", status->offered) &&
            add_count(arriving, "files", status->arriving_files) &&
            add_count(arriving, "bytes_missing", status->arriving_bytes);
 }

@@ -215,6 +215,7 @@ struct ftx_link_status {
     struct ftx_packed packed[2];             /* by box */
     uint64_t queue_ops;                      /* operations not acknowledged */
     uint64_t queue_files, queue_bytes;       /* files and bytes not delivered */
+    uint64_t offered;                        /* items that wait for their owner's word */
     uint64_t arriving_files, arriving_bytes; /* files not complete, bytes still missing of them */
     uint64_t arriving_here;                  /* bytes that are here of them */
 };

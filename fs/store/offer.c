@@ -24,6 +24,16 @@ bool ftx_item_offered(const struct ftx_item *item)
     return item->state == FTX_ITEM_OFFERED || item->state == FTX_ITEM_REFUSED;
 }
 
+uint64_t ftx_offers_count(const struct ftx_link *link)
+{
+    const struct ftx_item *root = link->folders[FTX_INBOX];
+    uint64_t n = 0;
+    for (struct ftx_item *item = root ? ftx_folder_after(root, 0) : NULL; item;
+         item = ftx_folder_after(root, item->cookie))
+        n += item->state == FTX_ITEM_OFFERED;
+    return n;
+}
+
 /* -- answers -- */
 
 static int answer(struct ftx_link *link, uint64_t remote, uint8_t refused)
@@ -203,8 +213,8 @@ static int accept_one(struct ftx_log *log, struct ftx_item *item)
         return err;
     ftx_offer_take(log, item);
     ftx_tell_item(log, FTX_EVENT_ACCEPTED, item);
-    if (item->kind == FTX_SYMLINK)
-        ftx_tell_item(log, FTX_EVENT_COMPLETE, item);
+    if (item->kind != FTX_FOLDER)
+        ftx_tell_item(log, item->kind == FTX_FILE ? FTX_EVENT_ARRIVING : FTX_EVENT_COMPLETE, item);
     log->wake = true;
     return 0;
 }

@@ -53,6 +53,8 @@ void ftx_outgoing_takes(struct ftx_store *store, struct ftx_link *link, uint64_t
 
 struct ftx_log;
 
+/* Items that wait for their owner. */
+uint64_t ftx_offers_count(const struct ftx_link *link);
 /* It, or what it stands in, is offered. */
 bool ftx_item_offered(const struct ftx_item *item);
 /* Its owner has accepted it, or its place is such that nobody asks. No change of the tree. */

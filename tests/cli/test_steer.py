@@ -73,6 +73,27 @@ def test_cancel_and_reject(make_pair):
     wait_state(pair.sent("one"), "delivered")
 
 
+def test_offers_are_accepted_by_name_or_all_at_once(make_pair, scratch):
+    pair = make_pair(debug=False)
+    good("config", pair.code, "accept=ask", mount=pair.b.mount)
+    wait_until(lambda: link_of(pair, pair.b)["policy"]["accept"] == "ask", "the setting")
+    pair.wait_connected()
+    for name in ("a", "b", "c", "d"):
+        trees.write_random(pair.sent(name), 1000)
+        wait_state(pair.got(name), "offered")
+    refused(2, "accept", pair.sent("a"))
+    assert "4 offered" in good("status", mount=pair.b.mount)
+    good("accept", pair.got("a"), f"inbox/{pair.code}/b", mount=pair.b.mount)
+    good("reject", pair.got("c"))
+    wait_state(pair.sent("c"), "refused")
+    for name in ("a", "b"):
+        wait_state(pair.got(name), "complete")
+    assert harness.state(pair.got("d")) == "offered"
+    good("receive", "--yes", pair.code, scratch, mount=pair.b.mount)
+    assert {"a", "b", "d"} <= set(os.listdir(scratch))
+    refused(1, "accept", pair.code, mount=pair.b.mount)
+
+
 def test_send_says_what_was_refused(make_pair, scratch):
     pair = make_pair(debug=False)
     good("config", pair.code, "max_size=1000", mount=pair.b.mount)

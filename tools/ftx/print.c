@@ -53,7 +53,7 @@ enum ftx_colour ftx_print_state_colour(const char *state)
         {"queued", FTX_YELLOW},    {"writing", FTX_YELLOW},     {"locked", FTX_RED},
         {"both-senders", FTX_RED}, {"both-receivers", FTX_RED}, {"lost", FTX_RED},
         {"interrupted", FTX_RED},  {"refused", FTX_RED},        {"failed", FTX_RED},
-        {"cancelled", FTX_RED},
+        {"cancelled", FTX_RED},    {"offered", FTX_YELLOW},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].state, state) == 0)

@@ -4,6 +4,7 @@
 
 #include "tools/ftx/alone.h"
 #include "tools/ftx/arm.h"
+#include "tools/ftx/control.h"
 #include "tools/ftx/fill.h"
 #include "tools/ftx/look.h"
 #include "tools/ftx/move.h"
@@ -42,6 +43,7 @@ struct receiving {
     bool offered;   /* the sender said how much it is */
     uint64_t offer_files, offer_bytes, moved_before;
     double arriving_files, arriving_bytes; /* of the link, now */
+    double waiting;                        /* items that the link was offered, and asks about */
     double changed;                        /* when anything moved last */
     bool full;                             /* it was said that the disk is */
 };
@@ -167,6 +169,7 @@ static int look(struct receiving *r)
     if (files != r->arriving_files || bytes != r->arriving_bytes)
         r->changed = ftx_look_clock();
     r->arriving_files = files;
+    r->waiting = ftx_value_number(link, "offered");
     r->arriving_bytes = bytes;
     exit_status = link ? look_at_link(r, link) : ftx_fail("the link is gone");
     cJSON_Delete(status);
@@ -240,6 +243,15 @@ static void show_progress(struct receiving *r)
                                        : 0);
 }
 
+/* With accept=ask: that was the word for all of it. */
+static void accept_waiting(const struct receiving *r)
+{
+    char line[sizeof "accept " + FTX_CODE_MAX];
+    snprintf(line, sizeof line, "accept %s", r->code);
+    if (r->waiting > 0)
+        (void)ftx_control(r->mount, line, FTX_EXIT_NO_LINK);
+}
+
 static int receive(struct receiving *r)
 {
     bool over = false;
@@ -253,6 +265,7 @@ static int receive(struct receiving *r)
     r->move.copy = (struct ftx_copy){.ctx = r, .moved = on_moved, .full = on_full};
     while (!(status = look(r)) && !over) {
         double round_begun = ftx_look_clock();
+        accept_waiting(r);
         status = move_round(r, &over);
         if (status || over)
             break;

@@ -39,6 +39,8 @@ static void show_link(const cJSON *link)
     ftx_print_cell(state, 14, ftx_print_state_colour(state));
     show_amount(link, "queue", "bytes", "to send");
     show_amount(link, "arriving", "bytes_missing", "to come");
+    if (ftx_value_number(link, "offered") > 0)
+        printf("  %g offered", ftx_value_number(link, "offered"));
     show_rate(link, "up_bytes_per_second", "up");
     show_rate(link, "down_bytes_per_second", "down");
     if (*error) {
