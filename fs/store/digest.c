@@ -62,7 +62,8 @@ static int check_ours(const struct ftx_item *item)
 
 static int check_theirs(const struct ftx_item *item)
 {
-    if (!item || item->kind != FTX_FILE || item->state == FTX_ITEM_FAILED)
+    if (!item || item->kind != FTX_FILE || item->state == FTX_ITEM_FAILED ||
+        item->state == FTX_ITEM_TAKEN)
         return -ENODATA;
     return item->state == FTX_ITEM_COMPLETE ? 0 : -EAGAIN;
 }

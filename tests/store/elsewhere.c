@@ -2,6 +2,7 @@
 /* What stands outside of the store: files that are sent from where they are, and files that have
  * come and were moved to their place. */
 #include "fs/store/borrow.h"
+#include "fs/store/digest.h"
 #include "fs/store/inbox.h"
 #include "fs/store/ops.h"
 #include "fs/store/outbox.h"
@@ -353,6 +354,7 @@ static void a_complete_file_gets_its_place(void **state)
 static void what_was_said_before_is_known_after_it_was_taken(void **state)
 {
     struct test *t = *state;
+    struct ftx_digest_key key;
     uint64_t id = arrived(t, 1, "a");
     assert_int_equal(take(t, id, "a"), 0);
     assert_int_equal(ftx_take_done(t->store, id, false), 0);
@@ -362,6 +364,7 @@ static void what_was_said_before_is_known_after_it_was_taken(void **state)
         assert_int_equal(extent(t, 1, 2, "x"), -ENOENT); /* an update has nothing to begin with */
         assert_int_equal(complete(t, 1, 2, SIZE), -ENOENT);
         assert_int_equal(take(t, id, "b"), -EAGAIN);
+        assert_int_equal(ftx_digest_key_of(t->store, t->link, 1, false, &key), -ENODATA);
         open_again(t);
     }
     make(t, 2, "a"); /* its sender makes it anew */
