@@ -392,7 +392,7 @@ static void who_insists_outlasts_refusals(void **state)
 
     (void)state;
     dial();
-    ftx_dial_insist(call->dial);
+    ftx_dial_insist(call->dial, true);
     for (int i = 0; i < 5; i++)
         test_loop_turn(&call->loop, "a call that is refused");
     assert_int_equal(call->n_dialled, 0);
@@ -407,7 +407,7 @@ static void who_insists_gives_up_in_the_end(void **state)
 
     (void)state;
     dial();
-    ftx_dial_insist(call->dial);
+    ftx_dial_insist(call->dial, true);
     await_dialled(UV_ECONNREFUSED);
     close(fd);
 }

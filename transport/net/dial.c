@@ -30,6 +30,7 @@
 
 enum {
     DIAL_MS = 10 * 1000,
+    INSIST_MS = 60 * 1000,
     APART_MS = 250, /* RFC 8305 8: Connection Attempt Delay */
     RACERS_MAX = 8, /* at once; one more takes the place of the first */
     AGAIN_MAX = 60,
@@ -319,7 +320,8 @@ void ftx_dial_from(struct ftx_dial *dial, const struct ftx_listener *listener)
             (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = port};
 }
 
-void ftx_dial_insist(struct ftx_dial *dial)
+void ftx_dial_insist(struct ftx_dial *dial, bool again)
 {
-    dial->n_again = AGAIN_MAX;
+    dial->ends_at_ms = uv_now(dial->timer.loop) + INSIST_MS;
+    dial->n_again = again ? AGAIN_MAX : 0;
 }

@@ -45,9 +45,9 @@ void ftx_dial_cancel(struct ftx_dial *dial);
  */
 struct ftx_listener;
 void ftx_dial_from(struct ftx_dial *dial, const struct ftx_listener *listener);
-/* Call right after ftx_tcp_dial: an address that refuses is called again and again for a while: the
- * NAT before it refuses until from behind it somebody calls here. */
-void ftx_dial_insist(struct ftx_dial *dial);
+/* Call right after ftx_tcp_dial: it goes on for a minute, since from behind a NAT somebody may call
+ * here meanwhile, and calls that meet pass. `again`: also if it is refused, for a while. */
+void ftx_dial_insist(struct ftx_dial *dial, bool again);
 
 /*
  * Listens on every address that the host stands for (ftx_local_addresses, which blocks); port 0

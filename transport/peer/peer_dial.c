@@ -170,8 +170,8 @@ static int begin_try(struct ftx_peer *peer, const struct ftx_way *way, bool data
     /* The peer may be dialling us there at the same time: then a NAT lets it through. */
     if (way->kind == FTX_WAY_TOLD && peer->node->listener)
         ftx_dial_from(try->dial, peer->node->listener);
-    if (way->kind == FTX_WAY_TOLD && !data && peer->insists)
-        ftx_dial_insist(try->dial);
+    if (way->kind == FTX_WAY_TOLD && !data && peer->session.state == FTX_SESSION_RUNNING)
+        ftx_dial_insist(try->dial, peer->insists);
     ftx_list_append(&peer->tries, &try->node);
     peer->n_dials++;
     return 0;
