@@ -249,7 +249,7 @@ static void accept_waiting(const struct receiving *r)
     char line[sizeof "accept " + FTX_CODE_MAX];
     snprintf(line, sizeof line, "accept %s", r->code);
     if (r->waiting > 0)
-        (void)ftx_control(r->mount, line, FTX_EXIT_NO_LINK);
+        (void)ftx_control(r->mount, line, r->code);
 }
 
 static int receive(struct receiving *r)
