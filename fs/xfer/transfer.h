@@ -63,6 +63,17 @@ void ftx_xfer_retry_later(struct ftx_xfer *xfer);
 /* A transfer without peer and without work may be freed. */
 void ftx_xfer_reap(struct ftx_transfer *transfer);
 
+/* session.c: of the peer's host. */
+void ftx_transfer_prepare(void *ctx);
+void ftx_transfer_begin(void *ctx, struct ftx_engine *engine);
+bool ftx_transfer_busy(void *ctx);
+void ftx_transfer_end(void *ctx, int reason);
+void ftx_transfer_health(void *ctx, enum ftx_peer_health health, const char *address);
+int ftx_transfer_read(void *ctx, struct ftx_source *source, uint8_t *out);
+void ftx_transfer_packed(void *ctx, uint64_t before, uint64_t after);
+/* The store is told which way the session goes, and how good that is. */
+void ftx_transfer_look_at_way(struct ftx_transfer *transfer);
+
 /* reach.c: of the peer's host; and what it told before the start. */
 void ftx_transfer_told(void *ctx, const struct ftx_told_address *told, size_t n);
 void ftx_transfer_recall(struct ftx_transfer *transfer);

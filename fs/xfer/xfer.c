@@ -5,7 +5,6 @@
 
 #include "fs/store/outbox.h"
 #include "fs/store/change_log.h"
-#include "fs/store/peer_digest.h"
 #include "fs/xfer/kind.h"
 #include "fs/xfer/sync.h"
 #include "fs/xfer/transfer.h"
@@ -140,81 +139,6 @@ static void save_identity(void *ctx, const struct ftx_peer_identity *identity, u
         on_row_written(save, err);
 }
 
-static void prepare(void *ctx)
-{
-    struct ftx_transfer *t = ctx;
-    t->preparing = true;
-    t->prepare_entry = 0;
-    ftx_xfer_wake(t->xfer); /* the answer comes from there, not from inside this call */
-}
-
-static void begin(void *ctx, struct ftx_engine *engine)
-{
-    struct ftx_transfer *t = ctx;
-    t->engine = engine;
-    ftx_transfer_receive_begin(t);
-    ftx_outgoing_restart(t->store, t->link);
-    ftx_fetch_restart(t->store, t->link);
-    ftx_peer_digest_restart(t->store, t->link);
-    (void)ftx_transfer_send_due(t);
-}
-
-static bool busy(void *ctx)
-{
-    struct ftx_transfer *t = ctx;
-    return ftx_link_busy(t->store, t->link);
-}
-
-static void end(void *ctx, int reason)
-{
-    struct ftx_transfer *t = ctx;
-    t->engine = NULL;
-    ftx_digests_drop(&t->xfer->digests, t);
-    t->preparing = false;
-    ftx_transfer_receive_end(t);
-    if (t->connected)
-        ftx_link_session_ended(t->store, t->link,
-                               reason ? ftx_err_text(reason) : "one of the ends is leaving",
-                               reason == 0);
-    t->connected = false;
-    ftx_log(FTX_LOG_DEBUG, "link %s: session ended: %s", t->link->row.name, ftx_err_text(reason));
-}
-
-static void look_at_way(struct ftx_transfer *t)
-{
-    struct ftx_link_way way = {.path = NULL};
-    struct ftx_peer_way now;
-    if (t->peer && ftx_peer_look(t->peer, &now))
-        way = (struct ftx_link_way){ftx_path_text(now.path), now.rtt_us, now.quality};
-    ftx_link_set_way(t->store, t->link, &way);
-}
-
-static void health(void *ctx, enum ftx_peer_health health, const char *address)
-{
-    static const enum ftx_link_health meaning[] = {
-        [FTX_PEER_OFFLINE] = FTX_HEALTH_OFFLINE,     [FTX_PEER_PAIRING] = FTX_HEALTH_PAIRING,
-        [FTX_PEER_CONNECTED] = FTX_HEALTH_CONNECTED, [FTX_PEER_SAME_ROLE] = FTX_HEALTH_SAME_ROLE,
-        [FTX_PEER_LOST] = FTX_HEALTH_LOST,
-    };
-    struct ftx_transfer *t = ctx;
-    look_at_way(t);
-    t->connected |= health == FTX_PEER_CONNECTED;
-    ftx_link_set_health(t->store, t->link->row.id, meaning[health], address);
-}
-
-static int read_extent(void *ctx, struct ftx_source *source, uint8_t *out)
-{
-    struct ftx_transfer *t = ctx;
-    return source->answer ? ftx_fetch_read(t->store, source, out)
-                          : ftx_outgoing_read(t->store, source, out);
-}
-
-static void packed(void *ctx, uint64_t before, uint64_t after)
-{
-    struct ftx_transfer *t = ctx;
-    ftx_link_count_packed(t->store, t->link, FTX_OUTBOX, before, after);
-}
-
 /* The peer is freed: nothing of it calls any more. */
 static void gone(void *ctx)
 {
@@ -225,15 +149,15 @@ static void gone(void *ctx)
 
 static const struct ftx_peer_host host = {
     .app = &ftx_transfer_app,
-    .read = read_extent,
+    .read = ftx_transfer_read,
     .save = save_identity,
-    .prepare = prepare,
-    .begin = begin,
-    .busy = busy,
-    .end = end,
-    .health = health,
+    .prepare = ftx_transfer_prepare,
+    .begin = ftx_transfer_begin,
+    .busy = ftx_transfer_busy,
+    .end = ftx_transfer_end,
+    .health = ftx_transfer_health,
     .told = ftx_transfer_told,
-    .packed = packed,
+    .packed = ftx_transfer_packed,
     .gone = gone,
 };
 
@@ -418,7 +342,7 @@ static void on_rate(uv_timer_t *timer)
 {
     struct ftx_xfer *xfer = timer->data;
     for (struct ftx_list *node = xfer->transfers.next; node != &xfer->transfers; node = node->next)
-        look_at_way(ftx_list_of(node, struct ftx_transfer, node));
+        ftx_transfer_look_at_way(ftx_list_of(node, struct ftx_transfer, node));
     if (!ftx_links_measure(xfer->store))
         uv_timer_stop(timer);
 }
