@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which delivered bytes give their room back, and when: queue, choice, note, punch. */
+/* Which delivered bytes give their room back: choice, note, punch. */
 #include "fs/store/release.h"
 
 #include "fs/store/outbox_internal.h"
@@ -32,103 +32,6 @@ struct choice {
     size_t n;
     bool whole; /* nobody uses the file, all of it is delivered */
 };
-
-/* -- the queue -- */
-
-static int grow(struct ftx_spool *spool)
-{
-    size_t capacity = spool->capacity ? 2 * spool->capacity : 256;
-    struct ftx_spool_entry *entries = malloc(capacity * sizeof *entries);
-    if (!entries)
-        return -ENOMEM;
-    for (size_t i = 0; i < spool->n; i++)
-        entries[i] = spool->entries[(spool->first + i) & (spool->capacity - 1)];
-    free(spool->entries);
-    spool->entries = entries;
-    spool->first = 0;
-    spool->capacity = capacity;
-    return 0;
-}
-
-/* Without memory it is not released before the next start. */
-static void push(struct ftx_spool *spool, struct ftx_item *item)
-{
-    if (spool->n == spool->capacity && grow(spool))
-        return;
-    spool->entries[(spool->first + spool->n++) & (spool->capacity - 1)] =
-        (struct ftx_spool_entry){.item = item->id, .since_ms = ftx_now_ms()};
-    item->queued = true;
-    item->used = false;
-}
-
-/* It is the next one once more. */
-static void push_front(struct ftx_spool *spool, struct ftx_item *item)
-{
-    if (item->queued || (spool->n == spool->capacity && grow(spool)))
-        return;
-    spool->first = (spool->first - 1) & (spool->capacity - 1);
-    spool->n++;
-    spool->entries[spool->first] = (struct ftx_spool_entry){
-        .item = item->id, .since_ms = ftx_now_ms() - spool->release_after_ms};
-    item->queued = true;
-    item->used = false;
-}
-
-static struct ftx_item *pop(struct ftx_store *store)
-{
-    struct ftx_spool *spool = &store->spool;
-    uint64_t id = spool->entries[spool->first].item;
-    spool->first = (spool->first + 1) & (spool->capacity - 1);
-    spool->n--;
-    struct ftx_item *item = ftx_item_find(&store->index, id);
-    if (item)
-        item->queued = false;
-    return item;
-}
-
-void ftx_release_later(struct ftx_store *store, struct ftx_item *item)
-{
-    struct ftx_spool *spool = &store->spool;
-    if (spool->keep_all || !item->object || !ftx_outbox_travels(item))
-        return;
-    if (item->queued)
-        item->used = true;
-    else
-        push(spool, item);
-    bool first = spool->n == 1 || (spool->pressed && !spool->more);
-    spool->in_vain = 0;
-    spool->more = true;
-    if (first) /* the database thread may wait for nothing */
-        pthread_cond_signal(&store->work);
-}
-
-void ftx_release_nothing(struct ftx_store *store)
-{
-    while (store->spool.n)
-        (void)pop(store);
-}
-
-void ftx_release_load(struct ftx_store *store)
-{
-    pthread_mutex_lock(&store->lock); /* the database thread runs already */
-    for (size_t i = 0; i < store->index.by_id.n_buckets; i++)
-        for (struct ftx_item *item = store->index.by_id.buckets[i]; item; item = item->next_id)
-            if (item->link && item->box == FTX_OUTBOX && item->kind == FTX_FILE)
-                ftx_release_later(store, item);
-    pthread_mutex_unlock(&store->lock);
-}
-
-int64_t ftx_release_due_ms(const struct ftx_store *store)
-{
-    const struct ftx_spool *spool = &store->spool;
-    if (spool->pressed && spool->more)
-        return 0;
-    if (spool->n == 0)
-        return INT64_MAX;
-    int64_t at_ms = spool->entries[spool->first].since_ms + spool->release_after_ms;
-    int64_t now_ms = ftx_now_ms();
-    return at_ms > now_ms ? at_ms - now_ms : 0;
-}
 
 /* -- choosing -- */
 
@@ -377,7 +280,7 @@ static bool print(struct ftx_store *store, const struct choice *choice)
     pthread_mutex_lock(&store->lock);
     item = chosen(store, choice);
     if (item && !done)
-        push_front(&store->spool, item);
+        ftx_release_again(&store->spool, item);
     if (item && done) {
         item->prints = printing->prints;
         printing->prints = NULL;
@@ -459,12 +362,12 @@ static bool next_choice(struct ftx_store *store, bool short_of_room, size_t *loo
         int64_t since_ms = spool->entries[spool->first].since_ms;
         if (!short_of_room && since_ms + spool->release_after_ms > ftx_now_ms())
             return false;
-        struct ftx_item *item = pop(store);
+        struct ftx_item *item = ftx_release_pop(store);
         if (!item || !item->object || item->kind != FTX_FILE)
             continue;
         bool again = !unused(item) || (item->used && !short_of_room);
         if (again && ftx_outbox_travels(item))
-            push(spool, item);
+            ftx_release_push(spool, item);
         if ((short_of_room || !again) && examine(store, item, out)) {
             ++*looked;
             return true;

@@ -19,6 +19,12 @@ void ftx_release_nothing(struct ftx_store *store);
 /* All that the last run left, at the start. */
 void ftx_release_load(struct ftx_store *store);
 
+/* The queue itself, under the lock. push: the last; without memory it is not released before the
+ * next start. again: the next one once more. pop: NULL: it is gone. */
+void ftx_release_push(struct ftx_spool *spool, struct ftx_item *item);
+void ftx_release_again(struct ftx_spool *spool, struct ftx_item *item);
+struct ftx_item *ftx_release_pop(struct ftx_store *store);
+
 /* In how many ms there is something to do; 0: now, INT64_MAX: nothing. Under the lock. */
 int64_t ftx_release_due_ms(const struct ftx_store *store);
 
