@@ -111,7 +111,11 @@ static const char schema_5[] =
     "ALTER TABLE settings ADD COLUMN allow_ext BLOB NOT NULL DEFAULT x'';"
     "ALTER TABLE settings ADD COLUMN deny_ext BLOB NOT NULL DEFAULT x'';"
     "ALTER TABLE settings ADD COLUMN allow_mime BLOB NOT NULL DEFAULT x'';"
-    "ALTER TABLE settings ADD COLUMN deny_mime BLOB NOT NULL DEFAULT x'';";
+    "ALTER TABLE settings ADD COLUMN deny_mime BLOB NOT NULL DEFAULT x'';"
+    "CREATE TABLE members("
+    "  grp INTEGER NOT NULL,"
+    "  link INTEGER NOT NULL,"
+    "  PRIMARY KEY(grp, link)) WITHOUT ROWID;";
 
 /* Integers are bound first, then blobs, both in the order of the columns. */
 static const char *const sql[FTX_SQL_COUNT] = {
@@ -148,6 +152,9 @@ static const char *const sql[FTX_SQL_COUNT] = {
         " session = ?6, name = ?7, code = ?8, label = ?9, static_secret = ?10,"
         " static_public = ?11, peer_public = ?12, link_secret = ?13",
     [FTX_SQL_DROP_LINK] = "DELETE FROM links WHERE id = ?1",
+    [FTX_SQL_PUT_MEMBER] = "INSERT OR IGNORE INTO members VALUES(?1,?2)",
+    [FTX_SQL_DROP_MEMBER] = "DELETE FROM members WHERE grp = ?1 AND link = ?2",
+    [FTX_SQL_DROP_MEMBERS] = "DELETE FROM members WHERE grp = ?1 OR link = ?1",
     [FTX_SQL_PUT_SETTINGS] = "REPLACE INTO settings VALUES"
                              "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
     [FTX_SQL_DROP_SETTINGS] = "DELETE FROM settings WHERE link = ?1",

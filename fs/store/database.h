@@ -20,7 +20,7 @@ struct ftx_link_row {
     char name[65];
     char code[65]; /* empty once burned */
     char label[65];
-    uint8_t role;  /* 1 S, 2 R */
+    uint8_t role;  /* 1 S, 2 R, 3 a group */
     uint8_t state; /* enum ftx_link_state of fs/store/links.h */
     uint8_t guesses;
     bool enrolled; /* keys hold */
@@ -53,8 +53,8 @@ struct ftx_link_reach {
 };
 
 /* What loading tells; any may be NULL. A negative return ends the load with that error. Order:
- * links, their settings and reach, items (parents before children is not promised), segments by offset, operations by number,
- * trash, attributes. */
+ * links, who is a member of which group, their settings and reach, items (parents before children
+ * is not promised), segments by offset, operations by number, trash, attributes. */
 struct ftx_database_visitor {
     int (*link)(void *ctx, const struct ftx_link_row *row);
     int (*item)(void *ctx, const struct ftx_item_row *row);
@@ -64,6 +64,7 @@ struct ftx_database_visitor {
     int (*xattr)(void *ctx, uint64_t item, const struct ftx_xattr *xattr);
     int (*settings)(void *ctx, uint64_t link, const struct ftx_link_settings *settings);
     int (*reach)(void *ctx, uint64_t link, const struct ftx_link_reach *reach);
+    int (*member)(void *ctx, uint64_t group, uint64_t link);
 };
 
 /*
@@ -103,14 +104,16 @@ int ftx_database_commit(struct ftx_database *db, uint64_t journal_last, bool dur
 /*
  * Links change rarely, are always durable at return and no part of the batch. put_link inserts or
  * replaces the row of row->id; a code or key that leaves the row leaves the files as well.
- * put_settings likewise; put_reach may be lost to a power cut. drop_link takes the link's settings, reach and operations with it, also those still in the journal or the batch (its
- * items are dropped by changes).
+ * put_settings and put_member likewise; put_reach may be lost to a power cut. drop_link takes the
+ * link's settings, reach, memberships and operations with it, also those still in the journal or the
+ * batch (its items are dropped by changes).
  */
 int ftx_database_put_link(struct ftx_database *db, const struct ftx_link_row *row);
 int ftx_database_put_settings(struct ftx_database *db, uint64_t link,
                               const struct ftx_link_settings *settings);
 int ftx_database_put_reach(struct ftx_database *db, uint64_t link,
                            const struct ftx_link_reach *reach);
+int ftx_database_put_member(struct ftx_database *db, uint64_t group, uint64_t link, bool member);
 int ftx_database_drop_link(struct ftx_database *db, uint64_t id);
 
 void ftx_database_close(struct ftx_database *db);

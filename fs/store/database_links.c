@@ -82,10 +82,23 @@ int ftx_database_drop_link(struct ftx_database *db, uint64_t id)
         rc = ftx_database_run(db, ftx_database_bind(db, FTX_SQL_DROP_SETTINGS, 1, &id));
     if (rc == 0)
         rc = ftx_database_run(db, ftx_database_bind(db, FTX_SQL_DROP_REACH, 1, &id));
+    if (rc == 0)
+        rc = ftx_database_run(db, ftx_database_bind(db, FTX_SQL_DROP_MEMBERS, 1, &id));
     rc = ftx_database_end(db, rc);
     if (rc == 0)
         forget_log(db);
     return rc;
+}
+
+int ftx_database_put_member(struct ftx_database *db, uint64_t group, uint64_t link, bool member)
+{
+    int rc = ftx_database_begin(db, true);
+    if (rc < 0)
+        return rc;
+    rc = ftx_database_run(db,
+                          ftx_database_bind(db, member ? FTX_SQL_PUT_MEMBER : FTX_SQL_DROP_MEMBER,
+                                            2, (uint64_t[]){group, link}));
+    return ftx_database_end(db, rc);
 }
 
 int ftx_database_put_settings(struct ftx_database *db, uint64_t link,

@@ -81,6 +81,14 @@ static int load_link(sqlite3_stmt *row, const struct ftx_database_visitor *visit
     return rc;
 }
 
+static int load_member(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
+{
+    struct columns columns = {.row = row};
+    uint64_t group = get_int(&columns, UINT64_MAX);
+    uint64_t link = get_int(&columns, UINT64_MAX);
+    return columns.bad ? FTX_ECORRUPT : visitor->member(ctx, group, link);
+}
+
 static int load_settings(sqlite3_stmt *row, const struct ftx_database_visitor *visitor, void *ctx)
 {
     struct columns columns = {.row = row};
@@ -223,6 +231,7 @@ int ftx_database_load(struct ftx_database *db, const struct ftx_database_visitor
         bool wanted;
     } tables[] = {
         {"SELECT * FROM links ORDER BY id", load_link, visitor->link != NULL},
+        {"SELECT * FROM members", load_member, visitor->member != NULL},
         {"SELECT * FROM settings", load_settings, visitor->settings != NULL},
         {"SELECT * FROM reach", load_reach, visitor->reach != NULL},
         {"SELECT * FROM items", load_item, visitor->item != NULL},

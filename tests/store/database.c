@@ -236,8 +236,8 @@ static int tell_xattr(void *ctx, uint64_t item, const struct ftx_xattr *xattr)
     return 0;
 }
 
-static const struct ftx_database_visitor teller = {tell_link,  tell_item,  tell_segment, tell_op,
-                                                   tell_trash, tell_xattr, NULL,         NULL};
+static const struct ftx_database_visitor teller = {
+    tell_link, tell_item, tell_segment, tell_op, tell_trash, tell_xattr, NULL, NULL, NULL};
 
 /* The caller frees it. */
 static char *told(void)

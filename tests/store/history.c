@@ -263,6 +263,7 @@ static void version_three_is_brought_up(void **state)
     assert_int_equal(sqlite3_exec(sqlite,
                                   "DROP TABLE history; DROP TABLE settings; DROP TABLE reach;"
                                   "ALTER TABLE items DROP COLUMN named_here;"
+                                  "DROP TABLE members;"
                                   "PRAGMA user_version = 3",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
@@ -365,12 +366,13 @@ static void settings_of_version_four_hold(void **state)
     ftx_database_close(store.db);
     assert_int_equal(sqlite3_open(database, &sqlite), SQLITE_OK);
     assert_int_equal(
-        sqlite3_exec(sqlite,
-                     "DROP TABLE reach; ALTER TABLE items DROP COLUMN named_here;"
-                     "DROP TABLE settings; CREATE TABLE settings(link INTEGER PRIMARY KEY, paused, "
-                     "priority, accept, up, down, max_size, max_files);"
-                     "INSERT INTO settings VALUES(7, 0, 9, 1, 5, 0, 3, 4); PRAGMA user_version = 4",
-                     NULL, NULL, NULL),
+        sqlite3_exec(
+            sqlite,
+            "DROP TABLE members; DROP TABLE reach; ALTER TABLE items DROP COLUMN named_here;"
+            "DROP TABLE settings; CREATE TABLE settings(link INTEGER PRIMARY KEY, paused, "
+            "priority, accept, up, down, max_size, max_files);"
+            "INSERT INTO settings VALUES(7, 0, 9, 1, 5, 0, 3, 4); PRAGMA user_version = 4",
+            NULL, NULL, NULL),
         SQLITE_OK);
     sqlite3_close(sqlite);
     open_database();
@@ -379,6 +381,57 @@ static void settings_of_version_four_hold(void **state)
     assert_true(n_seen == 1 && seen.priority == 9 && seen.accept == FTX_ACCEPT_NONE &&
                 seen.limit[0].rest == 5 && seen.limit[0].n == 0 && seen.max_files == 4);
     assert_true(ftx_rules_take_name(&seen.rules, "a", 1) && !ftx_rules_look(&seen.rules));
+}
+
+static int see_member(void *ctx, uint64_t group, uint64_t link)
+{
+    *(uint64_t *)ctx = *(uint64_t *)ctx * 100 + group * 10 + link;
+    return 0;
+}
+
+static uint64_t members(void)
+{
+    static const struct ftx_database_visitor visitor = {.member = see_member};
+    uint64_t digits = 0;
+    assert_int_equal(ftx_database_load(store.db, &visitor, &digits), 0);
+    return digits;
+}
+
+static void members_are_kept_until_one_of_the_two_goes(void **state)
+{
+    (void)state;
+    for (uint64_t link = 4; link < 7; link++)
+        assert_int_equal(ftx_database_put_member(store.db, 3, link, true), 0);
+    assert_int_equal(ftx_database_put_member(store.db, 9, 5, true), 0);
+    assert_int_equal(ftx_database_put_member(store.db, 3, 4, true), 0);
+    assert_int_equal(members(), 34353695);
+    assert_int_equal(ftx_database_put_member(store.db, 3, 4, false), 0);
+    assert_int_equal(members(), 353695);
+    assert_int_equal(ftx_database_drop_link(store.db, 5), 0);
+    assert_int_equal(members(), 36);
+    assert_int_equal(ftx_database_drop_link(store.db, 3), 0);
+    assert_int_equal(members(), 0);
+}
+
+static void version_four_is_brought_up(void **state)
+{
+    (void)state;
+    sqlite3 *sqlite;
+    ftx_database_close(store.db);
+    assert_int_equal(sqlite3_open(database, &sqlite), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(
+            sqlite,
+            "DROP TABLE members; DROP TABLE reach; ALTER TABLE items DROP COLUMN named_here;"
+            "DROP TABLE settings; CREATE TABLE settings(link INTEGER PRIMARY KEY, paused, "
+            "priority, accept, up, down, max_size, max_files);"
+            "PRAGMA user_version = 4",
+            NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(sqlite);
+    open_database();
+    assert_int_equal(ftx_database_put_member(store.db, 3, 4, true), 0);
+    assert_int_equal(members(), 34);
 }
 
 #define fact(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -398,6 +451,8 @@ int main(void)
         fact(reach_comes_back),
         fact(impossible_reach_is_damage),
         fact(settings_of_version_four_hold),
+        fact(members_are_kept_until_one_of_the_two_goes),
+        fact(version_four_is_brought_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -305,7 +305,7 @@ static void in_a_store_of_version_four_nothing_was_named(void **state)
     struct box_test *t = *state;
     peer_delivers(t, 1, 0, "report", "one");
     rename_here(t, "report", "final");
-    tamper(t, "DROP TABLE reach; ALTER TABLE items DROP COLUMN named_here;"
+    tamper(t, "DROP TABLE members; DROP TABLE reach; ALTER TABLE items DROP COLUMN named_here;"
               "DROP TABLE settings; CREATE TABLE settings(link INTEGER PRIMARY KEY, paused, "
               "priority, accept, up, down, max_size, max_files);"
               "PRAGMA user_version = 4");

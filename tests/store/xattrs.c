@@ -186,6 +186,7 @@ static void older_schema_is_brought_up(void **state)
                                   "DROP TABLE xattrs; DROP TABLE settings; DROP TABLE history;"
                                   "DROP TABLE reach;"
                                   "ALTER TABLE items DROP COLUMN named_here;"
+                                  "DROP TABLE members;"
                                   "PRAGMA user_version = 1",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
