@@ -2,6 +2,7 @@
 /* What is shown of links: how they stand, what waits in them. */
 #include "fs/store/links.h"
 
+<<<<<<< HEAD
 #include "fs/store/offer.h"
 
 #include <errno.h>
@@ -33,6 +34,11 @@ bool ftx_link_done(struct ftx_store *store, const char *name, size_t size)
     return done;
 }
 
+=======
+#include <errno.h>
+#include <string.h>
+
+>>>>>>> 6440f59 (store: what is shown of links stands in a file of its own)
 static void fill_status(const struct ftx_link *link, struct ftx_link_status *out)
 {
     *out = (struct ftx_link_status){.state = ftx_link_state_text(link),
@@ -70,7 +76,10 @@ static void fill_status(const struct ftx_link *link, struct ftx_link_status *out
         if (arriving->item->size > arriving->have.bytes)
             out->arriving_bytes += arriving->item->size - arriving->have.bytes;
     }
+<<<<<<< HEAD
     out->offered = ftx_offers_count(link);
+=======
+>>>>>>> 6440f59 (store: what is shown of links stands in a file of its own)
 }
 
 int ftx_link_status(struct ftx_store *store, const char *name, size_t size,
