@@ -157,6 +157,8 @@ static int push_xattr(struct ftx_log *log, const struct ftx_item *item,
                       const struct ftx_xattr *xattr, uint64_t *out_op)
 {
     uint8_t bytes[FTX_OP_ENCODED_MAX];
+    if (ftx_link_is_group(item->link))
+        return 0;
     size_t size = ftx_op_encode_xattr(ftx_item_wire(item), xattr, bytes);
     uint64_t op = item->link->op_next;
     int err = ftx_link_push_op(item->link, bytes, size);
@@ -169,7 +171,7 @@ static int push_xattr(struct ftx_log *log, const struct ftx_item *item,
 
 int ftx_log_xattr_op(struct ftx_log *log, struct ftx_item *item, const struct ftx_xattr *xattr)
 {
-    uint64_t op;
+    uint64_t op = 0;
     int err = push_xattr(log, item, xattr, &op);
     if (!err)
         note_xattr(log, item, xattr, op);
@@ -311,6 +313,8 @@ uint64_t ftx_log_promise(struct ftx_log *log, const struct ftx_link *link)
 int ftx_log_op(struct ftx_log *log, struct ftx_link *link, const struct ftx_op *op)
 {
     uint8_t bytes[FTX_OP_ENCODED_MAX];
+    if (ftx_link_is_group(link))
+        return 0;
     size_t size = ftx_op_encode(op, bytes);
     uint64_t number = link->op_next;
     int err = ftx_link_push_op(link, bytes, size);

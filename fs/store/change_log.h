@@ -68,7 +68,8 @@ void ftx_log_flush(struct ftx_log *log);
  */
 uint64_t ftx_log_promise(struct ftx_log *log, const struct ftx_link *link);
 
-/* Adds an operation to the link's log: number, memory, journal. -ENOMEM, FTX_ELIMIT. */
+/* Adds an operation to the link's log: number, memory, journal. A group has none: those of its
+ * members tell of the mirrors. -ENOMEM, FTX_ELIMIT. */
 int ftx_log_op(struct ftx_log *log, struct ftx_link *link, const struct ftx_op *op);
 
 /*

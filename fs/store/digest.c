@@ -5,6 +5,7 @@
 #include "fs/store/borrow.h"
 #include "fs/store/inbox.h"
 #include "fs/store/links.h"
+#include "fs/store/mirror.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
 
@@ -43,7 +44,9 @@ static void fill_key(const struct ftx_item *item, struct ftx_digest_key *out)
 int ftx_digest_key(struct ftx_store *store, uint64_t id, struct ftx_digest_key *out)
 {
     pthread_mutex_lock(&store->lock);
-    const struct ftx_item *item = ftx_item_find(&store->index, id);
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (item)
+        item = ftx_mirror_contents(store, item);
     int err = !item ? -ENOENT : item->kind != FTX_FILE ? -ENODATA : check(item);
     if (!err)
         fill_key(item, out);
@@ -51,12 +54,13 @@ int ftx_digest_key(struct ftx_store *store, uint64_t id, struct ftx_digest_key *
     return err;
 }
 
-static int check_ours(const struct ftx_item *item)
+static int check_ours(const struct ftx_store *store, struct ftx_item *item)
 {
+    const struct ftx_item *contents = item ? ftx_mirror_contents(store, item) : NULL;
     if (!item || item->state == FTX_ITEM_FAILED || ftx_borrowed(item) ||
-        ftx_released_any(item, 0, item->size))
+        ftx_released_any(contents, 0, contents->size))
         return -ENODATA;
-    bool open = item->opened && item->opened->n_writers;
+    bool open = contents->opened && contents->opened->n_writers;
     return item->state == FTX_ITEM_DELIVERED && !open ? 0 : -EAGAIN;
 }
 
@@ -72,9 +76,11 @@ int ftx_digest_key_of(struct ftx_store *store, const struct ftx_link *link, uint
                       bool ours, struct ftx_digest_key *out)
 {
     pthread_mutex_lock(&store->lock);
-    const struct ftx_item *item = ours ? ftx_outgoing_item(store, link, stream)
-                                       : ftx_item_find_remote(&store->index, link, stream);
-    int err = ours ? check_ours(item) : check_theirs(item);
+    struct ftx_item *item = ours ? ftx_outgoing_item(store, link, stream)
+                                 : ftx_item_find_remote(&store->index, link, stream);
+    int err = ours ? check_ours(store, item) : check_theirs(item);
+    if (!err)
+        item = ftx_mirror_contents(store, item);
     if (!err)
         fill_key(item, out);
     pthread_mutex_unlock(&store->lock);

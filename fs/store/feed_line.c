@@ -33,6 +33,9 @@ static const struct {
     [FTX_EVENT_RESUMED] = {"resumed", NULL, NULL, NULL},
     [FTX_EVENT_CONFIGURED] = {"configured", "key", "value", NULL},
     [FTX_EVENT_UNPAIRED] = {"unpaired", NULL, NULL, NULL},
+    [FTX_EVENT_JOINED] = {"joined", "group", NULL, NULL},
+    [FTX_EVENT_LEFT] = {"left", "group", NULL, NULL},
+    [FTX_EVENT_DISSOLVED] = {"dissolved", NULL, NULL, NULL},
     [FTX_EVENT_COMMAND_FAILED] = {"command_failed", "command", "message", "error"},
 };
 

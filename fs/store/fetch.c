@@ -3,6 +3,7 @@
 #include "fs/store/fetch.h"
 
 #include "fs/store/inbox.h"
+#include "fs/store/mirror.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
 #include "fs/store/spool.h"
@@ -31,20 +32,54 @@ struct fetch {
 
 /* -- readers ask -- */
 
+/* Of a group's file any member may have been asked. */
 static bool asked(const struct ftx_item *item, const struct ftx_segment *segment)
 {
-    return segment->state == FTX_RELEASED_ASKED && segment->tag == item->link->n_sessions;
+    const struct ftx_link *link = item->link;
+    bool now = !ftx_link_is_group(link) && segment->tag == link->session;
+    for (size_t i = 0; i < link->n_members && !now; i++)
+        now = link->members[i]->in_session && segment->tag == link->members[i]->session;
+    return segment->state == FTX_RELEASED_ASKED && now;
+}
+
+/* Whose peer is to be asked for the range; NULL: nobody's, now. */
+static struct ftx_link *source(const struct ftx_store *store, const struct ftx_item *item,
+                               uint64_t offset, uint64_t end)
+{
+    if (!ftx_link_is_group(item->link))
+        return item->link;
+    const struct ftx_item *mirror = ftx_mirrors_supplier(store, item, offset, end, true);
+    return mirror ? mirror->link : NULL;
+}
+
+/* Does some peer have the first released bytes of the range, connected or not? */
+static bool has_source(const struct ftx_store *store, const struct ftx_item *item, uint64_t offset,
+                       uint64_t end)
+{
+    uint64_t at, to;
+    return !ftx_link_is_group(item->link) || !ftx_released_next(item, offset, end, &at, &to) ||
+           ftx_mirrors_supplier(store, item, at, to, false);
+}
+
+/* Somebody waits for bytes of the file: a program, or a member that joined late. */
+static bool is_needed(const struct ftx_store *store, const struct ftx_item *item, uint64_t offset,
+                      uint64_t end)
+{
+    return item->opened || ftx_mirrors_await(store, item, offset, end);
 }
 
 /* Marks a released range as asked for, and has the loop ask. False: not now. */
-static bool ask_range(struct ftx_item *item, uint64_t offset, uint64_t end)
+static bool ask_range(const struct ftx_store *store, struct ftx_item *item, uint64_t offset,
+                      uint64_t end)
 {
-    struct ftx_link *link = item->link;
+    struct ftx_link *link = source(store, item, offset, end);
+    if (!link)
+        return false;
     struct ftx_segment segment = {.offset = offset,
                                   .length = end - offset,
                                   .kind = FTX_SEGMENT_RELEASED,
                                   .state = FTX_RELEASED_ASKED,
-                                  .tag = link->n_sessions};
+                                  .tag = link->session};
     struct fetch *fetch = link->n_fetches < FETCHES_MAX ? malloc(sizeof *fetch) : NULL;
     if (!fetch || ftx_segments_put(&item->released->ranges, &segment)) {
         free(fetch);
@@ -58,7 +93,8 @@ static bool ask_range(struct ftx_item *item, uint64_t offset, uint64_t end)
 }
 
 /* Asks for what of [offset, end) was not asked for yet, in pieces within cells. */
-static bool ask_ahead(struct ftx_item *item, uint64_t offset, uint64_t end)
+static bool ask_ahead(const struct ftx_store *store, struct ftx_item *item, uint64_t offset,
+                      uint64_t end)
 {
     bool any = false;
     uint64_t at = offset, to;
@@ -68,7 +104,7 @@ static bool ask_ahead(struct ftx_item *item, uint64_t offset, uint64_t end)
         bool skip = asked(item, segment) || segment->state == FTX_RELEASED_LOST;
         if (to > cell)
             to = cell;
-        if (!skip && !ask_range(item, at, to))
+        if (!skip && !ask_range(store, item, at, to))
             break;
         any |= !skip;
         at = to;
@@ -103,28 +139,36 @@ static uint64_t window(struct ftx_released *released, uint64_t offset, uint64_t 
     return released->window;
 }
 
-int ftx_fetch_ask(struct ftx_item *item, uint64_t offset, uint64_t end, bool want, bool *out_asked)
+int ftx_fetch_ask(struct ftx_store *store, struct ftx_item *item, uint64_t offset, uint64_t end,
+                  bool want, bool *out_asked)
 {
     if (!ftx_released_any(item, offset, end))
         return 0;
     if (!ftx_outbox_travels(item))
         return -ENODATA; /* its number is free at the peer */
     int err = lost(item, offset, end);
+    if (!err && !has_source(store, item, offset, end))
+        err = -ENODATA;
     if (!err && want)
         err = ftx_released_spread(item);
     if (err)
         return err;
     if (want) {
         uint64_t ahead = offset + window(item->released, offset, end);
-        *out_asked |= ask_ahead(item, offset, ahead > end ? ahead : end);
+        *out_asked |= ask_ahead(store, item, offset, ahead > end ? ahead : end);
     }
     return -EAGAIN;
 }
 
-void ftx_fetch_retry(struct ftx_item *item)
+void ftx_fetch_retry(struct ftx_store *store, struct ftx_item *item)
 {
     struct ftx_released *released = item->released;
-    if (!released || !released->lost)
+    struct ftx_item *mirror;
+    if (!released)
+        return;
+    for (size_t at = 0; (mirror = ftx_mirror_next(store, item, &at));)
+        mirror->stale = false;
+    if (!released->lost)
         return;
     for (struct ftx_segment *segment = ftx_segments_at(&released->ranges, 0); segment;
          segment = ftx_segments_at(&released->ranges, segment->offset + segment->length))
@@ -143,13 +187,13 @@ static struct fetch *pop(struct ftx_link *link)
 }
 
 /* Is it still to be asked for? The range may have been written to, or the file be gone. */
-static bool still_wanted(const struct ftx_item *item, const struct fetch *fetch)
+static bool still_wanted(const struct ftx_store *store, const struct ftx_item *item,
+                         const struct fetch *fetch)
 {
-    uint64_t at, to;
-    return item && item->linked && item->opened && item->released &&
-           ftx_released_next(item, fetch->offset, fetch->offset + fetch->length, &at, &to) &&
-           at == fetch->offset && to == fetch->offset + fetch->length &&
-           asked(item, ftx_segments_at(&item->released->ranges, at));
+    uint64_t at, to, end = fetch->offset + fetch->length;
+    return item && item->linked && item->released && is_needed(store, item, fetch->offset, end) &&
+           ftx_released_next(item, fetch->offset, end, &at, &to) && at == fetch->offset &&
+           to == end && asked(item, ftx_segments_at(&item->released->ranges, at));
 }
 
 /* Somebody wrote into a range before it was asked for: whoever needs a part of it asks for that. */
@@ -171,9 +215,11 @@ bool ftx_fetch_next(struct ftx_store *store, struct ftx_link *link, uint64_t *ou
     pthread_mutex_lock(&store->lock);
     for (struct fetch *fetch; !found && (fetch = pop(link)) != NULL; free(fetch)) {
         struct ftx_item *item = ftx_item_find(&store->index, fetch->item);
-        found = still_wanted(item, fetch);
+        const struct ftx_item *told =
+            item && ftx_link_is_group(item->link) ? ftx_mirror_of(store, item, link) : item;
+        found = told && still_wanted(store, item, fetch);
         if (found) {
-            *out_stream = ftx_item_wire(item);
+            *out_stream = ftx_item_wire(told);
             *out_range = (struct ftx_range){fetch->offset, fetch->length};
         } else if (item && item->released) {
             unask(item, fetch);
@@ -185,12 +231,26 @@ bool ftx_fetch_next(struct ftx_store *store, struct ftx_link *link, uint64_t *ou
 
 void ftx_fetch_restart(struct ftx_store *store, struct ftx_link *link)
 {
-    pthread_mutex_lock(&store->lock);
-    link->n_sessions++;
+    struct ftx_log log;
+    ftx_log_lock(&log, store);
+    link->session = ++store->n_sessions;
+    link->in_session = true;
     for (struct fetch *fetch; (fetch = pop(link)) != NULL;)
         free(fetch);
-    pthread_mutex_unlock(&store->lock);
-    store->events.arrived(store->events_ctx); /* readers look, and ask again */
+    ftx_mirrors_pull(&log, link);
+    log.arrived = true; /* readers look, and ask again */
+    ftx_log_commit(&log);
+}
+
+void ftx_fetch_ended(struct ftx_log *log, struct ftx_link *link)
+{
+    link->in_session = false;
+    if (!link->n_groups)
+        return;
+    for (struct fetch *fetch; (fetch = pop(link)) != NULL;)
+        free(fetch);
+    ftx_mirrors_pull(log, link);
+    log->arrived = true;
 }
 
 void ftx_fetch_forget(struct ftx_link *link)
@@ -219,11 +279,19 @@ static void set_state(struct ftx_item *item, uint64_t offset, uint64_t end,
     }
 }
 
+/* The file whose bytes come back as this stream of the link; NULL: none, or it was removed. */
+static struct ftx_item *released_file(struct ftx_store *store, const struct ftx_link *link,
+                                      uint64_t stream)
+{
+    struct ftx_item *item = ftx_outgoing_item(store, link, stream);
+    return item ? ftx_mirror_contents(store, item) : NULL;
+}
+
 void ftx_fetch_answered(struct ftx_store *store, struct ftx_link *link, uint64_t asked,
                         const struct ftx_extent *extent)
 {
     pthread_mutex_lock(&store->lock);
-    struct ftx_item *item = ftx_outgoing_item(store, link, extent->stream);
+    struct ftx_item *item = released_file(store, link, extent->stream);
     if (item && asked > extent->length)
         set_state(item, extent->offset + extent->length, extent->offset + asked, FTX_RELEASED_AWAY,
                   0);
@@ -231,12 +299,13 @@ void ftx_fetch_answered(struct ftx_store *store, struct ftx_link *link, uint64_t
 }
 
 /* May the answer be written? Not where somebody wrote, or is about to. */
-static bool fits(const struct ftx_item *item, uint64_t offset, uint64_t end)
+static bool fits(const struct ftx_store *store, const struct ftx_item *item, uint64_t offset,
+                 uint64_t end)
 {
     uint64_t from, to;
     const struct ftx_segment *pending =
         item->as.sending ? ftx_segments_at(&item->as.sending->pending, offset) : NULL;
-    if (!item->opened || item->away || (pending && pending->offset < end))
+    if (!is_needed(store, item, offset, end) || item->away || (pending && pending->offset < end))
         return false;
     for (uint64_t at = offset; at < end; at = to)
         if (!ftx_released_next(item, at, end, &from, &to) || from != at)
@@ -252,16 +321,18 @@ int ftx_fetch_begin(struct ftx_store *store, struct ftx_link *link, const struct
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = ftx_outgoing_item(store, link, extent->stream);
+    struct ftx_item *item = released_file(store, link, extent->stream);
     if (!item || !item->released)
         err = -EALREADY;
-    else if (!fits(item, extent->offset, end) || ftx_released_occupy(item, extent->offset, end)) {
+    else if (!fits(store, item, extent->offset, end) ||
+             ftx_released_occupy(item, extent->offset, end)) {
         set_state(item, extent->offset, end, FTX_RELEASED_AWAY, 0);
         err = -EALREADY;
     }
     if (!err && !item->object) {
         item->object = ftx_random_id();
-        item->opened->measured = true;
+        if (item->opened)
+            item->opened->measured = true;
         ftx_log_item(&log, item); /* before the object is made */
     }
     if (!err) {
@@ -289,7 +360,10 @@ void ftx_fetch_wrote(struct ftx_store *store, uint64_t id, const struct ftx_exte
         if (item->released)
             item->released->filled_ms = ftx_now_ms();
         ftx_released_leave(store, item, extent->offset, end);
+        if (!item->opened && !err) /* measured when it is opened, or given back */
+            store->spool.used += store->spool.max ? extent->length : 0;
         ftx_spool_filled(store, item);
+        ftx_mirrors_due(&log, item);
     }
     if (err && err != -ECANCELED)
         ftx_log(FTX_LOG_WARNING, "bytes that came back cannot be written: %s", ftx_err_text(err));
@@ -301,10 +375,17 @@ void ftx_fetch_gone(struct ftx_store *store, struct ftx_link *link, const struct
 {
     struct ftx_log log;
     ftx_log_lock(&log, store);
-    struct ftx_item *item = ftx_outgoing_item(store, link, extent->stream);
+    uint64_t end = extent->offset + extent->length;
+    struct ftx_item *mirror = ftx_outgoing_item(store, link, extent->stream);
+    struct ftx_item *item = mirror ? ftx_mirror_contents(store, mirror) : NULL;
+    if (item != mirror) /* another member may have it */
+        mirror->stale = true;
+    if (item != mirror && ftx_mirrors_supplier(store, item, extent->offset, end, false))
+        set_state(item, extent->offset, end, FTX_RELEASED_AWAY, 0);
+    else if (item)
+        set_state(item, extent->offset, end, FTX_RELEASED_LOST, (uint64_t)-ENODATA);
     if (item)
-        set_state(item, extent->offset, extent->offset + extent->length, FTX_RELEASED_LOST,
-                  (uint64_t)-ENODATA);
+        ftx_mirrors_due(&log, item);
     log.arrived = true;
     ftx_log_commit(&log);
 }

@@ -7,6 +7,7 @@
 #ifndef FTX_STORE_FETCH_H
 #define FTX_STORE_FETCH_H
 
+#include "fs/store/change_log.h"
 #include "fs/store/links.h"
 #include "transport/session/plan.h"
 
@@ -17,6 +18,8 @@ bool ftx_fetch_next(struct ftx_store *store, struct ftx_link *link, uint64_t *ou
                     struct ftx_range *out_range);
 /* A session begins: what was not answered is to be asked for again. */
 void ftx_fetch_restart(struct ftx_store *store, struct ftx_link *link);
+/* It is over: of a group's bytes another member is asked. Under the lock. */
+void ftx_fetch_ended(struct ftx_log *log, struct ftx_link *link);
 
 /* The peer answered what it was asked for: `asked` bytes from the extent's beginning on. If that is
  * more, the rest is to be asked for again. */
@@ -45,13 +48,14 @@ int ftx_fetch_read(void *store, struct ftx_source *source, uint8_t *out);
 /* -- private to fs/store, under the lock -- */
 
 /*
- * A reader wants [offset, end) of an open file of the outbox. 0: it is here. -EAGAIN: it is not,
+ * A reader, or a member of a group, wants [offset, end) of a file of the outbox. 0: it is here. -EAGAIN: it is not,
  * and was asked for if `want`; -ENODATA and others: it cannot be had.
  */
-int ftx_fetch_ask(struct ftx_item *item, uint64_t offset, uint64_t end, bool want, bool *out_asked);
+int ftx_fetch_ask(struct ftx_store *store, struct ftx_item *item, uint64_t offset, uint64_t end,
+                  bool want, bool *out_asked);
 /* Nobody will be asked any more: the link goes. */
 void ftx_fetch_forget(struct ftx_link *link);
 /* What could not be had may be asked for again: somebody opens the file anew. */
-void ftx_fetch_retry(struct ftx_item *item);
+void ftx_fetch_retry(struct ftx_store *store, struct ftx_item *item);
 
 #endif

@@ -73,7 +73,7 @@ struct ftx_folder {
     uint32_t *n_high; /* how many child folders have each height above 0; NULL: none has */
     /* outbox: outbox_refused.c */
     struct ftx_moment gone_at, made_at; /* that the peer said so; that it was made there again */
-    uint64_t made_in;                   /* session of that, as link->n_sessions counts them */
+    uint64_t made_in;                   /* link->session of that; 0: never */
     uint64_t placed_op;                 /* the last MAKE or MOVE of it; 0: before the start */
     bool gone;                          /* its receiver removed it */
 };
@@ -206,7 +206,8 @@ struct ftx_item {
     bool unsure : 1;     /* outbox file: a power cut may have taken what the object had */
     bool held : 1;       /* outbox, in the root: the peer has not accepted it yet (offer.h) */
     bool stale : 1; /* outbox: was written past the page cache since it was last opened through it;
-                       inbox: was opened before it was complete, and not since */
+                       inbox: was opened before it was complete, and not since; a mirror: bytes of it
+                       that its peer had said to have were gone there */
 };
 
 /* Outbox: the peer is told nothing of it. */

@@ -9,7 +9,8 @@
 struct link_job {
     struct ftx_list node;
     enum ftx_link_job_kind kind;
-    struct ftx_link_row row; /* SETTINGS, REACH: its id */
+    struct ftx_link_row row; /* SETTINGS, REACH, JOIN, LEAVE: its id */
+    uint64_t group;
     struct ftx_link_settings settings;
     struct ftx_link_reach reach;
     ftx_link_written_fn done;
@@ -97,6 +98,18 @@ int ftx_link_job_reach(struct ftx_store *store, uint64_t link, const struct ftx_
     return 0;
 }
 
+int ftx_link_job_member(struct ftx_store *store, uint64_t group, uint64_t link, bool member)
+{
+    struct waiter waiter = {.store = store};
+    struct link_job *job =
+        queue(store, member ? FTX_LINK_JOB_JOIN : FTX_LINK_JOB_LEAVE, on_waited, &waiter);
+    if (!job)
+        return -ENOMEM;
+    job->row.id = link;
+    job->group = group;
+    return wait_for(&waiter);
+}
+
 static int run_job(struct ftx_store *store, const struct link_job *job)
 {
     switch (job->kind) {
@@ -106,6 +119,10 @@ static int run_job(struct ftx_store *store, const struct link_job *job)
         return ftx_database_drop_link(store->db, job->row.id);
     case FTX_LINK_JOB_REACH:
         return ftx_database_put_reach(store->db, job->row.id, &job->reach);
+    case FTX_LINK_JOB_JOIN:
+    case FTX_LINK_JOB_LEAVE:
+        return ftx_database_put_member(store->db, job->group, job->row.id,
+                                       job->kind == FTX_LINK_JOB_JOIN);
     default:
         return ftx_database_put_settings(store->db, job->row.id, &job->settings);
     }

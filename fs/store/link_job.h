@@ -9,7 +9,9 @@ enum ftx_link_job_kind {
     FTX_LINK_JOB_PUT,
     FTX_LINK_JOB_DROP,
     FTX_LINK_JOB_SETTINGS,
-    FTX_LINK_JOB_REACH
+    FTX_LINK_JOB_REACH,
+    FTX_LINK_JOB_JOIN,
+    FTX_LINK_JOB_LEAVE,
 };
 
 /* Queues a durable write of the row (copied); `done` comes on the database thread, without the
@@ -27,6 +29,8 @@ int ftx_link_job_settings(struct ftx_store *store, uint64_t link,
 
 /* Queues a write of where the peer is; nobody waits for it. -ENOMEM. */
 int ftx_link_job_reach(struct ftx_store *store, uint64_t link, const struct ftx_link_reach *reach);
+/* As settings, for a link that becomes a member of a group, or ceases to be one. */
+int ftx_link_job_member(struct ftx_store *store, uint64_t group, uint64_t link, bool member);
 
 /* Database thread, without the lock: does all queued jobs. */
 void ftx_link_jobs_run(struct ftx_store *store);

@@ -2,7 +2,6 @@
 /* What is shown of links: how they stand, what waits in them. */
 #include "fs/store/links.h"
 
-<<<<<<< HEAD
 #include "fs/store/offer.h"
 
 #include <errno.h>
@@ -34,11 +33,6 @@ bool ftx_link_done(struct ftx_store *store, const char *name, size_t size)
     return done;
 }
 
-=======
-#include <errno.h>
-#include <string.h>
-
->>>>>>> 6440f59 (store: what is shown of links stands in a file of its own)
 static void fill_status(const struct ftx_link *link, struct ftx_link_status *out)
 {
     *out = (struct ftx_link_status){.state = ftx_link_state_text(link),
@@ -76,10 +70,7 @@ static void fill_status(const struct ftx_link *link, struct ftx_link_status *out
         if (arriving->item->size > arriving->have.bytes)
             out->arriving_bytes += arriving->item->size - arriving->have.bytes;
     }
-<<<<<<< HEAD
     out->offered = ftx_offers_count(link);
-=======
->>>>>>> 6440f59 (store: what is shown of links stands in a file of its own)
 }
 
 int ftx_link_status(struct ftx_store *store, const char *name, size_t size,
@@ -99,7 +90,7 @@ size_t ftx_links_status(struct ftx_store *store, struct ftx_link_status *out, si
     pthread_mutex_lock(&store->lock);
     for (struct ftx_list *node = store->links.next; node != &store->links; node = node->next) {
         const struct ftx_link *link = ftx_list_of(node, struct ftx_link, node);
-        if (link->removed)
+        if (link->removed || ftx_link_is_group(link))
             continue;
         if (n < capacity)
             fill_status(link, &out[n]);
@@ -136,6 +127,8 @@ const char *ftx_link_error_text(const struct ftx_link *link, enum ftx_box box)
 const char *ftx_link_state_text(const struct ftx_link *link)
 {
     bool paired = link->row.state == FTX_LINK_PAIRED;
+    if (ftx_link_is_group(link))
+        return "group";
     if (link->settings.paused)
         return "paused";
     if (is_locked(link))

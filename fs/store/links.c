@@ -66,9 +66,10 @@ static int add_folder(struct ftx_store *store, struct ftx_link *link, enum ftx_b
 static int add_folders(struct ftx_store *store, struct ftx_link *link)
 {
     int err = 0;
-    if (link->row.role == FTX_ROLE_S || link->row.state == FTX_LINK_PAIRED)
+    if (link->row.role != FTX_ROLE_R || link->row.state == FTX_LINK_PAIRED)
         err = add_folder(store, link, FTX_OUTBOX);
-    if (!err && (link->row.role == FTX_ROLE_R || link->row.state == FTX_LINK_PAIRED))
+    if (!err && !ftx_link_is_group(link) &&
+        (link->row.role == FTX_ROLE_R || link->row.state == FTX_LINK_PAIRED))
         err = add_folder(store, link, FTX_INBOX);
     return err;
 }
@@ -93,7 +94,7 @@ int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
     ftx_list_init(&link->answers);
     ftx_list_init(&link->fetches);
     ftx_list_init(&link->questions);
-    link->n_sessions = 1;
+    link->session = ++store->n_sessions;
     ftx_list_init(&link->node);
     ftx_list_append(&store->links, &link->node);
     int err = add_folders(store, link);
@@ -118,6 +119,8 @@ void ftx_link_free(struct ftx_link *link)
     for (struct ftx_list *node; (node = ftx_list_pop(&link->removed_folders));)
         free(ftx_list_of(node, struct ftx_removed_folder, node));
     ftx_list_remove(&link->node);
+    free(link->members);
+    free(link->groups);
     sodium_free(link);
 }
 
@@ -160,9 +163,7 @@ void ftx_link_drop_ops(struct ftx_link *link, uint64_t upto)
     }
 }
 
-/* Takes a link out of the mount. Its memory stays until the store is closed: orphans may still
- * point at it. */
-static void detach(struct ftx_store *store, struct ftx_link *link)
+void ftx_link_detach(struct ftx_store *store, struct ftx_link *link)
 {
     link->removed = true;
     store->link_changes++;
@@ -214,7 +215,7 @@ int ftx_link_arm(struct ftx_store *store, enum ftx_box box, const char *code, si
     if (!err)
         err = ftx_link_job_wait(store, FTX_LINK_JOB_PUT, &row);
     if (err && link)
-        detach(store, link);
+        ftx_link_detach(store, link);
     else if (!err) {
         *out_folder = link->folders[box]->id;
         ftx_tell_link(store, FTX_EVENT_ARMED, link, box == FTX_OUTBOX ? "outbox" : "inbox", NULL,
@@ -236,8 +237,9 @@ int ftx_link_remove(struct ftx_store *store, struct ftx_link *link)
     link->removed = false;
     if (err)
         return err;
-    ftx_tell_link(store, FTX_EVENT_UNPAIRED, link, NULL, NULL, 0);
-    detach(store, link);
+    ftx_tell_link(store, ftx_link_is_group(link) ? FTX_EVENT_DISSOLVED : FTX_EVENT_UNPAIRED, link,
+                  NULL, NULL, 0);
+    ftx_link_detach(store, link);
     sodium_memzero(link->row.code, sizeof link->row.code);
     sodium_memzero(link->row.static_secret, sizeof link->row.static_secret);
     sodium_memzero(link->row.link_secret, sizeof link->row.link_secret);
@@ -286,6 +288,8 @@ int ftx_link_rename(struct ftx_store *store, const char *name, size_t size, cons
     pthread_mutex_lock(&store->lock);
     struct ftx_link *link = ftx_link_find_name(store, name, size);
     int err = !link ? -ENOENT : ftx_link_find_name(store, new_name, new_size) ? -EEXIST : 0;
+    if (!err && ftx_link_is_group(link))
+        err = -EBUSY;
     if (!err) {
         struct ftx_link_row row;
         char old[sizeof link->row.name];
@@ -318,7 +322,7 @@ size_t ftx_link_list(struct ftx_store *store, uint64_t *out_ids, size_t capacity
     pthread_mutex_lock(&store->lock);
     for (struct ftx_list *node = store->links.next; node != &store->links; node = node->next) {
         struct ftx_link *link = ftx_list_of(node, struct ftx_link, node);
-        if (link->removed)
+        if (link->removed || ftx_link_is_group(link))
             continue;
         if (n < capacity)
             out_ids[n] = link->row.id;
@@ -423,10 +427,12 @@ void ftx_link_set_way(struct ftx_store *store, struct ftx_link *link,
 void ftx_link_session_ended(struct ftx_store *store, struct ftx_link *link, const char *reason,
                             bool left)
 {
-    pthread_mutex_lock(&store->lock);
+    struct ftx_log log;
+    ftx_log_lock(&log, store);
     link->left = left;
     ftx_tell_link(store, FTX_EVENT_DISCONNECTED, link, reason, NULL, 0);
-    pthread_mutex_unlock(&store->lock);
+    ftx_fetch_ended(&log, link);
+    ftx_log_commit(&log);
 }
 
 void ftx_link_set_no_room(struct ftx_store *store, struct ftx_link *link, bool no_room)

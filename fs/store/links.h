@@ -18,6 +18,11 @@ enum ftx_link_state {
     FTX_LINK_PAIRED = 3,   /* the code is burned */
 };
 
+/* On disk in ftx_link_row.role, beside those of enum ftx_role: no link, but a folder that delivers to
+ * several. Its state is FTX_LINK_PAIRED. */
+enum { FTX_ROLE_GROUP = 3 };
+enum { FTX_GROUP_MEMBERS_MAX = 64 }; /* each has an item of its own for each of the group's */
+
 /* What the connection says; not on disk. */
 enum ftx_link_health {
     FTX_HEALTH_OFFLINE,
@@ -63,6 +68,9 @@ struct ftx_link {
     uint64_t op_first, op_next;
     uint64_t xattr_bytes[2];   /* of its items' attributes, by box */
     uint64_t op_ready;         /* operations below this one are durable: they may leave */
+    struct ftx_link **members; /* of a group */
+    struct ftx_link **groups;  /* that it is a member of */
+    size_t n_members, n_groups;
     struct ftx_list sendings;  /* ftx_sending.all */
     struct ftx_list due;       /* ftx_sending.due: the loop must look at them */
     struct ftx_list undurable; /* ftx_sending.due: once more is durable here */
@@ -87,7 +95,8 @@ struct ftx_link {
     size_t n_fetches;
     struct ftx_list questions; /* of peer_digest.c: files that the peer is to be asked about */
     size_t n_questions;
-    uint64_t n_sessions; /* from 1: what was asked for in an earlier one is not asked */
+    uint64_t session; /* its last, of the store's: what was asked for in another is not asked */
+    bool in_session;
     enum ftx_link_health health;
     char peer_address[64]; /* empty: not connected */
     struct ftx_link_way way;
@@ -115,6 +124,11 @@ struct ftx_removed_folder {
     uint64_t remote;
 };
 
+static inline bool ftx_link_is_group(const struct ftx_link *link)
+{
+    return link->row.role == FTX_ROLE_GROUP;
+}
+
 /*
  * mkdir in a box: arms a code (FTX_ROLE_S for the outbox, FTX_ROLE_R for the inbox), or -EEXIST.
  * Computes the label (slow without a `-`), writes the link durably. -EINVAL: no valid code.
@@ -126,7 +140,7 @@ int ftx_link_arm(struct ftx_store *store, enum ftx_box box, const char *code, si
  */
 int ftx_link_disarm(struct ftx_store *store, enum ftx_box box, const char *name, size_t size);
 
-/* Renames a link, both its folders: -EEXIST, -EINVAL. */
+/* Renames a link, both its folders: -EEXIST, -EINVAL; -EBUSY: a group keeps its name. */
 int ftx_link_rename(struct ftx_store *store, const char *name, size_t size, const char *new_name,
                     size_t new_size);
 
@@ -135,7 +149,7 @@ int ftx_link_rename(struct ftx_store *store, const char *name, size_t size, cons
 /* Changes whenever a link came or went. */
 uint64_t ftx_link_changes(struct ftx_store *store);
 
-/* Ids of all links (at most `capacity` are written); returns how many there are. */
+/* Ids of all links, without groups (at most `capacity` are written); returns how many there are. */
 size_t ftx_link_list(struct ftx_store *store, uint64_t *out_ids, size_t capacity);
 /* -ENOENT. */
 int ftx_link_get(struct ftx_store *store, uint64_t id, struct ftx_link_row *out_row);
@@ -239,7 +253,10 @@ struct ftx_link *ftx_link_find_name(const struct ftx_store *store, const char *n
 /* Removes a link whose boxes are empty: from the disk (the lock is given away meanwhile), then from
  * the mount. */
 int ftx_link_remove(struct ftx_store *store, struct ftx_link *link);
-/* Of what has none of its own. Likewise. */
+/* Takes it out of the mount. Its memory stays until the store is closed: orphans may still point at
+ * it. */
+void ftx_link_detach(struct ftx_store *store, struct ftx_link *link);
+/* Of what has none of its own. As remove. */
 int ftx_link_set_priority(struct ftx_store *store, struct ftx_link *link, uint8_t priority);
 /* Makes a link in memory from its row, with its folders. */
 int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,

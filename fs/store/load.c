@@ -4,6 +4,7 @@
 
 #include "fs/store/borrow.h"
 #include "fs/store/change_log.h"
+#include "fs/store/group.h"
 #include "fs/store/inbox.h"
 #include "fs/store/links.h"
 #include "fs/store/ops.h"
@@ -42,6 +43,18 @@ static int on_link(void *ctx, const struct ftx_link_row *row)
     if (row->id >= loading->store->next_link)
         loading->store->next_link = row->id + 1;
     return 0;
+}
+
+/* A row of a link that is gone says nothing. */
+static int on_member(void *ctx, uint64_t group_id, uint64_t link_id)
+{
+    struct loading *loading = ctx;
+    struct ftx_link *group = ftx_link_find(loading->store, group_id);
+    struct ftx_link *link = ftx_link_find(loading->store, link_id);
+    if (!group || !link)
+        return 0;
+    bool fits = ftx_link_is_group(group) && !ftx_link_is_group(link) && link->folders[FTX_OUTBOX];
+    return fits ? ftx_group_attach(group, link) : FTX_ECORRUPT;
 }
 
 static int on_settings(void *ctx, uint64_t id, const struct ftx_link_settings *settings)
@@ -289,8 +302,11 @@ static int on_xattr(void *ctx, uint64_t id, const struct ftx_xattr *xattr)
 int ftx_store_load(struct ftx_store *store)
 {
     struct loading loading = {.store = store};
-    static const struct ftx_database_visitor first = {
-        .link = on_link, .settings = on_settings, .reach = on_reach, .item = on_item};
+    static const struct ftx_database_visitor first = {.link = on_link,
+                                                      .member = on_member,
+                                                      .settings = on_settings,
+                                                      .reach = on_reach,
+                                                      .item = on_item};
     static const struct ftx_database_visitor second = {
         .segment = on_segment, .op = on_op, .trash = on_trash, .xattr = on_xattr};
     int err = ftx_database_load(store->db, &first, &loading);

@@ -5,6 +5,7 @@
 #include "fs/store/borrow.h"
 #include "fs/store/change_log.h"
 #include "fs/store/links.h"
+#include "fs/store/mirror.h"
 #include "fs/store/names.h"
 #include "fs/store/offer.h"
 #include "fs/store/opened.h"
@@ -149,8 +150,9 @@ int ftx_outbox_make(struct ftx_store *store, uint64_t parent_id, const char *nam
         return err;
     struct ftx_item *parent = folder_of(store, parent_id);
     struct ftx_item *item = NULL;
-    err = parent ? check_place(parent, name, size) : -ENOENT;
-    if (!err && ftx_item_lookup(&store->index, parent, name, size))
+    err = !parent ? -ENOENT : ftx_mirror_is(parent) ? -EPERM : check_place(parent, name, size);
+    if (!err && (ftx_item_lookup(&store->index, parent, name, size) ||
+                 ftx_mirror_reserved(parent, name, size)))
         err = -EEXIST;
     if (!err) {
         item = ftx_item_new(&store->index, ftx_log_next_item(&log), kind, FTX_OUTBOX, parent->link);
@@ -177,6 +179,7 @@ int ftx_outbox_make(struct ftx_store *store, uint64_t parent_id, const char *nam
             item->as.sending->since_ms = ftx_since_ms();
             item->as.sending->began = ftx_log_promise(&log, item->link);
         }
+        ftx_mirrors_make(&log, item);
         *out_id = item->id;
     } else if (item) {
         ftx_item_free(&store->index, item);
@@ -194,10 +197,8 @@ void ftx_outbox_drop(struct ftx_log *log, struct ftx_item *item)
         ftx_outbox_drop(log, child);
     }
     ftx_item_unlink(&log->store->index, item);
-    if (item->kind == FTX_FILE && item->as.sending) {
-        item->as.sending->dropped = true;
-        ftx_sending_due(log, item->as.sending);
-    }
+    if (item->kind == FTX_FILE && item->as.sending)
+        ftx_sending_let_go(log, item);
     ftx_log_orphan(log, item);
 }
 
@@ -212,6 +213,8 @@ int ftx_outbox_remove(struct ftx_store *store, uint64_t parent_id, const char *n
     struct ftx_item *item = parent ? ftx_item_lookup(&store->index, parent, name, size) : NULL;
     if (!item)
         err = -ENOENT;
+    else if (ftx_mirror_is(item))
+        err = -EPERM;
     else if (folder && item->kind != FTX_FOLDER)
         err = -ENOTDIR;
     else if (!folder && item->kind == FTX_FOLDER)
@@ -227,6 +230,7 @@ int ftx_outbox_remove(struct ftx_store *store, uint64_t parent_id, const char *n
             if (item->kind == FTX_FILE && ftx_outbox_travels(item) &&
                 item->state != FTX_ITEM_DELIVERED)
                 ftx_tell_item(&log, FTX_EVENT_CANCELLED, item);
+            ftx_mirrors_drop(&log, item, now_ns);
             ftx_outbox_drop(&log, item);
         }
     }
@@ -250,18 +254,17 @@ static int check_replace(const struct ftx_item *item, const struct ftx_item *the
 
 /* The peer may take it under another name: what programs write to a name of its own and rename (as
  * rsync does) is to be taken by the one that it gets. */
-static bool is_refused_name(const struct ftx_item *item)
+static bool is_refused_name(const struct ftx_store *store, struct ftx_item *item)
 {
     return item->state == FTX_ITEM_REFUSED && item->error == FTX_REFUSED_TYPE &&
-           ftx_outbox_can_offer_again(item);
+           ftx_outbox_can_offer_again(store, item);
 }
 
 static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *parent,
-                const char *name, size_t size, struct ftx_item *there)
+                const char *name, size_t size, struct ftx_item *there, int64_t now_ns)
 {
     struct ftx_store *store = log->store;
     struct ftx_item *from = item->parent;
-    int64_t now_ns = ftx_now_ns();
     bool moves = ftx_outbox_travels(item) && !ftx_outbox_stays(parent, name, size);
     struct ftx_op op = {.kind = FTX_OP_MOVE,
                         .item = ftx_item_wire(item),
@@ -293,9 +296,32 @@ static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *par
     if (parent != from)
         touch(log, parent, now_ns);
     ftx_log_item(log, item);
-    if (moves && is_refused_name(item))
+    if (moves && is_refused_name(store, item))
         return ftx_outbox_offer_again(log, item);
     return moves ? 0 : ftx_outbox_settle_place(log, item, now_ns);
+}
+
+/* The item, and where it is a group's, what its members have of it. */
+static int move_all(struct ftx_log *log, struct ftx_item *item, struct ftx_item *parent,
+                    const char *name, size_t size, struct ftx_item *there)
+{
+    struct ftx_store *store = log->store;
+    struct {
+        struct ftx_item *item, *parent, *there;
+    } moves[FTX_GROUP_MEMBERS_MAX];
+    size_t n = item->link->n_members;
+    for (size_t i = 0; i < n; i++) { /* by their paths, which are about to change */
+        const struct ftx_link *member = item->link->members[i];
+        moves[i].item = ftx_mirror_of(store, item, member);
+        moves[i].parent = ftx_mirror_of(store, parent, member);
+        moves[i].there = there ? ftx_mirror_of(store, there, member) : NULL;
+    }
+    int64_t now_ns = ftx_now_ns();
+    int err = move(log, item, parent, name, size, there, now_ns);
+    for (size_t i = 0; i < n && !err; i++)
+        if (moves[i].item && moves[i].parent)
+            err = move(log, moves[i].item, moves[i].parent, name, size, moves[i].there, now_ns);
+    return err;
 }
 
 int ftx_outbox_rename(struct ftx_store *store, uint64_t parent_id, const char *name, size_t size,
@@ -311,6 +337,9 @@ int ftx_outbox_rename(struct ftx_store *store, uint64_t parent_id, const char *n
     struct ftx_item *there = NULL;
     if (!item || !new_parent)
         err = -ENOENT;
+    else if (ftx_mirror_is(item) || ftx_mirror_is(new_parent) ||
+             ftx_mirror_reserved(new_parent, new_name, new_size))
+        err = -EPERM;
     else if (new_parent->link != item->link)
         err = -EXDEV;
     else if (ftx_item_below(new_parent, item))
@@ -326,9 +355,30 @@ int ftx_outbox_rename(struct ftx_store *store, uint64_t parent_id, const char *n
         err = check_replace(item, there, flags);
     }
     if (!err && there != item)
-        err = move(&log, item, new_parent, new_name, new_size, there);
+        err = move_all(&log, item, new_parent, new_name, new_size, there);
     ftx_log_commit(&log);
     return err;
+}
+
+static int set_attr(struct ftx_log *log, struct ftx_item *item, const uint16_t *mode,
+                    const int64_t *mtime_ns)
+{
+    struct ftx_op op = {.kind = FTX_OP_ATTR,
+                        .item = ftx_item_wire(item),
+                        .mode = mode ? *mode & 0777 : item->mode,
+                        .mtime_ns = mtime_ns ? *mtime_ns : item->mtime_ns};
+    if (!ftx_item_is_root(item) && ftx_outbox_travels(item)) {
+        int err = ftx_log_op(log, item->link, &op);
+        if (err)
+            return err;
+        told(item);
+    }
+    item->mode = op.mode;
+    item->mtime_ns = op.mtime_ns;
+    item->ctime_ns = ftx_now_ns();
+    if (item->linked)
+        ftx_log_item(log, item);
+    return 0;
 }
 
 int ftx_outbox_set_attr(struct ftx_store *store, uint64_t id, const uint16_t *mode,
@@ -338,27 +388,10 @@ int ftx_outbox_set_attr(struct ftx_store *store, uint64_t id, const uint16_t *mo
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = item_of(store, id);
-    if (!item) {
-        err = -ENOENT;
-    } else if (!ftx_item_is_root(item) && ftx_outbox_travels(item)) {
-        struct ftx_op op = {.kind = FTX_OP_ATTR,
-                            .item = ftx_item_wire(item),
-                            .mode = mode ? *mode & 0777 : item->mode,
-                            .mtime_ns = mtime_ns ? *mtime_ns : item->mtime_ns};
-        err = ftx_log_op(&log, item->link, &op);
-        if (!err)
-            told(item);
-    }
-    if (!err) {
-        if (mode)
-            item->mode = *mode & 0777;
-        if (mtime_ns)
-            item->mtime_ns = *mtime_ns;
-        item->ctime_ns = ftx_now_ns();
-        if (item->linked)
-            ftx_log_item(&log, item);
-    }
+    struct ftx_item *item = item_of(store, id), *mirror;
+    err = !item ? -ENOENT : ftx_mirror_is(item) ? -EPERM : set_attr(&log, item, mode, mtime_ns);
+    for (size_t at = 0; !err && (mirror = ftx_mirror_next(store, item, &at));)
+        err = set_attr(&log, mirror, mode, mtime_ns);
     ftx_log_commit(&log);
     return err;
 }
@@ -370,6 +403,8 @@ static int check_xattr(const struct ftx_item *item, const struct ftx_xattr *xatt
     struct ftx_xattr old;
     if (!item)
         return -ENOENT;
+    if (ftx_mirror_is(item))
+        return -EPERM;
     if (ftx_item_is_root(item))
         return -EOPNOTSUPP;
     if (item->kind == FTX_SYMLINK)
@@ -378,6 +413,20 @@ static int check_xattr(const struct ftx_item *item, const struct ftx_xattr *xatt
     if (there && how == FTX_XATTR_CREATE)
         return -EEXIST;
     return !there && (!xattr->value || how == FTX_XATTR_REPLACE) ? -ENODATA : 0;
+}
+
+static int set_xattr(struct ftx_log *log, struct ftx_item *item, const struct ftx_xattr *xattr)
+{
+    int err = ftx_log_xattr(log, item, xattr, ftx_outbox_travels(item));
+    if (err)
+        return err;
+    if (!ftx_borrowed(item)) /* that one's says whether it was changed */
+        item->ctime_ns = ftx_now_ns();
+    if (ftx_outbox_travels(item))
+        item->op = item->link->op_next - 1;
+    if (item->linked)
+        ftx_log_item(log, item);
+    return 0;
 }
 
 int ftx_outbox_set_xattr(struct ftx_store *store, uint64_t id, const struct ftx_xattr *xattr,
@@ -389,18 +438,12 @@ int ftx_outbox_set_xattr(struct ftx_store *store, uint64_t id, const struct ftx_
         err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = item_of(store, id);
+    struct ftx_item *item = item_of(store, id), *mirror;
     err = check_xattr(item, xattr, how);
     if (!err)
-        err = ftx_log_xattr(&log, item, xattr, ftx_outbox_travels(item));
-    if (!err) {
-        if (!ftx_borrowed(item)) /* that one's says whether it was changed */
-            item->ctime_ns = ftx_now_ns();
-        if (ftx_outbox_travels(item))
-            item->op = item->link->op_next - 1;
-        if (item->linked)
-            ftx_log_item(&log, item);
-    }
+        err = set_xattr(&log, item, xattr);
+    for (size_t at = 0; !err && (mirror = ftx_mirror_next(store, item, &at));)
+        err = set_xattr(&log, mirror, xattr);
     ftx_log_commit(&log);
     return err;
 }

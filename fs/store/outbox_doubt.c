@@ -12,6 +12,7 @@
 
 #include "fs/store/change_log.h"
 #include "fs/store/links.h"
+#include "fs/store/mirror.h"
 
 #include <string.h>
 
@@ -69,7 +70,8 @@ static void doubt_all(struct ftx_store *store, uint64_t id)
         struct ftx_list *sendings = &ftx_list_of(l, struct ftx_link, node)->sendings;
         for (struct ftx_list *node = sendings->next; node != sendings; node = node->next) {
             struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
-            if ((id == 0 || sending->item->id == id) && is_unsynced(store, sending))
+            const struct ftx_item *contents = ftx_mirror_contents(store, sending->item);
+            if ((id == 0 || contents->id == id) && is_unsynced(store, sending))
                 doubt(sending);
         }
     }

@@ -5,6 +5,7 @@
 
 #include "fs/store/fetch.h"
 #include "fs/store/links.h"
+#include "fs/store/mirror.h"
 #include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
@@ -25,9 +26,11 @@ enum {
     CLOSE_MS = 200, /* who waits for a delivery has the time */
 };
 
-/* What close=delivered waits for: 0, -EAGAIN, or why it will not be. */
-static int delivered(const struct ftx_item *item)
+/* What close=delivered waits for: 0, -EAGAIN, or why it will not be. A group's file is delivered
+ * when all its members have it. */
+static int delivered(const struct ftx_store *store, const struct ftx_item *item)
 {
+    const struct ftx_item *refused;
     if (!item->linked || !ftx_outbox_closed(item))
         return 0; /* it was removed; or the close of another writer waits */
     switch ((enum ftx_item_state)item->state) {
@@ -43,7 +46,8 @@ static int delivered(const struct ftx_item *item)
     case FTX_ITEM_FAILED:
         return -EIO;
     default:
-        return 0;
+        refused = ftx_mirrors_refused(store, item);
+        return refused ? delivered(store, refused) : 0;
     }
 }
 
@@ -75,6 +79,7 @@ void ftx_outbox_seal(struct ftx_log *log, struct ftx_item *item)
     item->as.sending->closed = ftx_log_promise(log, item->link);
     ftx_sending_due(log, item->as.sending);
     ftx_tell_item(log, FTX_EVENT_QUEUED, item);
+    ftx_mirrors_seal(log, item);
 }
 
 /* A descriptor was closed, and the file is still open through another: its child has ended, or
@@ -82,12 +87,13 @@ void ftx_outbox_seal(struct ftx_log *log, struct ftx_item *item)
  * is: the peer takes no more into it, and the next write begins another. */
 static void unseal(struct ftx_log *log, struct ftx_item *item)
 {
-    if (item->as.sending->seal_left)
+    if (item->as.sending->seal_left || ftx_mirrors_seal_left(log->store, item))
         return;
     if (item->state != FTX_ITEM_CLOSED || !item->linked || ftx_outbox_closed(item))
         return;
     item->state = FTX_ITEM_WRITING;
     ftx_log_item(log, item);
+    ftx_mirrors_unseal(log, item);
 }
 
 /* What a read can have: the descriptor (-1: a hole) and how many bytes. -EAGAIN: they are at the
@@ -105,7 +111,7 @@ static int begin_read(struct ftx_store *store, uint64_t id, size_t size, uint64_
     if (!item || !item->opened)
         err = -ENOENT;
     else if (n)
-        err = ftx_fetch_ask(item, offset, offset + n, want, &log.wake);
+        err = ftx_fetch_ask(store, item, offset, offset + n, want, &log.wake);
     if (!err && n && item->object) {
         err = ftx_opened_fd(store, item, 0, &out->fd);
         if (err == -ENOENT)
@@ -208,6 +214,8 @@ static int resize(struct ftx_log *log, struct ftx_item *item, uint64_t size)
         return err;
     if (size < item->size)
         ftx_log_cut(log, item->id, size, FTX_OFFSET_MAX - size);
+    if (size < item->size && (err = ftx_mirrors_cut(log, item, size)) != 0)
+        return err;
     ftx_sending_reopen(log, item);
     sending->patched |= size > 0 && size < item->size;
     sending->touched_ms = ftx_now_ms();
@@ -243,8 +251,8 @@ int ftx_outbox_truncate(struct ftx_store *store, uint64_t id, uint64_t size)
         return err;
     struct ftx_item *item = ftx_outbox_file_of(store, id);
     bool shorter = item && size < item->size;
-    if (!item)
-        err = -ENOENT;
+    if (!item || ftx_mirror_is(item))
+        err = item ? -EPERM : -ENOENT;
     else if (shorter)
         err = before_cut(&log, item, size);
     else
@@ -291,11 +299,12 @@ int ftx_outbox_open(struct ftx_store *store, uint64_t id, bool writer, bool trun
 {
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_outbox_file_of(store, id);
-    int err = item ? ftx_opened_add(item, writer) : -ENOENT;
+    int err = !item ? -ENOENT : ftx_mirror_is(item) ? -EPERM : ftx_opened_add(item, writer);
     if (!err && item->opened->n_handles == 1)
-        ftx_fetch_retry(item);
+        ftx_fetch_retry(store, item);
     if (!err && writer && item->opened->n_writers == 1)
-        item->opened->again = item->state == FTX_ITEM_REFUSED;
+        item->opened->again =
+            item->state == FTX_ITEM_REFUSED || ftx_mirrors_refused(store, item) != NULL;
     pthread_mutex_unlock(&store->lock);
     if (!err && truncate) {
         err = ftx_outbox_truncate(store, id, 0);
@@ -381,7 +390,7 @@ static int flush(struct ftx_store *store, uint64_t id, bool wait)
     if (!err)
         ftx_outbox_seal(&log, item);
     if (!err && wait)
-        err = delivered(item);
+        err = delivered(store, item);
     ftx_log_commit(&log);
     return err;
 }
@@ -400,7 +409,7 @@ int ftx_outbox_delivered(struct ftx_store *store, uint64_t id)
 {
     pthread_mutex_lock(&store->lock);
     const struct ftx_item *item = ftx_outbox_file_of(store, id);
-    int err = item ? delivered(item) : 0;
+    int err = item ? delivered(store, item) : 0;
     pthread_mutex_unlock(&store->lock);
     return err;
 }

@@ -73,8 +73,8 @@ bool ftx_outbox_is_away(const struct ftx_item *item);
 int ftx_outbox_settle_place(struct ftx_log *log, struct ftx_item *item, int64_t when_ns);
 
 /* A file that the peer refused can be offered to it as a new one, with all that it holds, if that
- * is all here. -ENOMEM. */
-bool ftx_outbox_can_offer_again(const struct ftx_item *item);
+ * is all here, or at other members of its group. -ENOMEM. */
+bool ftx_outbox_can_offer_again(const struct ftx_store *store, struct ftx_item *item);
 int ftx_outbox_offer_again(struct ftx_log *log, struct ftx_item *item);
 
 /* What is written to a file comes after an open: one that was refused before that is new to the
@@ -88,6 +88,12 @@ void ftx_sending_renew(struct ftx_log *log, struct ftx_item *item, uint64_t bega
 /* The segment is pending, and nothing of its range released any more. -ENOMEM. */
 int ftx_sending_put(struct ftx_log *log, struct ftx_sending *sending,
                     const struct ftx_segment *segment);
+
+/* What is under way of the item's content is void: the loop lets go of it. */
+void ftx_sending_let_go(struct ftx_log *log, struct ftx_item *item);
+
+/* All of it is durable at the peer. What was released stays so. */
+void ftx_sending_forget_pending(struct ftx_log *log, struct ftx_sending *sending);
 
 /* The OPEN segment is finished: it may be sent. */
 void ftx_sending_close_tail(struct ftx_log *log, struct ftx_sending *sending);
@@ -111,6 +117,8 @@ int ftx_sending_claim_bytes(struct ftx_log *log, struct ftx_sending *sending, in
 /* The same for a range of a file that need not be open: all of it is to be sent again. */
 int ftx_sending_resend(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end);
 
+/* ... and what of a mirror's contents is at other members only: its own peer does not have it. */
+int ftx_sending_pull(struct ftx_log *log, struct ftx_item *mirror, uint64_t offset, uint64_t end);
 /* [offset, end) is to be sent as a hole; nothing if that is empty. -ENOMEM. */
 int ftx_sending_hole(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end);
 

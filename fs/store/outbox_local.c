@@ -7,6 +7,7 @@
  */
 #include "fs/store/outbox.h"
 
+#include "fs/store/mirror.h"
 #include "fs/store/names.h"
 #include "fs/store/offer.h"
 #include "fs/store/outbox_internal.h"
@@ -38,9 +39,8 @@ static int put(struct ftx_sending *sending, uint64_t offset, uint64_t end, uint8
 }
 
 /* All that the file holds is due in memory, as ftx_sending_resend notes it. */
-static int put_whole(struct ftx_sending *sending, int fd)
+static int put_whole(struct ftx_sending *sending, const struct ftx_item *item, int fd)
 {
-    const struct ftx_item *item = sending->item;
     uint64_t at, to;
     int err = 0;
     for (uint64_t offset = 0; offset < item->size && !err; offset = to) {
@@ -56,8 +56,10 @@ static int put_whole(struct ftx_sending *sending, int fd)
 void ftx_sending_renew(struct ftx_log *log, struct ftx_item *item, uint64_t began, uint64_t closed)
 {
     struct ftx_sending *sending = ftx_sending_get(item);
-    int fd = item->object ? ftx_object_open(&log->store->objects, item->object, O_RDONLY) : -1;
-    int err = sending ? put_whole(sending, fd) : -ENOMEM;
+    const struct ftx_item *contents = ftx_mirror_contents(log->store, item);
+    int fd =
+        contents->object ? ftx_object_open(&log->store->objects, contents->object, O_RDONLY) : -1;
+    int err = sending ? put_whole(sending, contents, fd) : -ENOMEM;
     if (fd >= 0)
         close(fd);
     if (err) {
@@ -79,7 +81,8 @@ static int offer_content(struct ftx_log *log, struct ftx_item *item)
     sending->since_ms = ftx_since_ms();
     sending->began = sending->closed = ftx_log_promise(log, item->link);
     ftx_sending_due(log, sending);
-    return ftx_sending_resend(log, item, 0, item->size);
+    int err = ftx_sending_resend(log, item, 0, item->size);
+    return err ? err : ftx_sending_pull(log, item, 0, item->size);
 }
 
 static struct ftx_item *child_after(const struct ftx_item *item, uint64_t cookie)
@@ -101,7 +104,10 @@ bool ftx_outbox_is_away(const struct ftx_item *item)
 int ftx_outbox_offer(struct ftx_log *log, struct ftx_item *item)
 {
     bool file = item->kind == FTX_FILE;
-    bool writers = item->opened && item->opened->n_writers > 0;
+    struct ftx_opened *opened = ftx_mirror_contents(log->store, item)->opened;
+    bool writers = opened && opened->n_writers > 0;
+    if (opened)
+        opened->remains_wire = 0; /* nothing of what it was cut by is at the peer */
     ftx_item_set_remote(&log->store->index, item, ftx_log_next_item(log));
     int err = ftx_outbox_log_make(log, item, item->parent->mtime_ns);
     if (err)
@@ -115,6 +121,7 @@ int ftx_outbox_offer(struct ftx_log *log, struct ftx_item *item)
             err = ftx_log_xattr_op(log, item, &xattr);
     if (!err && file)
         err = offer_content(log, item);
+    ftx_mirror_settle(log, item, 0, 0);
     for (struct ftx_item *child = child_after(item, 0); child && !err;
          child = child_after(item, child->cookie))
         err = ftx_outbox_settle_place(log, child, item->mtime_ns);
@@ -126,15 +133,16 @@ static void void_content(struct ftx_log *log, struct ftx_item *item)
 {
     if (item->kind != FTX_FILE || !item->as.sending)
         return;
-    item->as.sending->dropped = true;
-    ftx_sending_due(log, item->as.sending);
+    ftx_sending_let_go(log, item);
     ftx_log_cut(log, item->id, 0, FTX_OFFSET_MAX);
 }
 
-bool ftx_outbox_can_offer_again(const struct ftx_item *item)
+bool ftx_outbox_can_offer_again(const struct ftx_store *store, struct ftx_item *item)
 {
+    const struct ftx_item *contents = ftx_mirror_contents(store, item);
     return item->kind == FTX_FILE && ftx_outbox_travels(item) &&
-           !ftx_released_any(item, 0, item->size);
+           (!ftx_released_any(contents, 0, contents->size) ||
+            (contents != item && ftx_mirrors_supplied(store, contents, item->link)));
 }
 
 int ftx_outbox_offer_again(struct ftx_log *log, struct ftx_item *item)

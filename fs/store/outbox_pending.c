@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The pending segments of an outbox file: what of it is to be sent, in memory and in the journal. */
 #include "fs/store/outbox_internal.h"
+#include "fs/store/mirror.h"
 #include "fs/store/released.h"
 
 #include "fs/store/outbox.h"
@@ -34,9 +35,27 @@ struct ftx_sending *ftx_sending_get(struct ftx_item *item)
 
 void ftx_sending_due(struct ftx_log *log, struct ftx_sending *sending)
 {
+    if (ftx_link_is_group(sending->item->link)) {
+        ftx_mirrors_due(log, sending->item);
+        return;
+    }
     ftx_list_remove(&sending->due); /* it may stand in link->undurable */
     ftx_list_append(&sending->item->link->due, &sending->due);
     log->wake = true;
+}
+
+void ftx_sending_let_go(struct ftx_log *log, struct ftx_item *item)
+{
+    struct ftx_sending *sending = item->as.sending;
+    if (!ftx_link_is_group(item->link)) {
+        sending->dropped = true;
+        ftx_sending_due(log, sending);
+        return;
+    }
+    ftx_list_remove(&sending->all); /* the loop never had it */
+    ftx_list_remove(&sending->tail);
+    ftx_sending_free(sending);
+    item->as.sending = NULL;
 }
 
 void ftx_sending_close_tail(struct ftx_log *log, struct ftx_sending *sending)
@@ -49,6 +68,7 @@ void ftx_sending_close_tail(struct ftx_log *log, struct ftx_sending *sending)
         open->state = FTX_PENDING_DUE;
     if (sending->open_at < sending->scan)
         sending->scan = sending->open_at;
+    ftx_mirrors_close_tail(log, sending->item, sending->open_at);
     ftx_sending_due(log, sending);
 }
 
@@ -63,7 +83,7 @@ int ftx_sending_put(struct ftx_log *log, struct ftx_sending *sending,
     if (segment->offset < sending->scan)
         sending->scan = segment->offset;
     ftx_log_segment(log, sending->item->id, segment);
-    return 0;
+    return ftx_mirrors_put(log, sending->item, segment);
 }
 
 void ftx_sending_reopen(struct ftx_log *log, struct ftx_item *item)
@@ -82,6 +102,7 @@ void ftx_sending_reopen(struct ftx_log *log, struct ftx_item *item)
     item->error = 0;
     ftx_log_item(log, item);
     sending->began = ftx_log_promise(log, item->link);
+    ftx_mirrors_reopen(log, item);
 }
 
 /* Who writes to a released range has it to himself, in memory: killed, he never wrote. */
@@ -93,7 +114,7 @@ static int claim_released(struct ftx_sending *sending, const struct ftx_segment 
 int ftx_sending_claim(struct ftx_log *log, struct ftx_sending *sending, uint64_t offset,
                       uint64_t end, enum ftx_pending_state state)
 {
-    struct ftx_item *item = sending->item;
+    struct ftx_item *item = ftx_mirror_contents(log->store, sending->item);
     while (offset < end) {
         uint64_t cell = (offset / CELL + 1) * CELL, to = cell < end ? cell : end;
         uint64_t away_at = to, away_end = to;
@@ -110,6 +131,23 @@ int ftx_sending_claim(struct ftx_log *log, struct ftx_sending *sending, uint64_t
         offset += segment.length;
     }
     return 0;
+}
+
+int ftx_sending_pull(struct ftx_log *log, struct ftx_item *mirror, uint64_t offset, uint64_t end)
+{
+    const struct ftx_item *item = ftx_mirror_origin(log->store, mirror);
+    uint64_t at, to;
+    int err = 0;
+    while (item && !err && ftx_released_next(item, offset, end, &at, &to)) {
+        uint64_t cell = (at / CELL + 1) * CELL;
+        offset = to < cell ? to : cell;
+        struct ftx_segment segment = {.offset = at,
+                                      .length = offset - at,
+                                      .kind = FTX_SEGMENT_DATA,
+                                      .state = FTX_PENDING_DUE};
+        err = ftx_sending_put(log, mirror->as.sending, &segment);
+    }
+    return err;
 }
 
 bool ftx_sending_bytes(const struct ftx_item *item, int fd, uint64_t offset, uint64_t end,
@@ -129,10 +167,11 @@ bool ftx_sending_bytes(const struct ftx_item *item, int fd, uint64_t offset, uin
 int ftx_sending_claim_bytes(struct ftx_log *log, struct ftx_sending *sending, int fd,
                             uint64_t offset, uint64_t end, enum ftx_pending_state state)
 {
+    const struct ftx_item *item = ftx_mirror_contents(log->store, sending->item);
     uint64_t at, to;
     int err = 0;
     for (; offset < end && !err; offset = to) {
-        if (!ftx_sending_bytes(sending->item, fd, offset, end, &at, &to))
+        if (!ftx_sending_bytes(item, fd, offset, end, &at, &to))
             at = to = end;
         if (state == FTX_PENDING_DUE)
             err = ftx_sending_hole(log, sending->item, offset, at);
@@ -144,7 +183,8 @@ int ftx_sending_claim_bytes(struct ftx_log *log, struct ftx_sending *sending, in
 
 int ftx_sending_resend(struct ftx_log *log, struct ftx_item *item, uint64_t offset, uint64_t end)
 {
-    int fd = item->object ? ftx_object_open(&log->store->objects, item->object, O_RDONLY) : -1;
+    uint64_t object = ftx_mirror_contents(log->store, item)->object;
+    int fd = object ? ftx_object_open(&log->store->objects, object, O_RDONLY) : -1;
     int err = ftx_sending_claim_bytes(log, item->as.sending, fd, offset, end, FTX_PENDING_DUE);
     if (fd >= 0)
         close(fd);

@@ -13,6 +13,7 @@
 #include "fs/store/outgoing.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/mirror.h"
 #include "fs/store/offer.h"
 #include "fs/store/outbox.h"
 #include "fs/store/outbox_internal.h"
@@ -56,7 +57,7 @@ static int make_again(struct ftx_log *log, struct ftx_item *item)
     ftx_outbox_placed(item);
     folder->gone = false;
     folder->made_at = now(log->store, item->link);
-    folder->made_in = item->link->n_sessions;
+    folder->made_in = item->link->session;
     return 0;
 }
 
@@ -68,7 +69,7 @@ int ftx_outbox_need_folder(struct ftx_log *log, struct ftx_item *folder)
 static bool is_made(const struct ftx_item *item)
 {
     const struct ftx_folder *folder = item->as.folder;
-    return !folder->gone && folder->made_in == item->link->n_sessions;
+    return !folder->gone && folder->made_in == item->link->session;
 }
 
 /* Nobody has said which of these folders are not there. */
@@ -123,7 +124,7 @@ static int offer_again(struct ftx_log *log, struct ftx_item *item)
 
 /* May something that found no folder at the peer be offered again? Not where that would go on for
  * ever: a folder above it is refused itself, or its own was just made for it. */
-static bool may_offer(const struct ftx_item *item)
+static bool may_offer(const struct ftx_store *store, struct ftx_item *item)
 {
     const struct ftx_item *parent = item->parent;
     for (const struct ftx_item *up = parent; up; up = up->parent)
@@ -137,15 +138,15 @@ static bool may_offer(const struct ftx_item *item)
     bool current =
         item->kind != FTX_FILE || item->state == FTX_ITEM_WRITING || item->state == FTX_ITEM_CLOSED;
     return current && !was_under_way(item) &&
-           (item->kind != FTX_FILE || ftx_outbox_can_offer_again(item));
+           (item->kind != FTX_FILE || ftx_outbox_can_offer_again(store, item));
 }
 
 /* The peer had it complete and has removed it since: what was written is a new file to it. */
-static bool was_removed_there(const struct ftx_item *item)
+static bool was_removed_there(const struct ftx_store *store, struct ftx_item *item)
 {
     return was_delivered(item) &&
            (item->state == FTX_ITEM_WRITING || item->state == FTX_ITEM_CLOSED) &&
-           ftx_outbox_can_offer_again(item);
+           ftx_outbox_can_offer_again(store, item);
 }
 
 static void refuse(struct ftx_log *log, struct ftx_item *item, uint8_t reason)
@@ -161,14 +162,16 @@ static void refuse(struct ftx_log *log, struct ftx_item *item, uint8_t reason)
         ftx_sending_due(log, item->as.sending);
     if (item->kind == FTX_FOLDER && ftx_item_held(item))
         ftx_outgoing_refuse_below(log, item, reason);
+    ftx_mirror_settle(log, item, 0, FTX_OFFSET_MAX);
 }
 
 static int refused(struct ftx_log *log, struct ftx_item *item, uint8_t reason)
 {
     struct ftx_folder *folder = item->kind == FTX_FOLDER ? item->as.folder : NULL;
-    if (reason == FTX_REFUSED_DELETED && was_removed_there(item))
+    if (reason == FTX_REFUSED_DELETED && was_removed_there(log->store, item))
         return ftx_outbox_offer_again(log, item);
-    if (reason == FTX_REFUSED_FOLDER && item->state != FTX_ITEM_REFUSED && may_offer(item)) {
+    if (reason == FTX_REFUSED_FOLDER && item->state != FTX_ITEM_REFUSED &&
+        may_offer(log->store, item)) {
         int err = make_all(log, item->parent);
         return err ? err : offer_again(log, item);
     }

@@ -6,7 +6,9 @@
  */
 #include "fs/store/outbox.h"
 
+#include "fs/store/fetch.h"
 #include "fs/store/inbox.h"
+#include "fs/store/mirror.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/steer.h"
 #include "fs/store/tell.h"
@@ -42,12 +44,25 @@ static int cancel(struct ftx_log *log, struct ftx_item *item, int64_t when_ns, s
             return -EBUSY;
         ftx_tell_item(log, FTX_EVENT_CANCELLED, item);
         err = ftx_outbox_withdraw(log, item, when_ns, FTX_ITEM_CANCELLED);
+        ftx_mirror_settle(log, item, 0, FTX_OFFSET_MAX);
         log->arrived = true; /* a close may wait for the delivery */
         (*in_out_n)++;
     }
     for (struct ftx_item *child = child_after(item, 0); child && !err;
          child = child_after(item, child->cookie))
         err = cancel(log, child, when_ns, in_out_n);
+    return err;
+}
+
+/* A group's item for all members; one that some of them have stays for those. */
+static int cancel_all(struct ftx_log *log, struct ftx_item *item, int64_t when_ns, size_t *in_out_n)
+{
+    struct ftx_item *mirror;
+    int err = 0;
+    if (!ftx_link_is_group(item->link))
+        err = cancel(log, item, when_ns, in_out_n);
+    for (size_t at = 0; !err && (mirror = ftx_mirror_next(log->store, item, &at));)
+        err = cancel(log, mirror, when_ns, in_out_n);
     return err;
 }
 
@@ -78,7 +93,7 @@ int ftx_item_cancel(struct ftx_store *store, uint64_t id)
     else if (!item->link)
         err = -EOPNOTSUPP;
     else if (!inbox)
-        err = cancel(&log, item, ftx_now_ns(), &n);
+        err = cancel_all(&log, item, ftx_now_ns(), &n);
     if (!err && !inbox && n == 0)
         err = -EALREADY;
     ftx_log_commit(&log);
@@ -93,13 +108,22 @@ static int try_again(struct ftx_log *log, struct ftx_item *item)
     struct ftx_sending *sending = ftx_sending_get(item);
     if (!sending)
         return -ENOMEM;
+    ftx_fetch_retry(log->store, ftx_mirror_contents(log->store, item));
     item->state = FTX_ITEM_CLOSED;
     sending->scan = 0;
     sending->sealed = false;
     ftx_log_item(log, item);
     sending->closed = ftx_log_promise(log, item->link);
     ftx_sending_due(log, sending);
+    ftx_mirror_settle(log, item, 0, 0);
     return 0;
+}
+
+/* Is it no mirror, or can what was released of its contents be had without its own peer? */
+static bool is_supplied(const struct ftx_store *store, const struct ftx_item *item)
+{
+    const struct ftx_item *origin = ftx_mirror_origin(store, item);
+    return !origin || ftx_mirrors_supplied(store, origin, item->link);
 }
 
 /* Offers one item again, with what is below it if it is refused itself. */
@@ -116,7 +140,7 @@ static int retry(struct ftx_log *log, struct ftx_item *item, bool *out_whole)
     case FTX_ITEM_CANCELLED:
         return ftx_outbox_offer(log, item);
     case FTX_ITEM_REFUSED:
-        if (ftx_outbox_is_away(item))
+        if (ftx_outbox_is_away(item) || !is_supplied(log->store, item))
             return 0; /* its bytes are there, and were refused: there is nothing to offer */
         *out_whole = true;
         int err = ftx_outbox_withdraw(log, item, ftx_now_ns(), FTX_ITEM_LOCAL);
@@ -171,6 +195,16 @@ static void reorder(struct ftx_log *log, const struct ftx_item *top)
     }
 }
 
+static int put_priority(struct ftx_log *log, struct ftx_item *item, const struct ftx_xattr *xattr)
+{
+    int err = ftx_log_xattr(log, item, xattr, false);
+    if (err)
+        return err;
+    item->link->prioritized |= xattr->value != NULL;
+    reorder(log, item);
+    return 0;
+}
+
 int ftx_item_set_priority(struct ftx_store *store, uint64_t id, int priority)
 {
     struct ftx_log log;
@@ -182,7 +216,7 @@ int ftx_item_set_priority(struct ftx_store *store, uint64_t id, int priority)
     int err = ftx_log_begin(&log, store);
     if (err)
         return err;
-    struct ftx_item *item = ftx_item_find(&store->index, id);
+    struct ftx_item *item = ftx_item_find(&store->index, id), *mirror;
     bool outbox = item && item->link && item->box == FTX_OUTBOX;
     bool root = outbox && ftx_item_is_root(item);
     if (!item)
@@ -193,8 +227,10 @@ int ftx_item_set_priority(struct ftx_store *store, uint64_t id, int priority)
         err = ftx_link_set_priority(
             store, item->link, priority == FTX_PRIORITY_INHERIT ? FTX_PRIORITY_DEFAULT : value);
     else
-        err = ftx_log_xattr(&log, item, &xattr, false);
-    if (!err) {
+        err = put_priority(&log, item, &xattr);
+    for (size_t at = 0; !err && (mirror = ftx_mirror_next(store, item, &at));)
+        err = put_priority(&log, mirror, &xattr);
+    if (!err && root) {
         item->link->prioritized |= priority != FTX_PRIORITY_INHERIT;
         reorder(&log, item);
     }

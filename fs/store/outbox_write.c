@@ -10,6 +10,7 @@
  * Bytes become segments that never cross a 1 MiB cell. The segment a writer is adding to is OPEN;
  * it becomes due when its cell is full, the writer goes elsewhere or closes, or 50 ms pass.
  */
+#include "fs/store/mirror.h"
 #include "fs/store/opened.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
@@ -38,7 +39,12 @@ struct ftx_item *ftx_outbox_file_of(struct ftx_store *store, uint64_t id)
 int ftx_outbox_revive(struct ftx_log *log, struct ftx_item *item)
 {
     bool again = !item->opened || item->opened->n_writers == 0 || item->opened->again;
-    if (item->state != FTX_ITEM_REFUSED || !again || !ftx_outbox_can_offer_again(item))
+    if (ftx_link_is_group(item->link) && again) {
+        if (item->opened)
+            item->opened->again = false;
+        return ftx_mirrors_revive(log, item);
+    }
+    if (item->state != FTX_ITEM_REFUSED || !again || !ftx_outbox_can_offer_again(log->store, item))
         return 0;
     if (item->opened)
         item->opened->again = false; /* what is refused from now on is refused */
@@ -51,6 +57,7 @@ void ftx_outbox_stamp(struct ftx_log *log, struct ftx_item *item)
     log->store->spool.unsynced = true;
     if (item->linked)
         ftx_log_item(log, item);
+    ftx_mirrors_stamp(log, item);
 }
 
 int ftx_outbox_fd(struct ftx_log *log, struct ftx_item *item, int *out_fd)
@@ -333,6 +340,20 @@ static void give_up_claims(struct ftx_sending *sending, uint64_t offset, uint64_
     }
 }
 
+/* The same for the members, of a group's file. */
+static void give_up(struct ftx_log *log, struct ftx_sending *sending, uint64_t offset, uint64_t end)
+{
+    struct ftx_item *mirror;
+    give_up_claims(sending, offset, end);
+    sending->scan = 0;
+    for (size_t at = 0; (mirror = ftx_mirror_next(log->store, sending->item, &at));)
+        if (mirror->as.sending) {
+            give_up_claims(mirror->as.sending, offset, end);
+            mirror->as.sending->scan = 0;
+        }
+    ftx_sending_due(log, sending);
+}
+
 /* The write failed. */
 void ftx_outbox_abandon_write(struct ftx_store *store, uint64_t id, uint64_t offset, uint64_t end)
 {
@@ -343,11 +364,7 @@ void ftx_outbox_abandon_write(struct ftx_store *store, uint64_t id, uint64_t off
     if (sending) /* what was answered before stands, and may leave */
         ftx_sending_close_tail(&log, sending);
     if (sending)
-        give_up_claims(sending, offset, end);
-    if (sending) {
-        sending->scan = 0;
-        ftx_sending_due(&log, sending);
-    }
+        give_up(&log, sending, offset, end);
     uint64_t from = item && offset < item->size ? item->size : offset;
     if (item && ftx_remains_any(item))
         (void)ftx_remains_drop(&log, item);

@@ -5,6 +5,8 @@
 
 #include "fs/store/borrow.h"
 #include "fs/store/change_log.h"
+#include "fs/store/fetch.h"
+#include "fs/store/mirror.h"
 #include "fs/store/offer.h"
 #include "fs/store/outbox.h"
 #include "fs/store/outbox_internal.h"
@@ -229,11 +231,10 @@ static struct ftx_segment *next_due(struct ftx_sending *sending)
     return segment;
 }
 
-static void fill_source(const struct ftx_item *item, const struct ftx_segment *segment,
-                        struct ftx_source *out)
+static void fill_source(const struct ftx_item *item, uint64_t object,
+                        const struct ftx_segment *segment, struct ftx_source *out)
 {
-    *out = (struct ftx_source){
-        .object = item->object, .mark = segment->tag, .hashed = segment->hashed};
+    *out = (struct ftx_source){.object = object, .mark = segment->tag, .hashed = segment->hashed};
     out->extent = (struct ftx_extent){.stream = ftx_item_wire(item),
                                       .offset = segment->offset,
                                       .length = segment->length,
@@ -251,36 +252,53 @@ static bool may_send(const struct ftx_sending *sending)
            (sending->item->state == FTX_ITEM_WRITING || sending->item->state == FTX_ITEM_CLOSED);
 }
 
+/* The segment leaves in record `send`. -EMSGSIZE, -ENOMEM. */
+static int fly(struct ftx_sending *sending, uint64_t object, struct ftx_segment *segment,
+               size_t room, uint64_t send, struct ftx_source *out)
+{
+    struct ftx_segment flying = {
+        .offset = segment->offset, .length = segment->length, .tag = send, .kind = segment->kind};
+    int err = segment->kind == FTX_SEGMENT_DATA && segment->length > room
+                  ? -EMSGSIZE
+                  : ftx_segments_put(&sending->flying, &flying);
+    if (err)
+        return err;
+    segment->state = FTX_PENDING_FLYING;
+    segment->tag = send;
+    sending->sent = true;
+    fill_source(sending->item, object, segment, out);
+    if (segment->kind == FTX_SEGMENT_DATA)
+        sending->item->link->bytes_out += segment->length;
+    return 0;
+}
+
 int ftx_outgoing_extent(struct ftx_store *store, struct ftx_sending *sending, size_t room,
                         uint64_t send, struct ftx_source *out)
 {
+    struct ftx_extent lost = {.length = 0};
+    bool asked = false;
     pthread_mutex_lock(&store->lock);
+    struct ftx_item *contents = ftx_mirror_contents(store, sending->item);
     bool may = may_send(sending) && stream_durable(store, sending, sending->began);
     struct ftx_segment *segment = may ? next_due(sending) : NULL;
-    int err = 0;
-    if (may_send(sending) && ftx_item_held(sending->item))
-        err = -EBUSY;
-    else if (!segment)
-        err = -EAGAIN;
-    else if (segment->kind == FTX_SEGMENT_DATA && segment->length > room)
-        err = -EMSGSIZE;
-    if (!err) {
-        struct ftx_segment flying = {.offset = segment->offset,
-                                     .length = segment->length,
-                                     .tag = send,
-                                     .kind = segment->kind};
-        err = ftx_segments_put(&sending->flying, &flying);
-    }
-    if (!err) {
-        segment->state = FTX_PENDING_FLYING;
-        segment->tag = send;
-        sending->sent = true;
-        fill_source(sending->item, segment, out);
-        if (segment->kind == FTX_SEGMENT_DATA)
-            sending->item->link->bytes_out += segment->length;
-    }
+    bool held = may_send(sending) && ftx_item_held(sending->item);
+    int err = held ? -EBUSY : segment ? 0 : -EAGAIN;
+    if (!err && contents != sending->item) /* who joined late: another member may have it */
+        err = ftx_fetch_ask(store, contents, segment->offset, segment->offset + segment->length,
+                            true, &asked);
+    if (!err)
+        err = fly(sending, contents->object, segment, room, send, out);
+    else if (segment && err != -EAGAIN && err != -EBUSY)
+        lost = (struct ftx_extent){.stream = ftx_item_wire(sending->item),
+                                   .offset = segment->offset,
+                                   .length = segment->length};
     pthread_mutex_unlock(&store->lock);
-    return err;
+    if (asked)
+        store->events.wake(store->events_ctx);
+    if (!lost.length)
+        return err;
+    err = ftx_outgoing_failed(store, sending->item->link, &lost, send, -EIO);
+    return err ? err : -EAGAIN;
 }
 
 void ftx_outgoing_size(struct ftx_store *store, struct ftx_sending *sending, struct ftx_extent *out)
@@ -313,8 +331,8 @@ bool ftx_outgoing_seal(struct ftx_store *store, struct ftx_sending *sending, uin
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = sending->item;
     bool may = may_send(sending) && item->state == FTX_ITEM_CLOSED && !sending->sealed &&
-               !ftx_item_held(item) && ftx_outbox_closed(item) && all_there(sending, send) &&
-               stream_durable(store, sending, sending->closed);
+               !ftx_item_held(item) && ftx_outbox_closed(ftx_mirror_contents(store, item)) &&
+               all_there(sending, send) && stream_durable(store, sending, sending->closed);
     if (may && item->op > op_sent) { /* it may tell of an older time */
         sending->stream.op = item->op;
         may = false;

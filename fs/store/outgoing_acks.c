@@ -4,6 +4,7 @@
 #include "fs/store/outgoing.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/mirror.h"
 #include "fs/store/offer.h"
 #include "fs/store/outbox.h"
 #include "fs/store/outbox_internal.h"
@@ -71,6 +72,7 @@ int ftx_outgoing_held(struct ftx_store *store, struct ftx_link *link,
     if (segment && same_as(segment, extent) &&
         ftx_segments_cut(&sending->pending, extent->offset, extent->length) == 0)
         ftx_log_cut(&log, sending->item->id, extent->offset, extent->length);
+    ftx_mirror_settle(&log, sending->item, extent->offset, extent->offset + extent->length);
     ftx_spool_drains(store, sending->item);
     ftx_log_commit(&log);
     return 0;
@@ -109,6 +111,7 @@ int ftx_outgoing_durable(struct ftx_store *store, struct ftx_link *link,
             ftx_log_cut(&log, sending->item->id, range.offset, range.length);
         segment = ftx_segments_at(&sending->pending, range.offset + range.length);
     }
+    ftx_mirror_settle(&log, sending->item, extent->offset, end);
     ftx_spool_drains(store, sending->item);
     ftx_log_commit(&log);
     return 0;
@@ -145,6 +148,7 @@ int ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
     if (cause == -EIO || cause == -ESTALE ||
         (cause == FTX_ECHANGED && still_there(sending, extent, send))) {
         fail(&log, sending->item);
+        ftx_mirror_settle(&log, sending->item, 0, 0);
     }
     settle(sending, extent, send, FTX_PENDING_DUE);
     if (extent->offset < sending->scan)
@@ -154,8 +158,7 @@ int ftx_outgoing_failed(struct ftx_store *store, struct ftx_link *link,
     return 0;
 }
 
-/* All of it is durable at the peer. What was released stays so. */
-static void forget_pending(struct ftx_log *log, struct ftx_sending *sending)
+void ftx_sending_forget_pending(struct ftx_log *log, struct ftx_sending *sending)
 {
     struct ftx_segment *segment = ftx_segments_at(&sending->pending, 0);
     if (!ftx_released_any(sending->item, 0, FTX_OFFSET_MAX)) {
@@ -178,11 +181,13 @@ int ftx_outgoing_delivered(struct ftx_store *store, struct ftx_link *link, uint6
     struct ftx_item *item = sending->item;
     if (item->version == version && item->state == FTX_ITEM_CLOSED && sending->sealed) {
         /* the acknowledgements of its extents may still be on their way, on other connections */
-        forget_pending(&log, sending);
+        ftx_sending_forget_pending(&log, sending);
         item->state = FTX_ITEM_DELIVERED;
+        item->stale &= !ftx_mirror_is(item);
         ftx_log_item(&log, item);
         ftx_tell_item(&log, FTX_EVENT_DELIVERED, item);
         ftx_sending_due(&log, sending);
+        ftx_mirror_settle(&log, item, 0, FTX_OFFSET_MAX);
         ftx_spool_drains(store, item);
         log.arrived = true; /* a close may wait for it */
     }
@@ -239,6 +244,7 @@ int ftx_outgoing_missing(struct ftx_store *store, struct ftx_link *link, uint64_
         sending->missing_end = range->offset + range->length; /* the decoder has checked it */
         uint64_t end = sending->missing_end < item->size ? sending->missing_end : item->size;
         (void)ftx_sending_resend(&log, item, range->offset, end);
+        (void)ftx_sending_pull(&log, item, range->offset, end);
         if (ftx_released_any(item, range->offset, end)) /* it had said that this is durable */
             fail(&log, item);
         ftx_sending_due(&log, sending);

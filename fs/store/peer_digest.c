@@ -3,6 +3,7 @@
  * who waits. */
 #include "fs/store/peer_digest.h"
 
+#include "fs/store/mirror.h"
 #include "fs/store/outbox_internal.h"
 
 #include <errno.h>
@@ -49,17 +50,18 @@ static struct question *find(const struct ftx_store *store, uint64_t item,
     return NULL;
 }
 
-static int check(const struct ftx_item *item)
+static int check(const struct ftx_store *store, struct ftx_item *item)
 {
     if (!item)
         return -ENOENT;
-    if (item->kind != FTX_FILE || !item->link || !item->linked)
-        return -ENODATA;
+    if (item->kind != FTX_FILE || !item->link || !item->linked || ftx_link_is_group(item->link))
+        return -ENODATA; /* a group has several peers: each of its members' mirrors has one */
     if (item->box == FTX_INBOX)
         return item->state == FTX_ITEM_COMPLETE ? 0 : -EBUSY;
     if (ftx_item_stays(item) || item->state == FTX_ITEM_REFUSED)
         return -ENODATA;
-    bool open = item->opened && item->opened->n_writers;
+    const struct ftx_opened *opened = ftx_mirror_contents(store, item)->opened;
+    bool open = opened && opened->n_writers;
     return item->state == FTX_ITEM_DELIVERED && !open ? 0 : -EBUSY;
 }
 
@@ -89,7 +91,7 @@ int ftx_peer_digest_ask(struct ftx_store *store, uint64_t id)
 {
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_item_find(&store->index, id);
-    int err = check(item);
+    int err = check(store, item);
     if (!err)
         err = add(item);
     pthread_mutex_unlock(&store->lock);

@@ -2,6 +2,7 @@
 /* Which delivered bytes give their room back: choice, note, punch. */
 #include "fs/store/release.h"
 
+#include "fs/store/mirror.h"
 #include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
 #include "fs/store/remains.h"
@@ -76,18 +77,35 @@ static void choose(struct choice *choice, const struct ftx_released *released, u
         choice->ranges[choice->n++] = (struct ftx_range){offset, end - offset};
 }
 
-/* What of a file in use the peer has durably and is not released yet. */
-static void choose_parts(const struct ftx_item *item, struct choice *choice)
+enum { SETS_MAX = 4 + 2 * FTX_GROUP_MEMBERS_MAX };
+
+/* What of a file the peer, or a member of its group, does not have durably, or is released already.
+ * Returns how many sets that is; 0: nobody else has anything of it. */
+static size_t kept_here(const struct ftx_store *store, const struct ftx_item *item,
+                        const struct ftx_segments *sets[SETS_MAX])
 {
     static const struct ftx_segments none;
     const struct ftx_sending *sending = item->as.sending;
     const struct ftx_released *released = item->released;
-    const struct ftx_segments *sets[] = {
-        sending ? &sending->pending : &none, sending ? &sending->flying : &none,
-        released ? &released->ranges : &none, released ? &released->busy : &none};
-    for (uint64_t at = 0; at < item->size && choice->n < RANGES_MAX;) {
+    bool had;
+    sets[0] = sending ? &sending->pending : &none;
+    sets[1] = sending ? &sending->flying : &none;
+    sets[2] = released ? &released->ranges : &none;
+    sets[3] = released ? &released->busy : &none;
+    size_t n = ftx_mirrors_pending(store, item, sets + 4, &had);
+    return had ? 4 + n : 0;
+}
+
+/* What of a file in use the peer has durably and is not released yet. */
+static void choose_parts(const struct ftx_store *store, const struct ftx_item *item,
+                         struct choice *choice)
+{
+    const struct ftx_released *released = item->released;
+    const struct ftx_segments *sets[SETS_MAX];
+    size_t n = kept_here(store, item, sets);
+    for (uint64_t at = 0; n && at < item->size && choice->n < RANGES_MAX;) {
         uint64_t until = item->size, next = item->size;
-        for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        for (size_t i = 0; i < n; i++) {
             uint64_t behind, to = free_until(sets[i], at, item->size, &behind);
             if (to < until || (to == until && behind < next)) {
                 until = to;
@@ -117,7 +135,7 @@ static bool examine(const struct ftx_store *store, const struct ftx_item *item, 
     if (out->whole)
         out->ranges[out->n++] = (struct ftx_range){0, item->size};
     else
-        choose_parts(item, out);
+        choose_parts(store, item, out);
     return out->n > 0;
 }
 
@@ -203,14 +221,18 @@ static void note_punch(struct ftx_log *log, struct ftx_item *item, const struct 
 }
 
 /* Is the range still as it was when it was chosen? */
-static bool still_free(const struct ftx_item *item, const struct ftx_range *range)
+static bool still_free(const struct ftx_store *store, const struct ftx_item *item,
+                       const struct ftx_range *range)
 {
     uint64_t end = range->offset + range->length, next;
-    const struct ftx_sending *sending = item->as.sending;
-    return end <= item->size && !ftx_released_any(item, range->offset, end) &&
-           (!sending || (free_until(&sending->pending, range->offset, end, &next) == end &&
-                         free_until(&sending->flying, range->offset, end, &next) == end)) &&
-           (!item->released || free_until(&item->released->busy, range->offset, end, &next) == end);
+    const struct ftx_segments *sets[SETS_MAX];
+    size_t n = kept_here(store, item, sets);
+    if (n == 0 || end > item->size || ftx_released_any(item, range->offset, end))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (free_until(sets[i], range->offset, end, &next) != end)
+            return false;
+    return true;
 }
 
 /* The file, if it is still what was chosen. */
@@ -235,7 +257,7 @@ static bool note(struct ftx_store *store, const struct choice *choice)
     if (item && choice->whole && is_all(choice))
         note_whole(&log, item);
     for (size_t i = 0; item && item->object && i < choice->n; i++)
-        if (still_free(item, &choice->ranges[i]))
+        if (still_free(store, item, &choice->ranges[i]))
             note_punch(&log, item, &choice->ranges[i]);
     if (item && choice->whole && item->released &&
         ftx_segments_cover(&item->released->ranges, 0, item->size))
@@ -270,7 +292,8 @@ static bool print(struct ftx_store *store, const struct choice *choice)
     struct ftx_printing *printing = &store->spool.printing;
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = chosen(store, choice);
-    bool wanted = item && !item->prints && !item->unsure && !ftx_released_any(item, 0, item->size);
+    bool wanted = item && !item->prints && !item->unsure && !ftx_link_is_group(item->link) &&
+                  !ftx_released_any(item, 0, item->size);
     if (wanted && !is_printing(printing, choice))
         begin_printing(printing, item, choice);
     pthread_mutex_unlock(&store->lock);

@@ -3,6 +3,7 @@
 #include "fs/store/steer.h"
 
 #include "fs/store/change_log.h"
+#include "fs/store/group.h"
 #include "fs/store/inbox.h"
 #include "fs/store/link_job.h"
 #include "fs/store/offer.h"
@@ -47,12 +48,14 @@ int ftx_link_pause(struct ftx_store *store, const char *name, size_t size, bool 
     pthread_mutex_lock(&store->lock);
     if (name) {
         struct ftx_link *link = ftx_link_find_name(store, name, size);
-        err = link ? pause_link(store, link, paused) : -ENOENT;
+        err = !link                     ? -ENOENT
+              : ftx_link_is_group(link) ? -EOPNOTSUPP
+                                        : pause_link(store, link, paused);
     } else { /* links are never taken out of the list */
         for (struct ftx_list *node = store->links.next; node != &store->links && !err;
              node = node->next) {
             struct ftx_link *link = ftx_list_of(node, struct ftx_link, node);
-            if (!link->removed)
+            if (!link->removed && !ftx_link_is_group(link))
                 err = pause_link(store, link, paused);
         }
     }
@@ -94,7 +97,7 @@ int ftx_link_set(struct ftx_store *store, const char *name, size_t size, enum ft
         return -EOPNOTSUPP;
     pthread_mutex_lock(&store->lock);
     struct ftx_link *link = name ? ftx_link_find_name(store, name, size) : NULL;
-    int err = name && !link ? -ENOENT : 0;
+    int err = name && !link ? -ENOENT : link && ftx_link_is_group(link) ? -EOPNOTSUPP : 0;
     if (!err) {
         struct ftx_link_settings settings = link ? link->settings : store->settings;
         apply(&settings, setting, value);
@@ -145,6 +148,14 @@ int ftx_link_rearm(struct ftx_store *store, const char *name, size_t size)
     return err;
 }
 
+static int retry(struct ftx_log *log, struct ftx_link *link)
+{
+    link->dial = true;
+    log->store->link_changes++;
+    log->wake = true;
+    return link->folders[FTX_OUTBOX] ? ftx_outbox_retry(log, link->folders[FTX_OUTBOX]) : 0;
+}
+
 int ftx_link_retry(struct ftx_store *store, const char *name, size_t size)
 {
     struct ftx_log log;
@@ -152,21 +163,16 @@ int ftx_link_retry(struct ftx_store *store, const char *name, size_t size)
     if (err)
         return err;
     struct ftx_link *link = ftx_link_find_name(store, name, size);
-    err = link ? 0 : -ENOENT;
-    if (link && link->folders[FTX_OUTBOX])
-        err = ftx_outbox_retry(&log, link->folders[FTX_OUTBOX]);
-    if (link) {
-        link->dial = true;
-        store->link_changes++;
-        log.wake = true;
-    }
+    err = !link ? -ENOENT : !ftx_link_is_group(link) ? retry(&log, link) : 0;
+    for (size_t i = 0; link && i < link->n_members && !err; i++)
+        err = retry(&log, link->members[i]);
     ftx_log_commit(&log);
     return err;
 }
 
 /* -- removing -- */
 
-static bool is_undelivered(const struct ftx_link *link)
+bool ftx_link_is_undelivered(const struct ftx_link *link)
 {
     bool any = link->op_first != link->op_next;
     for (struct ftx_list *node = link->sendings.next; node != &link->sendings && !any;
@@ -177,7 +183,7 @@ static bool is_undelivered(const struct ftx_link *link)
     return any;
 }
 
-static void empty_box(struct ftx_log *log, struct ftx_item *folder)
+void ftx_link_empty_box(struct ftx_log *log, struct ftx_item *folder)
 {
     uint64_t cookie = 0;
     for (struct ftx_item *child; folder && (child = ftx_folder_after(folder, cookie));) {
@@ -199,15 +205,19 @@ int ftx_link_unpair(struct ftx_store *store, const char *name, size_t size, bool
     const struct ftx_item *inbox = link ? link->folders[FTX_INBOX] : NULL;
     if (!link)
         err = -ENOENT;
-    else if (!force && is_undelivered(link))
+    else if (ftx_link_is_group(link))
+        err = -EOPNOTSUPP;
+    else if (!force && (ftx_link_is_undelivered(link) || ftx_groups_need(store, link)))
         err = -EBUSY;
     else if (!force && inbox && ftx_folder_count(inbox))
         err = -ENOTEMPTY;
     if (!err) {
         for (int box = 0; box < 2; box++)
-            empty_box(&log, link->folders[box]);
+            ftx_link_empty_box(&log, link->folders[box]);
         ftx_log_flush(&log);
         err = ftx_link_remove(store, link);
+        if (!err)
+            ftx_groups_left(&log, link);
         log.wake = log.arrived = true;
     }
     ftx_log_commit(&log);

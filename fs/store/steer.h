@@ -82,6 +82,14 @@ static inline enum ftx_rule ftx_setting_rule(enum ftx_setting setting)
     return (enum ftx_rule)(setting - FTX_SETTING_ALLOW_EXT);
 }
 
+struct ftx_link;
+struct ftx_log;
+
+/* Is something of it not at the peer? */
+bool ftx_link_is_undelivered(const struct ftx_link *link);
+/* All that stands in the folder goes. */
+void ftx_link_empty_box(struct ftx_log *log, struct ftx_item *folder);
+
 /* What holds for the item: its own, or that of a folder above it, or the link's. */
 uint8_t ftx_item_priority(const struct ftx_item *item);
 

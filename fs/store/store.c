@@ -7,6 +7,7 @@
 
 #include "fs/store/change_log.h"
 #include "fs/store/commit.h"
+#include "fs/store/group.h"
 #include "fs/store/history.h"
 #include "fs/store/links.h"
 #include "fs/store/load.h"
@@ -311,6 +312,8 @@ static int start_anew(struct ftx_store *store)
     int err = ftx_outbox_interrupt(store, store->power_cut);
     if (!err)
         err = ftx_outbox_settle_places(store);
+    if (!err)
+        err = ftx_groups_start(store);
     if (!err)
         ftx_release_load(store);
     if (!err && store->power_cut)

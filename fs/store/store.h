@@ -116,6 +116,7 @@ struct ftx_store {
     uint64_t history_max; /* transfers that are remembered */
     char *path;           /* of the folder */
     uint64_t next_link;
+    uint64_t n_sessions;   /* of all links */
     uint64_t link_changes; /* counts links that came and went, and changes of their settings */
     struct ftx_link_settings settings; /* of all links together */
     uint64_t committed;   /* last journal entry that is in the database, durably where it must be */
@@ -135,7 +136,8 @@ struct ftx_store {
     bool doubted;        /* ... and of the outbox's, which the loop is to note */
     bool flushing;       /* a change of many entries waits for the journal */
     bool stopping;
-    int failed; /* what the database thread's last commit met; 0 when it goes well */
+    bool regrouping; /* somebody changes who is a member of what: group.c */
+    int failed;      /* what the database thread's last commit met; 0 when it goes well */
     pthread_t thread;
     uint8_t *entry; /* FTX_JOURNAL_ENTRY_MAX bytes: the change being collected, under the lock */
 };

@@ -7,6 +7,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/feed.h"
 #include "fs/store/links.h"
+#include "fs/store/mirror.h"
 #include "fs/store/names.h"
 #include "fs/store/news.h"
 #include "fs/store/offer.h"
@@ -41,13 +42,13 @@ static void fill_attr(const struct ftx_item *item, struct ftx_attr *out)
                              .state = item->state,
                              .box = item->box,
                              .place = place_of(item),
-                             .settled = item->box == FTX_OUTBOX};
+                             .settled = item->box == FTX_OUTBOX && !ftx_mirror_is(item)};
     if (item->kind == FTX_FOLDER)
         out->n_links = 2 + item->as.folder->n_folders;
     if (arriving)
         out->bytes_here = item->as.arriving->have.bytes;
     else if (item->kind == FTX_FILE)
-        out->bytes_here -= ftx_released_bytes(item);
+        out->bytes_here -= ftx_mirror_is(item) ? item->size : ftx_released_bytes(item);
     out->elsewhere = out->bytes_here < item->size;
     if (!item->linked && item->link && !ftx_item_is_root(item))
         out->n_links = 0;
@@ -164,7 +165,8 @@ static bool is_waiting(const struct ftx_item *item)
     return item->box == FTX_OUTBOX && !ended && ftx_item_held(item);
 }
 
-static const char *outbox_state(const struct ftx_item *item)
+/* What one end has of an outbox item. */
+static const char *own_state(const struct ftx_item *item)
 {
     bool told = item->op < item->link->op_first;
     if (told && is_waiting(item))
@@ -189,6 +191,35 @@ static const char *outbox_state(const struct ftx_item *item)
     }
 }
 
+/* How far the words are from `delivered`: of a group's item that of the last member is shown. */
+static const char *const group_order[] = {"delivered", "local",       "cancelled", "refused",
+                                          "failed",    "interrupted", "offered",   "queued",
+                                          "sending",   "writing"};
+
+static size_t order_of(const char *state)
+{
+    size_t i = 0;
+    while (strcmp(group_order[i], state) != 0)
+        i++;
+    return i;
+}
+
+static const char *outbox_state(const struct ftx_store *store, const struct ftx_item *item)
+{
+    const struct ftx_item *mirror;
+    bool own = !ftx_link_is_group(item->link) || item->state == FTX_ITEM_WRITING ||
+               item->state == FTX_ITEM_LOCAL;
+    if (own)
+        return own_state(item);
+    const char *last = item->link->n_members                 ? "delivered"
+                       : item->state == FTX_ITEM_INTERRUPTED ? "interrupted"
+                                                             : "queued";
+    for (size_t at = 0; (mirror = ftx_mirror_next(store, item, &at));)
+        if (order_of(own_state(mirror)) > order_of(last))
+            last = own_state(mirror);
+    return last;
+}
+
 static const char *inbox_state(const struct ftx_item *item)
 {
     if (item->state == FTX_ITEM_REFUSED)
@@ -209,29 +240,71 @@ static const char *inbox_state(const struct ftx_item *item)
     }
 }
 
-static int state_text(const struct ftx_item *item, char *out, size_t size)
+static int state_text(const struct ftx_store *store, const struct ftx_item *item, char *out,
+                      size_t size)
 {
     const char *text = place_of(item) == FTX_PLACE_LINK ? ftx_link_state_text(item->link)
-                       : item->box == FTX_OUTBOX        ? outbox_state(item)
+                       : item->box == FTX_OUTBOX        ? outbox_state(store, item)
                                                         : inbox_state(item);
     return snprintf(out, size, "%s", text);
 }
 
-static int progress_text(const struct ftx_item *item, char *out, size_t size)
+/* Of a group's file, what the slowest member that takes it lacks. */
+static uint64_t lacking(const struct ftx_store *store, const struct ftx_item *item)
+{
+    const struct ftx_item *mirror;
+    uint64_t most =
+        item->link->n_members || !item->as.sending ? 0 : item->as.sending->pending.bytes;
+    for (size_t at = 0; (mirror = ftx_mirror_next(store, item, &at));)
+        if (mirror->state != FTX_ITEM_REFUSED && mirror->as.sending &&
+            mirror->as.sending->pending.bytes > most)
+            most = mirror->as.sending->pending.bytes;
+    return most;
+}
+
+static int progress_text(const struct ftx_store *store, const struct ftx_item *item, char *out,
+                         size_t size)
 {
     if (place_of(item) != FTX_PLACE_ITEM || item->kind != FTX_FILE || ftx_item_stays(item))
         return -ENODATA;
     uint64_t done = item->size;
-    if (item->box == FTX_OUTBOX && item->as.sending)
-        done -= item->as.sending->pending.bytes < done ? item->as.sending->pending.bytes : done;
+    uint64_t missing = item->box == FTX_OUTBOX ? lacking(store, item) : 0;
+    if (item->box == FTX_OUTBOX)
+        done -= missing < done ? missing : done;
     else if (item->box == FTX_INBOX && item->as.arriving)
         done = item->as.arriving->have.bytes;
     return snprintf(out, size, "%" PRIu64 "/%" PRIu64, done, item->size);
 }
 
-static int error_text(const struct ftx_item *item, char *out, size_t size)
+/* Each member, with what it has of a group's item; of the group's folder, how it is connected. */
+static int members_text(const struct ftx_store *store, const struct ftx_item *item, char *out,
+                        size_t size)
+{
+    size_t used = 0;
+    if (!ftx_link_is_group(item->link))
+        return -ENODATA;
+    for (size_t i = 0; i < item->link->n_members && used < size; i++) {
+        const struct ftx_link *member = item->link->members[i];
+        const struct ftx_item *mirror = ftx_mirror_of(store, item, member);
+        const char *state = ftx_item_is_root(item) ? ftx_link_state_text(member)
+                            : mirror               ? own_state(mirror)
+                                                   : "queued";
+        used += (size_t)snprintf(out + used, size - used, "%s%s=%s", i ? " " : "", member->row.name,
+                                 state);
+    }
+    return (int)used;
+}
+
+static int error_text(const struct ftx_store *store, const struct ftx_item *item, char *out,
+                      size_t size)
 {
     const char *text = NULL;
+    const struct ftx_item *refused = place_of(item) == FTX_PLACE_ITEM && item->box == FTX_OUTBOX
+                                         ? ftx_mirrors_refused(store, item)
+                                         : NULL;
+    if (refused)
+        return snprintf(out, size, "%s: %s", refused->link->row.name,
+                        ftx_refusal_text(refused->error));
     if (place_of(item) == FTX_PLACE_LINK)
         text = ftx_link_error_text(item->link, item->box);
     else if (item->state == FTX_ITEM_REFUSED && item->box == FTX_INBOX)
@@ -252,7 +325,7 @@ static int error_text(const struct ftx_item *item, char *out, size_t size)
 static int verifier_text(const struct ftx_link *link, char *out, size_t size)
 {
     char words[FTX_VERIFIER_TEXT];
-    if (link->row.state != FTX_LINK_PAIRED)
+    if (link->row.state != FTX_LINK_PAIRED || ftx_link_is_group(link))
         return -ENODATA;
     ftx_link_verifier(&link->row, words);
     return snprintf(out, size, "%s", words);
@@ -321,11 +394,13 @@ int ftx_tree_xattr(struct ftx_store *store, uint64_t id, const char *name, char 
     else if (place_of(item) == FTX_PLACE_BOX)
         n = -ENODATA;
     else if (strcmp(name, "state") == 0)
-        n = state_text(item, out, size);
+        n = state_text(store, item, out, size);
     else if (strcmp(name, "progress") == 0)
-        n = progress_text(item, out, size);
+        n = progress_text(store, item, out, size);
     else if (strcmp(name, "error") == 0)
-        n = error_text(item, out, size);
+        n = error_text(store, item, out, size);
+    else if (strcmp(name, "members") == 0)
+        n = members_text(store, item, out, size);
     else if (strcmp(name, "peer") == 0 && place_of(item) == FTX_PLACE_LINK &&
              item->link->peer_address[0])
         n = snprintf(out, size, "%s", item->link->peer_address);

@@ -74,6 +74,7 @@ struct sim_options {
     bool damage;               /* a receiver loses ranges now and then: MISSING */
     bool refuse;               /* a receiver deletes what arrives */
     bool release;              /* a sender's room is short now and then, and files grow old */
+    bool group;                /* users work in the folder of a group with one member */
     enum sim_fault fault_kind; /* one fault after the fault_at-th record */
     unsigned fault_at;
 };

@@ -294,7 +294,8 @@ static struct sim_options options_of(uint64_t seed)
     options.large = seed % 20 == 7;
     options.damage = seed % 5 == 1;
     options.refuse = seed % 3 == 1;
-    options.release = !options.damage && seed % 2 == 0;
+    options.group = seed % 4 == 3 || seed % 8 == 2;
+    options.release = !options.damage && (seed % 2 == 0 || (options.group && seed % 3 == 0));
     return options;
 }
 

@@ -100,8 +100,10 @@ void check_outbox(struct store_end *e)
         check_item(e, e->items[i]);
         n++;
     }
-    size_t there = count_below(e->link->folders[FTX_OUTBOX]);
+    struct ftx_item *folder = ftx_item_find(&e->store->index, user_folder(e, 0));
+    size_t there = count_below(folder), told = count_below(told_as(e, folder));
     SIM_CHECK(e->end->sim, there == n, "%zu items in the outbox, not %zu", there, n);
+    SIM_CHECK(e->end->sim, told == n, "%zu items are told of, not %zu", told, n);
 }
 
 /* Was this closed by the sender, as this item (0: as any)? */
@@ -126,7 +128,8 @@ static void check_arrived(struct store_end *e, const struct ftx_item *item)
     if (item->kind != FTX_FILE || item->state != FTX_ITEM_COMPLETE)
         return;
     uint8_t *bytes = read_object(e, item->object, item->size);
-    const struct ftx_item *sent = ftx_item_find_wire(&sender->store->index, item->remote);
+    struct ftx_item *sent = ftx_item_find_wire(&sender->store->index, item->remote);
+    sent = sent ? ftx_mirror_contents(sender->store, sent) : NULL;
     SIM_CHECK(sim, was_sealed(sender, sent ? sent->id : 0, bytes, item->size),
               "%s (%lu, %lu of the sender, %lu bytes, version %u) is complete with bytes that were "
               "never closed",
@@ -179,18 +182,21 @@ void check_inbox(struct store_end *e)
 /* The item, or a folder above it, was refused by the receiver. */
 static bool refused(const struct store_end *e, const struct user_item *item)
 {
-    for (; item; item = user_find(e, item->parent))
-        if (item->refused || ftx_item_find(&e->store->index, item->id)->state == FTX_ITEM_REFUSED)
+    for (; item; item = user_find(e, item->parent)) {
+        struct ftx_item *stored = ftx_item_find(&e->store->index, item->id);
+        if (item->refused || told_as(e, stored)->state == FTX_ITEM_REFUSED)
             return true;
+    }
     return false;
 }
 
 static void check_same(struct store_end *from, struct store_end *to, const struct user_item *item)
 {
     struct sim *sim = from->end->sim;
-    const struct ftx_item *sent = ftx_item_find(&from->store->index, item->id);
+    struct ftx_item *sent = ftx_item_find(&from->store->index, item->id);
+    const struct ftx_item *told = told_as(from, sent);
     const struct ftx_item *got =
-        ftx_item_find_remote(&to->store->index, to->link, ftx_item_wire(sent));
+        ftx_item_find_remote(&to->store->index, to->link, ftx_item_wire(told));
     bool interrupted = item->kind == FTX_FILE && sent->state == FTX_ITEM_INTERRUPTED;
     SIM_CHECK(sim, item->kind != FTX_FILE || interrupted || sent->state == FTX_ITEM_DELIVERED,
               "%s (%lu) is in state %d at the end, at the peer %d", item->name, item->id,
@@ -208,8 +214,7 @@ static void check_same(struct store_end *from, struct store_end *to, const struc
     SIM_CHECK(sim, got && got->linked, "%s (%lu, kind %d, state %d) is not at the peer", item->name,
               item->id, item->kind, sent->state);
     uint64_t parent = ftx_item_is_root(got->parent) ? 0 : got->parent->remote;
-    uint64_t folder =
-        item->parent ? ftx_item_wire(ftx_item_find(&from->store->index, item->parent)) : 0;
+    uint64_t folder = ftx_item_is_root(told->parent) ? 0 : ftx_item_wire(told->parent);
     SIM_CHECK(sim, parent == folder && strcmp(got->name, item->name) == 0,
               "%s (%lu) is %s in %lu at the peer, not in %lu", item->name, item->id, got->name,
               parent, item->parent);
@@ -242,6 +247,15 @@ static void check_same(struct store_end *from, struct store_end *to, const struc
     free(bytes);
 }
 
+static void check_nothing_left(struct sim *sim, const struct ftx_link *link)
+{
+    for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {
+        const struct ftx_item *item = ftx_list_of(node, struct ftx_sending, all)->item;
+        SIM_CHECK(sim, item->state == FTX_ITEM_REFUSED || item->state == FTX_ITEM_INTERRUPTED,
+                  "%s (%lu, state %d) is left to be sent", item->name, item->id, item->state);
+    }
+}
+
 void check_delivered(struct store_end *e)
 {
     struct sim *sim = e->end->sim;
@@ -257,12 +271,9 @@ void check_delivered(struct store_end *e)
     }
     SIM_CHECK(sim, e->link->op_first == e->link->op_next, "%lu operations left",
               e->link->op_next - e->link->op_first);
-    for (struct ftx_list *node = e->link->sendings.next; node != &e->link->sendings;
-         node = node->next) {
-        const struct ftx_item *item = ftx_list_of(node, struct ftx_sending, all)->item;
-        SIM_CHECK(sim, item->state == FTX_ITEM_REFUSED || item->state == FTX_ITEM_INTERRUPTED,
-                  "%s (%lu, state %d) is left to be sent", item->name, item->id, item->state);
-    }
+    check_nothing_left(sim, e->link);
+    if (e->group)
+        check_nothing_left(sim, e->group);
 }
 
 static bool is_used(struct store_end *e, uint64_t object)

@@ -353,6 +353,7 @@ int __wrap_ftx_engine_refuse(struct ftx_engine *engine, uint64_t stream, enum ft
     struct sim_end *end = ftx_list_of(engine, struct sim_end, engine);
     struct store_end *sender = store_end_of(sim_peer(end));
     const struct ftx_item *sent = ftx_item_find_wire(&sender->store->index, stream);
+    sent = sent ? ftx_mirror_contents(sender->store, (struct ftx_item *)(uintptr_t)sent) : NULL;
     struct user_item *item = sent ? user_find(sender, sent->id) : NULL;
     if (item)
         item->refused = true;
@@ -520,6 +521,17 @@ static void commit_all(struct store_end *e)
     pthread_mutex_unlock(&store->lock);
 }
 
+static void open_group(struct store_end *e)
+{
+    struct ftx_word name = {"team", 4}, member = {"7-store", 7};
+    if (!e->end->sim->options.group)
+        return;
+    e->group = ftx_link_find_name(e->store, name.at, name.size);
+    if (!e->group)
+        must(ftx_group_change(e->store, &name, FTX_GROUP_SET, &member, 1) == 0, "a group");
+    e->group = ftx_link_find_name(e->store, name.at, name.size);
+}
+
 void store_end_open(struct store_end *e)
 {
     if (!e->path[0]) {
@@ -536,6 +548,7 @@ void store_end_open(struct store_end *e)
     e->link = ftx_link_find(e->store, 1);
     SIM_CHECK(e->end->sim, e->link && e->link->folders[0] && e->link->folders[1], "no link in %s",
               e->path);
+    open_group(e);
     uint64_t generation = e->transfer.generation;
     memset(&e->transfer, 0, sizeof e->transfer);
     ftx_list_init(&e->transfer.node);

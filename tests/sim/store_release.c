@@ -52,9 +52,9 @@ void release_quiet(struct store_end *e, const struct user_item *item)
 bool release_excused(const struct store_end *e, const struct user_item *item)
 {
     const struct store_end *peer = store_end_of(sim_peer(e->end));
-    const struct ftx_item *stored = ftx_item_find(&e->store->index, item->id);
-    return peer->owner_acted || item->refused || stored->state == FTX_ITEM_REFUSED ||
-           !stored->linked;
+    struct ftx_item *stored = ftx_item_find(&e->store->index, item->id);
+    return peer->owner_acted || item->refused || !stored->linked ||
+           told_as(e, stored)->state == FTX_ITEM_REFUSED;
 }
 
 /* What the peer would answer, from its store. */
@@ -81,11 +81,12 @@ static bool peer_has(struct store_end *e, const struct ftx_item *stored, uint64_
 
 uint8_t *read_outbox(struct store_end *e, const struct user_item *item)
 {
-    const struct ftx_item *stored = ftx_item_find(&e->store->index, item->id);
+    struct ftx_item *stored = ftx_item_find(&e->store->index, item->id);
     uint8_t *bytes = read_object(e, stored->object, item->size);
     uint64_t at = 0, end;
     for (; ftx_released_next(stored, at, item->size, &at, &end); at = end) {
-        bool has = peer_has(e, stored, at, end, bytes);
+        const struct ftx_item *told = stored->linked ? told_as(e, stored) : NULL;
+        bool has = told && peer_has(e, told, at, end, bytes);
         SIM_CHECK(e->end->sim, has || release_excused(e, item),
                   "%s (%lu): %lu to %lu is released, and not at the peer", item->name, item->id, at,
                   end);

@@ -7,8 +7,10 @@
 #ifndef FTX_TESTS_SIM_STORE_SIM_H
 #define FTX_TESTS_SIM_STORE_SIM_H
 
+#include "fs/store/group.h"
 #include "fs/store/inbox.h"
 #include "fs/store/links.h"
+#include "fs/store/mirror.h"
 #include "fs/store/outbox.h"
 #include "fs/store/tree.h"
 #include "fs/xfer/transfer.h"
@@ -65,6 +67,7 @@ struct store_end {
     char path[PATH_MAX];
     struct ftx_store *store;
     struct ftx_link *link;
+    struct ftx_link *group; /* in whose folder its user works; NULL: in the link's own */
     struct ftx_transfer transfer;
     struct ftx_work *jobs[64];
     size_t n_jobs;
@@ -157,6 +160,8 @@ void user_close_all(struct store_end *e, bool again);
 void user_free(struct store_end *e);
 struct user_item *user_find(const struct store_end *e, uint64_t id);
 uint64_t user_folder(const struct store_end *e, uint64_t parent);
+/* What the peer is told of as this item. */
+struct ftx_item *told_as(const struct store_end *e, struct ftx_item *item);
 /* Its name, or that of a folder above it, keeps it here. */
 bool user_keeps(const struct store_end *e, const struct user_item *item);
 

@@ -33,7 +33,13 @@ struct user_item *user_find(const struct store_end *e, uint64_t id)
 
 uint64_t user_folder(const struct store_end *e, uint64_t parent)
 {
-    return parent ? parent : e->link->folders[FTX_OUTBOX]->id;
+    const struct ftx_link *link = e->group ? e->group : e->link;
+    return parent ? parent : link->folders[FTX_OUTBOX]->id;
+}
+
+struct ftx_item *told_as(const struct store_end *e, struct ftx_item *item)
+{
+    return e->group ? ftx_mirror_of(e->store, item, e->link) : item;
 }
 
 static struct user_item *child(const struct store_end *e, uint64_t parent, const char *name)

@@ -71,3 +71,6 @@ ftx_test(store peer_digest ftx_store ftx_session)
 
 # What the peer has, written again.
 ftx_test(store rewrite ftx_store ftx_session)
+
+# One folder for several members.
+ftx_test(store group ftx_store ftx_session)
