@@ -171,11 +171,14 @@ static void lookup_control(fuse_req_t req, const char *name)
     fuse_reply_err(req, ENOENT);
 }
 
-/* A folder whose names only the kernel changes: it may remember what is not there. */
-static bool is_settled_folder(struct ftx_store *store, fuse_ino_t ino)
+/* How long the kernel may remember what is not in a folder: where only it changes names. But the
+ * folder of a group comes into that of a link by a command. */
+static double missing_timeout(struct ftx_store *store, fuse_ino_t folder)
 {
     struct ftx_attr attr;
-    return ftx_tree_attr(store, ino, &attr) == 0 && attr.settled && attr.place != FTX_PLACE_BOX;
+    return ftx_tree_attr(store, folder, &attr) == 0 && attr.place != FTX_PLACE_BOX
+               ? ftx_entry_timeout(&attr)
+               : 0;
 }
 
 void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -198,8 +201,9 @@ void ftx_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     }
     struct ftx_store *store = ftx_mount_of(req)->store;
     int err = ftx_tree_lookup(store, parent, name, size, true, &attr);
-    if (err == -ENOENT && is_settled_folder(store, parent))
-        fuse_reply_entry(req, &(struct fuse_entry_param){.entry_timeout = OUTBOX_TIMEOUT_S});
+    double missing_s = err == -ENOENT ? missing_timeout(store, parent) : 0;
+    if (missing_s > 0)
+        fuse_reply_entry(req, &(struct fuse_entry_param){.entry_timeout = missing_s});
     else if (err)
         ftx_reply_err(req, err);
     else

@@ -7,28 +7,22 @@
 #include <errno.h>
 #include <string.h>
 
-/* What is left of a line. */
-struct words {
-    const char *at;
-    size_t size;
-};
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
 
-static void skip_blanks(struct words *words)
+static void skip_blanks(struct ftx_word *words)
 {
     for (; words->size && is_blank(*words->at); words->size--)
         words->at++;
 }
 
 /* The next word; empty: there is none. */
-static struct words next_word(struct words *words)
+static struct ftx_word next_word(struct ftx_word *words)
 {
     skip_blanks(words);
-    struct words word = {.at = words->at};
+    struct ftx_word word = {.at = words->at};
     while (word.size < words->size && !is_blank(words->at[word.size]))
         word.size++;
     words->at += word.size;
@@ -36,7 +30,7 @@ static struct words next_word(struct words *words)
     return word;
 }
 
-static bool is_word(const struct words *word, const char *text)
+static bool is_word(const struct ftx_word *word, const char *text)
 {
     return strlen(text) == word->size && memcmp(word->at, text, word->size) == 0;
 }
@@ -49,9 +43,9 @@ static int say(const char **out_message, const char *message)
 
 static const char no_more[] = "there are more words than the command takes";
 
-static int take_link(struct words *words, struct ftx_command *out, const char **out_message)
+static int take_link(struct ftx_word *words, struct ftx_command *out, const char **out_message)
 {
-    struct words word = next_word(words);
+    struct ftx_word word = next_word(words);
     if (!word.size)
         return say(out_message, "name a link, as it stands in outbox or inbox");
     bool all = is_word(&word, "*");
@@ -60,25 +54,25 @@ static int take_link(struct words *words, struct ftx_command *out, const char **
     return 0;
 }
 
-static int no_rest(struct words *words, const char **out_message)
+static int no_rest(struct ftx_word *words, const char **out_message)
 {
     return next_word(words).size ? say(out_message, no_more) : 0;
 }
 
-static int parse_link(struct words *words, struct ftx_command *out, const char **out_message)
+static int parse_link(struct ftx_word *words, struct ftx_command *out, const char **out_message)
 {
     int err = take_link(words, out, out_message);
     if (!err && !out->name && out->kind != FTX_COMMAND_PAUSE && out->kind != FTX_COMMAND_RESUME)
         return say(out_message, "name one link");
-    if (!err && out->kind == FTX_COMMAND_UNPAIR) {
-        struct words rest = *words, word = next_word(&rest);
+    if (!err && (out->kind == FTX_COMMAND_UNPAIR || out->kind == FTX_COMMAND_UNGROUP)) {
+        struct ftx_word rest = *words, word = next_word(&rest);
         out->force = is_word(&word, "force");
         *words = out->force ? rest : *words;
     }
     return err ? err : no_rest(words, out_message);
 }
 
-static int parse_path(struct words *words, struct ftx_command *out, const char **out_message)
+static int parse_path(struct ftx_word *words, struct ftx_command *out, const char **out_message)
 {
     skip_blanks(words);
     if (!words->size)
@@ -89,14 +83,14 @@ static int parse_path(struct words *words, struct ftx_command *out, const char *
 }
 
 /* A path, or a link for all that it offers. */
-static int parse_offer(struct words *words, struct ftx_command *out, const char **out_message)
+static int parse_offer(struct ftx_word *words, struct ftx_command *out, const char **out_message)
 {
     int err = parse_path(words, out, out_message);
     out->path = !err && memchr(out->name, '/', out->size);
     return err;
 }
 
-static int parse_priority(struct words *words, struct ftx_command *out, const char **out_message)
+static int parse_priority(struct ftx_word *words, struct ftx_command *out, const char **out_message)
 {
     static const char wanted[] = "the priority is a number from 0 to 10, or - for none of its own";
     int err = parse_path(words, out, out_message);
@@ -108,7 +102,7 @@ static int parse_priority(struct words *words, struct ftx_command *out, const ch
     size_t at = end;
     while (at && !is_blank(out->name[at - 1]))
         at--;
-    const struct words word = {.at = out->name + at, .size = end - at};
+    const struct ftx_word word = {.at = out->name + at, .size = end - at};
     while (at && is_blank(out->name[at - 1]))
         at--;
     out->size = at;
@@ -148,13 +142,13 @@ static const char *wanted(enum ftx_setting setting)
 }
 
 /* KEY=VALUE, the key one of the first `n`. */
-static int take_setting(const struct words *word, int n, struct ftx_command *out,
+static int take_setting(const struct ftx_word *word, int n, struct ftx_command *out,
                         const char **out_message)
 {
     const char *equals = memchr(word->at, '=', word->size);
     if (!equals)
         return say(out_message, "say KEY=VALUE, without blanks");
-    const struct words key = {.at = word->at, .size = (size_t)(equals - word->at)};
+    const struct ftx_word key = {.at = word->at, .size = (size_t)(equals - word->at)};
     int setting = 0;
     while (setting < n && !is_word(&key, ftx_setting_name((enum ftx_setting)setting)))
         setting++;
@@ -170,11 +164,11 @@ static int take_setting(const struct words *word, int n, struct ftx_command *out
     return 0;
 }
 
-static int parse_settings(struct words *words, size_t most, int n_keys, struct ftx_command *out,
+static int parse_settings(struct ftx_word *words, size_t most, int n_keys, struct ftx_command *out,
                           const char **out_message)
 {
     int err = take_link(words, out, out_message);
-    for (struct words word; !err && (word = next_word(words)).size;)
+    for (struct ftx_word word; !err && (word = next_word(words)).size;)
         err = out->n_settings < most ? take_setting(&word, n_keys, out, out_message)
                                      : say(out_message, no_more);
     if (!err && !out->n_settings)
@@ -182,14 +176,36 @@ static int parse_settings(struct words *words, size_t most, int n_keys, struct f
     return err;
 }
 
-static int parse_limit(struct words *words, struct ftx_command *out, const char **out_message)
+static int parse_limit(struct ftx_word *words, struct ftx_command *out, const char **out_message)
 {
     return parse_settings(words, 2, FTX_SETTING_DOWN + 1, out, out_message);
 }
 
-static int parse_config(struct words *words, struct ftx_command *out, const char **out_message)
+static int parse_config(struct ftx_word *words, struct ftx_command *out, const char **out_message)
 {
     return parse_settings(words, 1, FTX_SETTINGS, out, out_message);
+}
+
+static int parse_group(struct ftx_word *words, struct ftx_command *out, const char **out_message)
+{
+    static const char wanted[] =
+        "say group NAME = CODE CODE ..., or + or - in place of = to add or remove some";
+    int err = take_link(words, out, out_message);
+    struct ftx_word sign = err ? (struct ftx_word){0} : next_word(words);
+    if (err || !out->name || sign.size != 1)
+        return err ? err : say(out_message, wanted);
+    const char *found = strchr("=+-", *sign.at);
+    if (!found)
+        return say(out_message, wanted);
+    out->how = *found == '=' ? FTX_GROUP_SET : *found == '+' ? FTX_GROUP_ADD : FTX_GROUP_REMOVE;
+    for (struct ftx_word word; (word = next_word(words)).size;) {
+        if (out->n_members == FTX_GROUP_MEMBERS_MAX)
+            return say(out_message, "a group has at most 64 members");
+        out->members[out->n_members++] = word;
+    }
+    return out->n_members ? 0
+                          : say(out_message,
+                                "name its members by their codes; ungroup NAME dissolves a group");
 }
 
 int ftx_command_parse(const char *line, size_t size, struct ftx_command *out,
@@ -198,7 +214,7 @@ int ftx_command_parse(const char *line, size_t size, struct ftx_command *out,
     static const struct {
         const char *name;
         enum ftx_command_kind kind;
-        int (*parse)(struct words *words, struct ftx_command *out, const char **out_message);
+        int (*parse)(struct ftx_word *words, struct ftx_command *out, const char **out_message);
     } commands[] = {
         {"pause", FTX_COMMAND_PAUSE, parse_link},
         {"resume", FTX_COMMAND_RESUME, parse_link},
@@ -211,12 +227,14 @@ int ftx_command_parse(const char *line, size_t size, struct ftx_command *out,
         {"priority", FTX_COMMAND_PRIORITY, parse_priority},
         {"limit", FTX_COMMAND_SET, parse_limit},
         {"config", FTX_COMMAND_SET, parse_config},
+        {"group", FTX_COMMAND_GROUP, parse_group},
+        {"ungroup", FTX_COMMAND_UNGROUP, parse_link},
     };
-    struct words words = {.at = line, .size = size};
+    struct ftx_word words = {.at = line, .size = size};
     memset(out, 0, sizeof *out);
     if (memchr(line, '\0', size))
         return say(out_message, "a command has no NUL in it");
-    struct words word = next_word(&words);
+    struct ftx_word word = next_word(&words);
     if (!word.size || word.at[0] == '#')
         return 0;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -227,5 +245,5 @@ int ftx_command_parse(const char *line, size_t size, struct ftx_command *out,
     }
     return say(out_message,
                "no such command: they are pause, resume, unpair, rearm, retry, cancel, "
-               "accept, reject, priority, limit and config");
+               "accept, reject, priority, limit, config, group and ungroup");
 }

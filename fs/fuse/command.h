@@ -3,6 +3,7 @@
 #ifndef FTX_FUSE_COMMAND_H
 #define FTX_FUSE_COMMAND_H
 
+#include "fs/store/group.h"
 #include "fs/store/steer.h"
 
 #include <stdbool.h>
@@ -21,6 +22,8 @@ enum ftx_command_kind {
     FTX_COMMAND_REJECT,
     FTX_COMMAND_PRIORITY,
     FTX_COMMAND_SET, /* limit and config */
+    FTX_COMMAND_GROUP,
+    FTX_COMMAND_UNGROUP,
 };
 
 struct ftx_command {
@@ -28,13 +31,16 @@ struct ftx_command {
     const char *name; /* of a link, or a path; in the line. NULL: all links */
     size_t size;
     bool path;    /* PRIORITY, ACCEPT, REJECT: it is a path */
-    bool force;   /* UNPAIR */
+    bool force;   /* UNPAIR, UNGROUP */
     int priority; /* or FTX_PRIORITY_INHERIT */
     struct ftx_command_setting {
         enum ftx_setting setting;
         struct ftx_setting_value value;
     } settings[2];
     size_t n_settings;
+    enum ftx_group_how how;
+    struct ftx_word members[FTX_GROUP_MEMBERS_MAX];
+    size_t n_members;
 };
 
 /* `line` has no end mark. -EINVAL with a sentence in *out_message (static). */

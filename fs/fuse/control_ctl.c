@@ -96,6 +96,11 @@ static int run(struct ftx_store *store, const struct ftx_command *command)
         return set_priority(store, command);
     case FTX_COMMAND_SET:
         return set(store, command);
+    case FTX_COMMAND_GROUP:
+        return ftx_group_change(store, &(struct ftx_word){name, size}, command->how,
+                                command->members, command->n_members);
+    case FTX_COMMAND_UNGROUP:
+        return ftx_group_dissolve(store, name, size, command->force);
     case FTX_COMMAND_ACCEPT:
     case FTX_COMMAND_REJECT:
         return decide(store, command);
@@ -104,9 +109,36 @@ static int run(struct ftx_store *store, const struct ftx_command *command)
     }
 }
 
+static const char *group_reason(const struct ftx_command *command, int err)
+{
+    bool change = command->kind == FTX_COMMAND_GROUP;
+    switch (err) {
+    case -ENOENT:
+        return change ? "no such group, or no such link; .ftx/status has their names"
+                      : "no such group; .ftx/status has their names";
+    case -EINVAL:
+        return "a group is named like a code: 4 to 64 of a-z, 0-9 and -";
+    case -EEXIST:
+        return "a link has this name, or something of this name stands in a member's outbox";
+    case -EALREADY:
+        return command->how == FTX_GROUP_ADD ? "it is a member already" : "it is no member";
+    case -EBUSY:
+        return change ? "bytes of it are at that member only, until another has them"
+                      : "a member does not have all of it; `ungroup NAME force` gives it up";
+    case -E2BIG:
+        return "a group has at most 64 members";
+    case -EOPNOTSUPP:
+        return "a member is a link with an outbox, and no group";
+    default:
+        return ftx_err_text(err);
+    }
+}
+
 /* Why a command that could be read failed. */
 static const char *reason(const struct ftx_command *command, int err)
 {
+    if (command->kind == FTX_COMMAND_GROUP || command->kind == FTX_COMMAND_UNGROUP)
+        return group_reason(command, err);
     bool offer = command->kind == FTX_COMMAND_ACCEPT || command->kind == FTX_COMMAND_REJECT;
     bool path = command->kind == FTX_COMMAND_CANCEL || command->kind == FTX_COMMAND_PRIORITY ||
                 (offer && command->path);

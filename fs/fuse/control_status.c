@@ -2,6 +2,7 @@
 /* .ftx/status: what is going on, as JSON (docs/interface.md), as it was at the open. */
 #include "fs/fuse/control.h"
 
+#include "fs/store/group.h"
 #include "fs/store/json.h"
 #include "fs/store/links.h"
 #include "fs/store/steer.h"
@@ -121,13 +122,20 @@ static bool add_moved(cJSON *link, const struct ftx_link_status *status)
            add_packed(link, "down_compressed", &status->packed[FTX_INBOX]);
 }
 
+static cJSON *add_object(cJSON *array)
+{
+    cJSON *object = cJSON_CreateObject();
+    if (object && cJSON_AddItemToArray(array, object))
+        return object;
+    cJSON_Delete(object);
+    return NULL;
+}
+
 static bool add_link(cJSON *links, const struct ftx_link_status *status)
 {
-    cJSON *link = cJSON_CreateObject();
-    if (!link || !cJSON_AddItemToArray(links, link)) {
-        cJSON_Delete(link);
+    cJSON *link = add_object(links);
+    if (!link)
         return false;
-    }
     bool connected = status->peer[0] != '\0' && status->way.path;
     bool ok = add_identity(link, status) &&
               add_text(link, "peer", connected ? status->peer : NULL) &&
@@ -190,6 +198,43 @@ static bool add_surroundings(const struct ftx_mount *mount, cJSON *root)
            add_path(root, "relay_ca", around->relay_ca);
 }
 
+static bool add_queue(cJSON *parent, uint64_t files, uint64_t bytes)
+{
+    cJSON *queue = cJSON_AddObjectToObject(parent, "queue");
+    return queue && add_count(queue, "files", files) && add_count(queue, "bytes", bytes);
+}
+
+static bool add_group(cJSON *groups, const struct ftx_group_status *status)
+{
+    cJSON *group = add_object(groups);
+    cJSON *members = group && add_text(group, "name", status->name) &&
+                             add_queue(group, status->files, status->bytes)
+                         ? cJSON_AddArrayToObject(group, "members")
+                         : NULL;
+    bool ok = members != NULL;
+    for (size_t i = 0; i < status->n_members && ok; i++) {
+        const struct ftx_group_member *at = &status->members[i];
+        cJSON *member = add_object(members);
+        ok = member && add_text(member, "name", at->name) && add_text(member, "state", at->state) &&
+             add_queue(member, at->files, at->bytes);
+    }
+    return ok;
+}
+
+static bool add_groups(struct ftx_mount *mount, cJSON *groups)
+{
+    size_t n = ftx_groups_status(mount->store, NULL, 0), capacity = n + 1;
+    struct ftx_group_status *status = calloc(capacity, sizeof *status);
+    if (!status)
+        return false;
+    n = ftx_groups_status(mount->store, status, capacity);
+    bool ok = true;
+    for (size_t i = 0; i < n && i < capacity && ok; i++)
+        ok = add_group(groups, &status[i]);
+    free(status);
+    return ok;
+}
+
 static bool add_mount(struct ftx_mount *mount, cJSON *root)
 {
     uint64_t first, last;
@@ -212,7 +257,9 @@ static char *status_text(struct ftx_mount *mount, size_t *out_size)
     char *text = NULL;
     cJSON *root = cJSON_CreateObject();
     cJSON *links = root && add_mount(mount, root) ? cJSON_AddArrayToObject(root, "links") : NULL;
-    if (links && add_links(mount, links))
+    cJSON *groups =
+        links && add_links(mount, links) ? cJSON_AddArrayToObject(root, "groups") : NULL;
+    if (groups && add_groups(mount, groups))
         text = cJSON_Print(root);
     cJSON_Delete(root);
     if (text) {

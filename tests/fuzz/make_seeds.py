@@ -283,7 +283,8 @@ def main():
                         ("blanks", b"cancel outbox/alice/a b\xe9 c"), ("priority", b"priority outbox/alice/a b 10 "),
                         ("none", b"priority alice -"), ("limit", b"limit * up=2M down=none"), ("too-large", b"limit alice up=8388608T"),
                         ("largest", b"config alice max_files=9223372036854775807"), ("accept", b"config alice accept=none"),
-                        ("comment", b"\t # nothing")):
+                        ("group", b"group team = 7-guitar-harvest alice"), ("group_less", b"group team - alice"), ("group_none", b"group team ="),
+                        ("ungroup", b"ungroup team force"), ("comment", b"\t # nothing")):
         seed("command", label, line)
     for number, text in enumerate(["# mine\n\nlisten = [::1]:15820\n", "peer = a:1\npeer=b:2 # two\n", "no_lan\nno-portmap\r\nallow_other\n",
                                    "allow = 192.0.2.0/24,tailscale\nrelay = wss://relay.example\n", "store = ~/x\n", "store = /x\nkeep = all",
