@@ -57,7 +57,8 @@ def make_tree(scratch):
     ("history", "--since", "soon"), ("history", "--until", ""), ("history", "--state", "x"), ("history", "--link", "a b"),
     ("stats", "--since", "12"), ("verify",), ("verify", "a"), ("verify-peer",), ("verify-peer", "/etc"), ("pause",), ("pause", "abc"),
     ("pause", "abcd", "efgh"), ("resume", "a*"), ("retry", "*"), ("rearm", "*"), ("unpair", "\n"), ("limit", "*"), ("config", "abcd"),
-    ("priority", "x"), ("doctor", "x"), ("cancel",), ("accept",), ("reject",), ("code", "--count", "3"),
+    ("priority", "x"), ("group", "abcd", "="), ("group", "abcd", "efgh"), ("group", "ABCD"), ("group", "abcd", "=", "x"), ("group", "abcd", "*", "efgh"),
+    ("ungroup",), ("ungroup", "abcd", "gently"), ("ungroup", "\x1b[2J"), ("doctor", "x"), ("cancel",), ("accept",), ("reject",), ("code", "--count", "3"),
 ], ids=lambda arguments: ascii(" ".join(arguments))[:40])
 def test_wrong_usage_is_one_line_and_exit_2(arguments):
     refused(2, *arguments)
@@ -67,7 +68,7 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments):
     ("code",), ("join", "7-guitar-harvest"), ("links",), ("status",), ("status", "abcd"), ("watch",), ("rename", "abcd", "efgh"),
     ("send", "/etc/hostname"), ("receive", "abcd", "/tmp"), ("take", "inbox/abcd/x", "/tmp"), ("history",), ("stats",), ("verify", "abcd"),
     ("verify-peer", "abcd"), ("pause", "abcd"), ("pause", "*"), ("unpair", "abcd"), ("limit", "*", "up=1"), ("cancel", "outbox/abcd/x"),
-    ("priority", "abcd", "3"),
+    ("priority", "abcd", "3"), ("group",), ("group", "abcd", "=", "efgh"), ("ungroup", "abcd"),
 ], ids=" ".join)
 def test_without_a_mount_it_exits_3(scratch, arguments):
     refused(3, *arguments, mount=scratch, words=(scratch, "ftxfs"))

@@ -55,6 +55,30 @@ def test_limits_priorities_and_policies_are_kept(shared_pair):
     good("priority", f"outbox/{pair.code}/urgent", "-", mount=pair.a.mount)
 
 
+def test_groups_are_made_shown_changed_and_dissolved(make_node):
+    node = make_node(debug=False).start()
+    for code in ("1-alice", "2-bob", "3-carol"):
+        os.mkdir(node.outbox(code))
+    assert good("group", mount=node.mount) == ""
+    good("group", "team", "=", "1-alice", "2-bob", mount=node.mount)
+    assert good("group", mount=node.mount).split() == ["team", "=", "1-alice", "2-bob"]
+    good("group", "team", "+", "3-carol", mount=node.mount)
+    assert lines("group", "team", "-", "2-bob", mount=node.mount) == [{"done": "group team - 2-bob"}]
+    with open(node.outbox("team", "file"), "wb") as out:
+        out.write(b"12345")
+    group, = lines("group", "team", mount=node.mount)
+    queue = {"files": 1, "bytes": 5}
+    assert group == {"name": "team", "queue": queue, "members": [{"name": name, "state": "waiting", "queue": queue} for name in ("1-alice", "3-carol")]}
+    assert [line.split()[:2] for line in good("group", "team", mount=node.mount).splitlines()] == [["1-alice", "waiting"], ["3-carol", "waiting"]]
+    assert "group of 1-alice 3-carol" in good("links", mount=node.mount) and "to send 1 file, 5 B" in good("status", "team", mount=node.mount)
+    assert harness.xattr(node.outbox("team", "file"), "members") == "1-alice=queued 3-carol=queued"
+    for status, words in ((4, ("group", "crew")), (4, ("group", "crew", "+", "1-alice")), (4, ("group", "team", "+", "nobody")), (1, ("group", "team", "+", "1-alice")),
+                          (1, ("group", "1-alice", "=", "3-carol")), (4, ("ungroup", "1-alice")), (1, ("ungroup", "team"))):
+        refused(status, *words, mount=node.mount)
+    good("ungroup", "team", "force", mount=node.mount)
+    assert good("group", mount=node.mount) == ""
+
+
 def test_cancel_and_reject(make_pair):
     pair = make_pair(through_proxy=True, debug=False)
     pair.proxy.rate(up=4 << 20)

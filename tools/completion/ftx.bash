@@ -5,6 +5,10 @@ _ftx_links() {
     ftx "$@" links --json 2>/dev/null | sed -n 's/.*"name":"\([a-z0-9-]*\)".*/\1/p'
 }
 
+_ftx_groups() {
+    ftx "$@" group --json 2>/dev/null | sed -n 's/^{"name":"\([a-z0-9-]*\)".*/\1/p'
+}
+
 # What send and receive take without a mount.
 _ftx_network="--no-mount --store --listen --allow --peer --relay --relay_token --relay_ca --no-lan --no-portmap --connections"
 
@@ -17,6 +21,7 @@ _ftx_rules() {
     status | priority | accept | reject) echo "link path" ;;
     config) echo "link setting" ;;
     rename | verify-peer | verify | retry | rearm | unpair) echo "link" ;;
+    group | ungroup) echo "group link" ;;
     pause | resume | limit) echo "link all" ;;
     watch) echo "--count" ;;
     history | stats) echo "--link --state --since --until --limit" ;;
@@ -26,7 +31,7 @@ _ftx_rules() {
 
 _ftx() {
     local subcommands="code join send receive take links status watch history stats rename verify-peer verify pause resume retry rearm
-        unpair cancel accept reject priority limit config doctor help"
+        unpair group ungroup cancel accept reject priority limit config doctor help"
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local words="" rule subcommand="" mount=() i
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -63,6 +68,7 @@ _ftx() {
         case $rule in
         --*) words+=" $rule" ;;
         link) words+=" $(_ftx_links "${mount[@]}")" ;;
+        group) words+=" $(_ftx_groups "${mount[@]}")" ;;
         all) words+=" *" ;;
         setting) words+=" accept=all accept=ask accept=none max_size= max_files= up= down= allow_ext= deny_ext= allow_mime= deny_mime=" ;;
         subcommand) words+=" $subcommands" ;;

@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: MIT
 # Completion of ftx for fish: subcommands, options, names of links, paths.
 
-function __ftx_links
+# The names that a subcommand lists.
+function __ftx_names -a subcommand
     set -l words (commandline -opc)
     set -l mount
     if set -l at (contains -i -- --mount $words)
         set mount --mount $words[(math $at + 1)]
     end
-    ftx $mount links --json 2>/dev/null | string match -rg '"name":"([a-z0-9-]*)"'
+    ftx $mount $subcommand --json 2>/dev/null | string match -rg '^{"name":"([a-z0-9-]*)"'
+end
+
+function __ftx_links
+    __ftx_names links
+end
+
+function __ftx_groups
+    __ftx_names group
 end
 
 set -l subcommands code join send receive take links status watch history stats rename verify-peer verify pause resume retry rearm unpair \
-    cancel accept reject priority limit config doctor help
+    group ungroup cancel accept reject priority limit config doctor help
 
 complete -c ftx -f
 complete -c ftx -l mount -rF -d 'which mount'
@@ -40,6 +49,8 @@ __ftx_subcommand resume 'go on' $subcommands
 __ftx_subcommand retry 'offer again what did not arrive' $subcommands
 __ftx_subcommand rearm 'let a locked code be tried again' $subcommands
 __ftx_subcommand unpair 'remove a link' $subcommands
+__ftx_subcommand group 'one folder for several links' $subcommands
+__ftx_subcommand ungroup 'dissolve a group' $subcommands
 __ftx_subcommand cancel 'do not send, or receive' $subcommands
 __ftx_subcommand accept 'receive what was offered' $subcommands
 __ftx_subcommand reject 'refuse what was offered' $subcommands
@@ -50,8 +61,9 @@ __ftx_subcommand doctor 'look for what may be wrong' $subcommands
 __ftx_subcommand help 'of a subcommand' $subcommands
 
 complete -c ftx -n '__fish_seen_subcommand_from send receive take status cancel accept reject priority' -F
-complete -c ftx -n '__fish_seen_subcommand_from receive status rename verify-peer verify pause resume retry rearm unpair accept reject priority limit config' \
+complete -c ftx -n '__fish_seen_subcommand_from receive status rename verify-peer verify pause resume retry rearm unpair group accept reject priority limit config' \
     -a '(__ftx_links)' -d link
+complete -c ftx -n '__fish_seen_subcommand_from group ungroup' -a '(__ftx_groups)' -d group
 complete -c ftx -n '__fish_seen_subcommand_from pause resume limit' -a "'*'" -d 'all links'
 complete -c ftx -n '__fish_seen_subcommand_from config' -d setting \
     -a 'accept=all accept=ask accept=none max_size= max_files= up= down= allow_ext= deny_ext= allow_mime= deny_mime='

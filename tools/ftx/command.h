@@ -59,6 +59,7 @@ extern const struct ftx_command ftx_commands[]; /* up to one without a name */
 
 int ftx_cmd_code(struct ftx_call *call);
 int ftx_cmd_doctor(struct ftx_call *call);
+int ftx_cmd_group(struct ftx_call *call);
 int ftx_cmd_history(struct ftx_call *call);
 int ftx_cmd_join(struct ftx_call *call);
 int ftx_cmd_links(struct ftx_call *call);
@@ -69,6 +70,7 @@ int ftx_cmd_stats(struct ftx_call *call);
 int ftx_cmd_status(struct ftx_call *call);
 int ftx_cmd_steer(struct ftx_call *call);
 int ftx_cmd_take(struct ftx_call *call);
+int ftx_cmd_ungroup(struct ftx_call *call);
 int ftx_cmd_verify(struct ftx_call *call);
 int ftx_cmd_verify_peer(struct ftx_call *call);
 int ftx_cmd_watch(struct ftx_call *call);

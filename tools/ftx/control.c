@@ -54,7 +54,7 @@ int ftx_control(const char *mount, const char *line, const char *link)
         int err = errno;
         char *reason = read_reason(events, line);
         bool missing = err == ENOENT && link;
-        if (missing)
+        if (missing && *link)
             ftx_fail("%s: no such link; ftx links shows those that are", link);
         else
             ftx_fail("%s", reason ? reason : strerror(err));

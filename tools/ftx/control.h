@@ -6,7 +6,7 @@
 #include "tools/ftx/command.h"
 
 /* Has the mount do one line (without its end). 0, or an exit status after the mount's own reason:
- * `link` is what the line is about, if it is a link: its name; else NULL. */
+ * `link` is what the line is about, if it is a link: its name; "" if it names several; else NULL. */
 int ftx_control(const char *mount, const char *line, const char *link);
 
 #endif

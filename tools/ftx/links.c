@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ftx links: one a line. */
+/* ftx links: one a line, groups first. */
 #include "tools/ftx/look.h"
 #include "tools/ftx/place.h"
 #include "tools/ftx/print.h"
@@ -23,6 +23,19 @@ static void show(const cJSON *link)
     putchar('\n');
 }
 
+static void show_group(const cJSON *group)
+{
+    const cJSON *member, *members = cJSON_GetObjectItemCaseSensitive(group, "members");
+    ftx_print_cell(ftx_value_text(group, "name"), 28, FTX_BOLD);
+    printf(" group of");
+    cJSON_ArrayForEach(member, members)
+    {
+        putchar(' ');
+        ftx_print_name(ftx_value_text(member, "name"));
+    }
+    putchar('\n');
+}
+
 int ftx_cmd_links(struct ftx_call *call)
 {
     char *mount;
@@ -31,7 +44,12 @@ int ftx_cmd_links(struct ftx_call *call)
     if (exit_status)
         return exit_status;
     exit_status = ftx_look_status(mount, &status);
-    const cJSON *link;
+    const cJSON *link, *group;
+    cJSON_ArrayForEach(group, cJSON_GetObjectItemCaseSensitive(status, "groups"))
+    {
+        if (!call->json) /* a link a line: ftx group has them */
+            show_group(group);
+    }
     cJSON_ArrayForEach(link, cJSON_GetObjectItemCaseSensitive(status, "links"))
     {
         if (call->json)

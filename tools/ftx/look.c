@@ -66,13 +66,25 @@ int ftx_look_status(const char *mount, cJSON **out_status)
     return 0;
 }
 
+static const cJSON *find(const cJSON *array, const char *name)
+{
+    const cJSON *object;
+    cJSON_ArrayForEach(object, array)
+    {
+        if (strcmp(ftx_value_text(object, "name"), name) == 0)
+            return object;
+    }
+    return NULL;
+}
+
 const cJSON *ftx_look_link(const cJSON *status, const char *name)
 {
-    const cJSON *link;
-    cJSON_ArrayForEach(link, cJSON_GetObjectItemCaseSensitive(
-                                 status, "links")) if (strcmp(ftx_value_text(link, "name"), name) ==
-                                                       0) return link;
-    return NULL;
+    return find(cJSON_GetObjectItemCaseSensitive(status, "links"), name);
+}
+
+const cJSON *ftx_look_group(const cJSON *status, const char *name)
+{
+    return find(cJSON_GetObjectItemCaseSensitive(status, "groups"), name);
 }
 
 bool ftx_look_paired(const cJSON *link)

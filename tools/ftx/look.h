@@ -13,6 +13,8 @@ int ftx_look_status(const char *mount, cJSON **out_status);
 
 /* The link of that name in a status; NULL: there is none. */
 const cJSON *ftx_look_link(const cJSON *status, const char *name);
+/* The same of a group. */
+const cJSON *ftx_look_group(const cJSON *status, const char *name);
 bool ftx_look_paired(const cJSON *link);
 
 /* What a subcommand about one link needs; close it also after a failure. */

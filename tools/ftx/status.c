@@ -50,6 +50,25 @@ static void show_link(const cJSON *link)
     putchar('\n');
 }
 
+static void show_group(const cJSON *group)
+{
+    const cJSON *member, *members = cJSON_GetObjectItemCaseSensitive(group, "members");
+    ftx_print_cell(ftx_value_text(group, "name"), 28, FTX_BOLD);
+    putchar(' ');
+    ftx_print_cell("group", 14, FTX_PLAIN);
+    show_amount(group, "queue", "bytes", "to send");
+    cJSON_ArrayForEach(member, members)
+    {
+        printf("\n  ");
+        ftx_print_cell(ftx_value_text(member, "name"), 26, FTX_PLAIN);
+        putchar(' ');
+        ftx_print_cell(ftx_value_text(member, "state"), 14,
+                       ftx_print_state_colour(ftx_value_text(member, "state")));
+        show_amount(member, "queue", "bytes", "to send");
+    }
+    putchar('\n');
+}
+
 static int show_mount(const struct ftx_call *call)
 {
     char *mount;
@@ -62,11 +81,13 @@ static int show_mount(const struct ftx_call *call)
         ftx_print_json(cJSON_Duplicate(status, true));
     } else if (!exit_status) {
         const cJSON *link, *links = cJSON_GetObjectItemCaseSensitive(status, "links");
+        const cJSON *groups = cJSON_GetObjectItemCaseSensitive(status, "groups");
         printf("ftxfs %s on ", ftx_value_text(status, "version"));
         ftx_print_name(mount);
         printf(", %d link%s\n", cJSON_GetArraySize(links),
                cJSON_GetArraySize(links) == 1 ? "" : "s");
         cJSON_ArrayForEach(link, links) show_link(link);
+        cJSON_ArrayForEach(link, groups) show_group(link);
     }
     cJSON_Delete(status);
     free(mount);
@@ -158,14 +179,17 @@ static int show_one_link(const struct ftx_call *call, const struct ftx_place *pl
 {
     cJSON *status = NULL;
     int exit_status = ftx_look_status(place->mount, &status);
-    const cJSON *link = ftx_look_link(status, strchr(place->item, '/') + 1);
-    if (!exit_status && !link) {
+    const char *name = strchr(place->item, '/') + 1;
+    const cJSON *link = ftx_look_link(status, name), *group = ftx_look_group(status, name);
+    if (!exit_status && !link && !group) {
         ftx_fail("%s: the link is gone", place->item);
         exit_status = FTX_EXIT_NO_LINK;
     } else if (!exit_status && call->json) {
-        ftx_print_json(cJSON_Duplicate(link, true));
-    } else if (!exit_status) {
+        ftx_print_json(cJSON_Duplicate(link ? link : group, true));
+    } else if (!exit_status && link) {
         show_link(link);
+    } else if (!exit_status) {
+        show_group(group);
     }
     cJSON_Delete(status);
     return exit_status;
