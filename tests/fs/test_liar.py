@@ -10,7 +10,7 @@ import pytest
 import peer
 from ftxp import SENDER
 from harness import MIB, SLOW, state, wait_state, wait_until
-from liar import NOBODYS, everything, memory, paired, read, tell, world, write  # noqa: F401 fixtures
+from liar import LIAR, NOBODYS, everything, memory, paired, read, tell, world, write  # noqa: F401 fixtures
 from peer import FILE, FOLDER, LAST, SYMLINK, Ended, attr, drop, extent, frame, halt, hole, make, move, op, packed, seal, xattr
 
 WHOLE_RECORD = 16 + 1_052_672
