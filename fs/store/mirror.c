@@ -27,9 +27,10 @@ static struct ftx_link *group_at(const struct ftx_item *item)
     return NULL;
 }
 
-bool ftx_mirror_is(const struct ftx_item *item)
+/* The item, or a folder above it, is that of a group. */
+bool ftx_mirror_stands_below(const struct ftx_item *item)
 {
-    if (!item->link || item->link->n_groups == 0 || item->box != FTX_OUTBOX)
+    if (item->box != FTX_OUTBOX)
         return false;
     for (; item && !ftx_item_is_root(item); item = item->parent)
         if (group_at(item))

@@ -20,8 +20,12 @@
 
 /* The group's item that a mirror is of; NULL: it is no mirror. */
 struct ftx_item *ftx_mirror_origin(const struct ftx_store *store, const struct ftx_item *item);
+bool ftx_mirror_stands_below(const struct ftx_item *item);
 /* True for the folder of a group in a member's outbox, and all below it. */
-bool ftx_mirror_is(const struct ftx_item *item);
+static inline bool ftx_mirror_is(const struct ftx_item *item)
+{
+    return item->link && item->link->n_groups && ftx_mirror_stands_below(item);
+}
 /* Would a new item of this name in the folder stand where a group's is? */
 bool ftx_mirror_reserved(const struct ftx_item *folder, const char *name, size_t size);
 /* The item that has the bytes which are sent: of a mirror that of the group, else itself. */

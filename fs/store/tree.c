@@ -30,6 +30,7 @@ static enum ftx_place place_of(const struct ftx_item *item)
 static void fill_attr(const struct ftx_item *item, struct ftx_attr *out)
 {
     bool arriving = item->box == FTX_INBOX && item->kind == FTX_FILE && item->as.arriving;
+    bool mirror = ftx_mirror_is(item);
     *out = (struct ftx_attr){.id = item->id,
                              .size = item->size,
                              .bytes_here = item->size,
@@ -42,13 +43,13 @@ static void fill_attr(const struct ftx_item *item, struct ftx_attr *out)
                              .state = item->state,
                              .box = item->box,
                              .place = place_of(item),
-                             .settled = item->box == FTX_OUTBOX && !ftx_mirror_is(item)};
+                             .settled = item->box == FTX_OUTBOX && !mirror};
     if (item->kind == FTX_FOLDER)
         out->n_links = 2 + item->as.folder->n_folders;
     if (arriving)
         out->bytes_here = item->as.arriving->have.bytes;
     else if (item->kind == FTX_FILE)
-        out->bytes_here -= ftx_mirror_is(item) ? item->size : ftx_released_bytes(item);
+        out->bytes_here -= mirror ? item->size : ftx_released_bytes(item);
     out->elsewhere = out->bytes_here < item->size;
     if (!item->linked && item->link && !ftx_item_is_root(item))
         out->n_links = 0;
