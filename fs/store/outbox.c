@@ -253,11 +253,11 @@ static int check_replace(const struct ftx_item *item, const struct ftx_item *the
 }
 
 /* The peer may take it under another name: what programs write to a name of its own and rename (as
- * rsync does) is to be taken by the one that it gets. */
+ * rsync does) is to be taken by the one that it gets. A group has no peer: its members have. */
 static bool is_refused_name(const struct ftx_store *store, struct ftx_item *item)
 {
     return item->state == FTX_ITEM_REFUSED && item->error == FTX_REFUSED_TYPE &&
-           ftx_outbox_can_offer_again(store, item);
+           !ftx_link_is_group(item->link) && ftx_outbox_can_offer_again(store, item);
 }
 
 static int move(struct ftx_log *log, struct ftx_item *item, struct ftx_item *parent,
