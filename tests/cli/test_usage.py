@@ -22,8 +22,16 @@ def table():
     return {name: operands.split() for name, operands in found}
 
 
+def needed_of(operands):
+    """Those that do not stand in brackets, which may stand in brackets themselves."""
+    text, left = " ".join(operands), 1
+    while left:
+        text, left = re.subn(r"\[[^][]*\]", "", text)
+    return text.split()
+
+
 TABLE = table()
-NEEDED = {name: [word for word in operands if not word.startswith("[")] for name, operands in TABLE.items()}
+NEEDED = {name: needed_of(operands) for name, operands in TABLE.items()}
 KNOWN = {name: [OPERANDS[word] for word in needed] for name, needed in NEEDED.items() if set(needed) <= OPERANDS.keys()}
 OF_A_LINK = [name for name, needed in NEEDED.items() if name in KNOWN and needed and needed[0] in ("CODE", "CODE|*", "PATH|CODE")]
 
