@@ -3,6 +3,7 @@
 #include "fs/headless/internal.h"
 
 #include "fs/store/history.h"
+#include "fs/store/offer.h"
 #include "fs/store/spool.h"
 #include "fs/store/steer.h"
 
@@ -80,13 +81,31 @@ bool ftx_headless_find(struct ftx_headless *h, const char *name)
     return n_found == 1;
 }
 
+static int set_accept(struct ftx_headless *h, enum ftx_accept accept)
+{
+    struct ftx_setting_value value = {.number = accept};
+    snprintf(value.text, sizeof value.text, "%s", ftx_accept_text((uint8_t)accept));
+    return ftx_link_set(h->store, h->name, strlen(h->name), FTX_SETTING_ACCEPT, &value);
+}
+
 int ftx_headless_arm(struct ftx_headless *h, const char *code)
 {
     uint64_t folder;
     int err = ftx_link_arm(h->store, h->box, code, strlen(code), &folder);
-    if (!err)
-        snprintf(h->name, sizeof h->name, "%s", code);
-    return err;
+    if (err)
+        return err;
+    snprintf(h->name, sizeof h->name, "%s", code);
+    return h->box == FTX_INBOX ? set_accept(h, FTX_ACCEPT_ASK) : 0;
+}
+
+int ftx_headless_accept(struct ftx_headless *h)
+{
+    return set_accept(h, FTX_ACCEPT_ALL);
+}
+
+int ftx_headless_reject(struct ftx_headless *h)
+{
+    return ftx_link_reject(h->store, h->name, strlen(h->name));
 }
 
 const char *ftx_headless_name(const struct ftx_headless *h)

@@ -95,7 +95,9 @@ bool ftx_headless_offer_read(struct ftx_headless *h, uint64_t *out_files, uint64
 /* Files that have a name here by now, and their sizes. */
 void ftx_headless_count(struct ftx_headless *h, uint64_t *out_files, uint64_t *out_bytes);
 
-/* Nothing of what is here, or under way, is taken: the sender is told. */
+/* No byte of content comes before the owner's word about all of it. `accept` holds for what is made
+ * later, too; after `reject` the sender is told. */
+int ftx_headless_accept(struct ftx_headless *h);
 int ftx_headless_reject(struct ftx_headless *h);
 
 #endif

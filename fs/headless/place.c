@@ -256,17 +256,3 @@ void ftx_headless_count(struct ftx_headless *h, uint64_t *out_files, uint64_t *o
     if (ftx_headless_id(h, "", &folder) == 0)
         count_below(h, folder, out_files, out_bytes);
 }
-
-int ftx_headless_reject(struct ftx_headless *h)
-{
-    struct ftx_children tops;
-    uint64_t folder;
-    int err = ftx_headless_id(h, "", &folder);
-    if (!err)
-        err = ftx_children_list(h, folder, &tops);
-    for (size_t i = 0; !err && i < tops.n; i++)
-        (void)ftx_item_cancel(h->store, tops.at[i].attr.id); /* what can be */
-    if (!err)
-        ftx_children_free(&tops);
-    return err;
-}

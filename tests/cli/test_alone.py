@@ -289,10 +289,8 @@ def test_a_person_is_asked_and_can_end_it(place, scratch):
     assert not place.left()
 
 
-def test_what_is_refused_is_known_to_the_sender(place, scratch):
-    source = os.path.join(scratch, "film")
-    trees.write_random(source, 24 * MIB)
-    place.proxy.rate(down=12 * MIB)
+def test_nothing_comes_before_the_answer_and_a_no_is_known_to_the_sender(place, scratch):
+    source = tree_with(scratch, 4 * MIB)
     with place.send(source) as sender:
         with Terminal("receive", *ALONE, "--listen", "none", "--peer", f"127.0.0.1:{place.proxy.port}", place.target) as terminal:
             terminal.wait("Code")
@@ -303,6 +301,16 @@ def test_what_is_refused_is_known_to_the_sender(place, scratch):
         status, complaints = sender.end()
         assert status == 1 and "refused" in complaints
     assert os.listdir(place.target) == []
+    assert sum(place.proxy.count.values()) < MIB
+
+
+def test_a_link_that_is_refused_is_no_success(place, scratch):
+    source = os.path.join(scratch, "tree")
+    os.mkdir(source)
+    os.symlink("/etc/passwd", os.path.join(source, "out"))
+    with place.send(source) as sender, place.receive(sender.line()["code"]):
+        status, complaints = sender.end()
+    assert status == 1 and "out: refused" in complaints
 
 
 def test_another_code_is_told_of(place, scratch):

@@ -224,6 +224,8 @@ def test_take_moves_what_is_complete(shared_pair, scratch):
         assert file.read() == b"first"
     good("take", pair.got("more"), pair.got("renamed"))  # within the inbox
     assert os.path.exists(pair.got("renamed"))
+    good("take", pair.got("renamed"), ".", cwd=out)
+    assert os.path.exists(os.path.join(out, "renamed"))
 
 
 def test_take_refuses_what_is_still_arriving(make_pair, scratch):

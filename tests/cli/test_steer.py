@@ -124,7 +124,7 @@ def test_send_says_what_was_refused(make_pair, scratch):
     for name, size in (("small", 10), ("large", 100_000)):
         trees.write_random(os.path.join(scratch, name), size)
     done = ftx("send", "--to", pair.code, os.path.join(scratch, "small"), os.path.join(scratch, "large"), mount=pair.a.mount)
-    assert done.returncode == 1 and b"large: refused" in done.stderr and b"1 of 2 files did not arrive" in done.stderr
+    assert done.returncode == 1 and b"large: refused" in done.stderr and b"1 did not arrive" in done.stderr
     wait_state(pair.got("small"), "complete")
 
 

@@ -174,7 +174,8 @@ static int receive(struct receiving *r)
         reject(r);
         return ftx_fail("not received");
     }
-    status = move_all(r);
+    int err = ftx_headless_accept(r->alone.end);
+    status = err ? ftx_fail("%s: %s", r->alone.path, strerror(-err)) : move_all(r);
     if (!status && p->conflicts)
         status = ftx_fail("%llu names were there already, as '%s'; what came is kept: move them "
                           "away and receive again",

@@ -122,7 +122,7 @@ static int wait(struct sending *s)
         int status = ftx_alone_look(&s->alone, &link);
         if (status)
             return status;
-        while (s->left > 0 && (s->pick->entries[s->left - 1].kind != FTX_PICK_FILE ||
+        while (s->left > 0 && (s->pick->entries[s->left - 1].kind >= FTX_PICK_FOLDER ||
                                is_over(s, &s->pick->entries[s->left - 1])))
             s->left--;
         if (s->left == 0 && (s->lost || link.queue_ops == 0))
@@ -133,9 +133,7 @@ static int wait(struct sending *s)
         ftx_alone_rest(&s->alone, begun);
     }
     ftx_progress_end(&s->alone.progress);
-    return s->lost ? ftx_fail("%llu of %llu files did not arrive", s->lost,
-                              (unsigned long long)s->files)
-                   : 0;
+    return s->lost ? ftx_fail("%llu did not arrive; see above", s->lost) : 0;
 }
 
 /* -- all of it -- */

@@ -243,7 +243,7 @@ static int look(struct waiting *w, bool *out_over)
     else
         exit_status = look_at_link(w, link);
     while (!exit_status && w->left > 0 &&
-           (w->pick->entries[w->left - 1].kind != FTX_PICK_FILE ||
+           (w->pick->entries[w->left - 1].kind >= FTX_PICK_FOLDER ||
             is_over(w, &w->pick->entries[w->left - 1])))
         w->left--;
     *out_over = w->left == 0 && (w->lost || ftx_value_number(queue, "operations") == 0);
@@ -267,7 +267,6 @@ int ftx_fill_wait(const struct ftx_pick *pick, const char *mount, const char *co
         nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
     ftx_progress_end(progress);
     if (!status && w.lost)
-        status =
-            ftx_fail("%llu of %llu files did not arrive", w.lost, (unsigned long long)pick->files);
+        status = ftx_fail("%llu did not arrive; see above", w.lost);
     return status;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+/* Folders last: they are there once something in them is. */
 enum ftx_pick_kind { FTX_PICK_FILE, FTX_PICK_SYMLINK, FTX_PICK_FOLDER, FTX_PICK_FOLDER_END };
 
 struct ftx_pick_entry {

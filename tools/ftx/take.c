@@ -107,7 +107,7 @@ static int take(const struct ftx_call *call, const struct ftx_place *place)
                         (unsigned long long)amount.unfinished, (unsigned long long)amount.files);
     char *target = target_of(call->words[1], place->item);
     int status = 0;
-    if (renameat2(-1, place->path, -1, target, RENAME_NOREPLACE) < 0)
+    if (renameat2(AT_FDCWD, place->path, AT_FDCWD, target, RENAME_NOREPLACE) < 0)
         status = errno == EXDEV    ? copy_out(call, place, target, &amount)
                  : errno == EEXIST ? ftx_fail("%s: is there already; nothing is replaced", target)
                                    : ftx_fail("%s: %s", target, strerror(errno));

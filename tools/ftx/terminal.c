@@ -45,7 +45,9 @@ bool ftx_terminal_ask(const char *question, bool otherwise)
     char answer[64];
     for (;;) {
         fprintf(stderr, "%s [%s] ", question, otherwise ? "Y/n" : "y/N");
-        if (!fgets(answer, sizeof answer, stdin) || answer[0] == '\n')
+        if (!fgets(answer, sizeof answer, stdin))
+            return false;
+        if (answer[0] == '\n')
             return otherwise;
         if (answer[0] == 'y' || answer[0] == 'Y')
             return true;
