@@ -114,6 +114,18 @@ static uint32_t complete_version(const struct ftx_item *item)
     return base ? base->version : 0;
 }
 
+/* Must its sender know that its owner has not accepted it? Not if it stands in what is offered only
+ * because its owner moved it, or a folder above it. */
+static bool is_unasked(const struct ftx_item *item)
+{
+    if (!ftx_item_offered(item))
+        return false;
+    for (; item->parent && !ftx_item_is_root(item->parent); item = item->parent)
+        if (item->named_here)
+            return false;
+    return true;
+}
+
 /* The item that takes content of this version; NULL with *out_err. */
 static struct ftx_item *receiver_of(struct ftx_log *log, struct ftx_link *link, uint64_t stream,
                                     uint32_t version, int *out_err)
@@ -123,7 +135,7 @@ static struct ftx_item *receiver_of(struct ftx_log *log, struct ftx_link *link, 
     if (!item || item->kind != FTX_FILE)
         return NULL;
     *out_err = FTX_EPROTO;
-    if (ftx_item_offered(item))
+    if (is_unasked(item))
         return NULL;
     *out_err = -EALREADY;
     if (version <= complete_version(item))

@@ -182,6 +182,10 @@ static int refused(struct ftx_log *log, struct ftx_item *item, uint8_t reason)
         folder->gone = true;
     else
         refuse(log, item, reason);
+    /* what has come of a file that could not be moved is nothing to anybody */
+    bool came = item->kind == FTX_FILE && item->as.sending && item->as.sending->sent;
+    if (reason == FTX_REFUSED_FOLDER && came && !was_delivered(item))
+        return ftx_outbox_log_drop(log, item, item->parent->mtime_ns);
     return 0;
 }
 

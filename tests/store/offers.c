@@ -256,6 +256,24 @@ static void owner_moves_nothing_past_his_own_word(void **state)
     assert_told(t, "-3 ");
 }
 
+/* Its sender has it in what was accepted, and cannot know. */
+static void what_the_owner_has_put_into_an_offer_goes_on(void **state)
+{
+    struct box_test *t = *state;
+    make(t, 1, 0, FTX_FOLDER, "x");
+    make(t, 2, 0, FTX_FOLDER, "y");
+    make(t, 3, 0, FTX_FOLDER, "z");
+    assert_int_equal(ftx_item_accept(t->store, id_of(t, "x")), 0);
+    assert_int_equal(ftx_item_accept(t->store, id_of(t, "y")), 0);
+    assert_int_equal(ftx_inbox_rename(t->store, t->in, "x", 1, id_of(t, "y"), "x", 1, 0), 0);
+    move(t, 2, 3, "y");
+    make(t, 4, 1, FTX_FILE, "f");
+    make(t, 5, 2, FTX_FILE, "g");
+    assert_state(t, "z/y/x/f", "offered");
+    assert_int_equal(send(t, 4), 0);
+    assert_int_equal(send(t, 5), FTX_EPROTO);
+}
+
 static void offers_and_answers_survive_a_restart(void **state)
 {
     struct box_test *t = *state;
@@ -381,6 +399,7 @@ int main(void)
         fact(what_is_made_in_the_root_waits),
         fact(word_of_the_owner_goes_where_the_item_goes),
         fact(owner_moves_nothing_past_his_own_word),
+        fact(what_the_owner_has_put_into_an_offer_goes_on),
         fact(offers_and_answers_survive_a_restart),
         fact(what_its_sender_takes_back_is_gone),
         fact(nothing_leaves_of_what_is_held),

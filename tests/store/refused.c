@@ -287,6 +287,20 @@ static void what_is_in_a_refused_folder_is_refused(void **state)
     assert_state(t, file, "refused");
 }
 
+/* It had been made elsewhere, and some of it had come. */
+static void what_cannot_be_moved_into_a_refused_folder_is_taken_back(void **state)
+{
+    struct box_test *t = *state;
+    uint64_t folder = make(t, t->out, "d", FTX_FOLDER), file = make_file(t, t->out, "f");
+    item_of(t, file)->as.sending->sent = true;
+    assert_int_equal(ftx_outbox_rename(t->store, t->out, "f", 1, folder, "f", 1, 0), 0);
+    assert_told(t, "make d, make f, move f, ");
+    refuse(t, folder, FTX_REFUSED_POLICY);
+    refuse(t, file, FTX_REFUSED_FOLDER);
+    assert_told(t, "cancel , ");
+    assert_state(t, file, "refused");
+}
+
 #define with_store(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -300,6 +314,7 @@ int main(void)
         with_store(what_is_written_again_brings_its_folder_along),
         with_store(a_peer_that_loses_every_folder_is_not_told_for_ever),
         with_store(what_is_in_a_refused_folder_is_refused),
+        with_store(what_cannot_be_moved_into_a_refused_folder_is_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
