@@ -109,6 +109,9 @@ static bool add_way(cJSON *link, const struct ftx_link_way *way)
     return add_text(link, "path", way ? way->path : NULL) &&
            (way && way->rtt_us ? cJSON_AddNumberToObject(link, "rtt_ms", way->rtt_us / 1000.0)
                                : cJSON_AddNullToObject(link, "rtt_ms")) &&
+           (way && way->path
+                ? cJSON_AddNumberToObject(link, "loss_percent", way->loss_thousandths / 10.0)
+                : cJSON_AddNullToObject(link, "loss_percent")) &&
            add_text(link, "quality", way && way->quality ? way->quality : "offline");
 }
 

@@ -46,8 +46,9 @@ struct ftx_stored_op {
 
 /* What the session goes through; not on disk. */
 struct ftx_link_way {
-    const char *path;    /* static: "direct", "lan", "relay"; NULL: there is no session */
-    uint32_t rtt_us;     /* 0: not known */
+    const char *path; /* static: "direct", "lan", "relay"; NULL: there is no session */
+    uint32_t rtt_us;  /* 0: not known */
+    uint32_t loss_thousandths;
     const char *quality; /* static: excellent good fair poor; NULL: offline, or not known yet */
 };
 

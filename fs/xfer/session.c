@@ -51,7 +51,10 @@ void ftx_transfer_look_at_way(struct ftx_transfer *t)
     struct ftx_link_way way = {.path = NULL};
     struct ftx_peer_way now;
     if (t->peer && ftx_peer_look(t->peer, &now))
-        way = (struct ftx_link_way){ftx_path_text(now.path), now.rtt_us, now.quality};
+        way = (struct ftx_link_way){.path = ftx_path_text(now.path),
+                                    .rtt_us = now.rtt_us,
+                                    .loss_thousandths = now.loss_thousandths,
+                                    .quality = now.quality};
     ftx_link_set_way(t->store, t->link, &way);
 }
 

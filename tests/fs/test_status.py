@@ -26,7 +26,7 @@ def test_status_is_json_with_version_and_links(shared_pair):
         assert [link["name"] for link in status["links"]] == [CODE]
         assert link_of(node)["state"] == "connected"
         assert link_of(node)["peer"] and link_of(node)["path"] == "direct" and link_of(node)["quality"] == "excellent"
-        assert 0 < link_of(node)["rtt_ms"] < 30
+        assert 0 < link_of(node)["rtt_ms"] < 30 and 0 <= link_of(node)["loss_percent"] < 100
 
 
 def test_status_without_links_is_json(make_node):

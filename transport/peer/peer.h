@@ -159,8 +159,9 @@ void ftx_peer_fail(struct ftx_peer *peer, int err);
 /* What the session goes through, as far as it is known now; false: there is none. */
 struct ftx_peer_way {
     enum ftx_path path;
-    uint32_t rtt_us;     /* without queues; over a relay, to it; 0: not known */
-    const char *quality; /* static: excellent good fair poor (quality.h) */
+    uint32_t rtt_us;           /* without queues; over a relay, to it; 0: not known */
+    uint32_t loss_thousandths; /* of what was sent, lately; 0 as well if that is not known */
+    const char *quality;       /* static: excellent good fair poor (quality.h) */
 };
 bool ftx_peer_look(struct ftx_peer *peer, struct ftx_peer_way *out);
 

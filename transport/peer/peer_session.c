@@ -286,6 +286,7 @@ bool ftx_peer_look(struct ftx_peer *peer, struct ftx_peer_way *out)
         ftx_quality_look(&session->quality, sent, again);
     out->path = session->connections[0]->way.path;
     out->rtt_us = ftx_pipe_rtt_us(pipe);
+    out->loss_thousandths = session->quality.loss_thousandths;
     out->quality = ftx_quality_text(&session->quality, out->rtt_us);
     return true;
 }
