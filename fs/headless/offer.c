@@ -3,6 +3,7 @@
 #include "fs/headless/internal.h"
 
 #include "fs/store/borrow.h"
+#include "fs/store/change_log.h"
 #include "fs/store/outbox.h"
 
 #include <errno.h>
@@ -96,11 +97,6 @@ static void copy_xattrs(struct ftx_headless *h, uint64_t id, int fd)
     free(names);
 }
 
-static int64_t mtime_of(const struct stat *st)
-{
-    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-}
-
 /* Did it come to no good, or was it cut off? Then it is offered as something new. */
 static bool went_wrong(const struct ftx_attr *attr)
 {
@@ -150,7 +146,7 @@ static int offer_symlink(struct ftx_headless *h, struct spot *spot, const char *
         ftx_tree_readlink(h->store, spot->attr.id, true, old, sizeof old) == 0 &&
         strcmp(old, target) == 0)
         return 0;
-    int64_t mtime_ns = mtime_of(&st);
+    int64_t mtime_ns = ftx_time_ns(&st.st_mtim);
     int err = make(h, spot, FTX_SYMLINK, 0777, target, source);
     return err ? err : ftx_outbox_set_attr(h->store, spot->attr.id, NULL, &mtime_ns);
 }
@@ -170,7 +166,7 @@ static int finish_folder(struct ftx_headless *h, const struct spot *spot, const 
     if (!err && !spot->there)
         err = -ENOENT;
     uint16_t mode = err ? 0 : st.st_mode & 0777;
-    int64_t mtime_ns = err ? 0 : mtime_of(&st);
+    int64_t mtime_ns = err ? 0 : ftx_time_ns(&st.st_mtim);
     if (!err && (spot->attr.mode != mode || spot->attr.mtime_ns != mtime_ns)) {
         copy_xattrs(h, spot->attr.id, fd);
         err = ftx_outbox_set_attr(h->store, spot->attr.id, &mode, &mtime_ns);

@@ -3,7 +3,7 @@
  * symlink that a peer sent, or that somebody puts there meanwhile, leads anywhere else. */
 #include "fs/headless/internal.h"
 
-#include "fs/store/steer.h"
+#include "fs/store/change_log.h"
 #include "fs/store/take.h"
 
 #include <errno.h>
@@ -80,8 +80,7 @@ static bool is_there(const struct ftx_attr *attr, int to, const char *name)
 {
     struct stat st;
     return fstatat(to, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-           (uint64_t)st.st_size == attr->size &&
-           (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == attr->mtime_ns;
+           (uint64_t)st.st_size == attr->size && ftx_time_ns(&st.st_mtim) == attr->mtime_ns;
 }
 
 /* It went since it was listed: its sender has taken it back, or somebody removed the folder that it
@@ -133,17 +132,6 @@ static int place_symlink(struct round *r, const struct ftx_child *child, int to)
 
 static int place_children(struct round *r, uint64_t folder, int to);
 
-/* The folder was made by us, and all is in it: it gets what its sender gave it. */
-static int finish_folder(struct round *r, const struct ftx_attr *attr, int fd)
-{
-    struct timespec times[2];
-    ftx_take_times(attr->mtime_ns, times);
-    int err = ftx_take_xattrs(r->h->store, attr->id, fd);
-    if (!err && (fchmod(fd, attr->mode) < 0 || futimens(fd, times) < 0))
-        err = -errno;
-    return err;
-}
-
 static int place_folder(struct round *r, const struct ftx_child *child, int to)
 {
     struct stat st;
@@ -166,7 +154,8 @@ static int place_folder(struct round *r, const struct ftx_child *child, int to)
     else
         err = place_children(r, child->attr.id, fd);
     if (!err && r->placing->last && child->attr.state == FTX_ITEM_TAKEN)
-        err = finish_folder(r, &child->attr, fd);
+        err = ftx_take_dress(r->h->store, child->attr.id, child->attr.mode, child->attr.mtime_ns,
+                             fd); /* made by us, and all is in it */
     close(fd);
     return err;
 }

@@ -34,8 +34,7 @@ int ftx_hook_child_start(struct ftx_hook_child *child, const char *path, struct 
 /* Its output goes to the log, a line each, as far as there is some now. */
 void ftx_hook_child_read(struct ftx_hook_child *child);
 /* After its end, or at `now_ms` when its time is over (INT64_MAX: it is, for all): all of its process
- * group is gone then. The
- * call is the caller's again, unless it still runs. */
+ * group is gone then. The call is the caller's again, unless it still runs. */
 enum ftx_hook_end ftx_hook_child_look(struct ftx_hook_child *child, int64_t now_ms,
                                       struct ftx_hook_call **out_call);
 

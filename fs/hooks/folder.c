@@ -18,7 +18,7 @@ int ftx_hooks_check(const char *folder, const char **out_message)
 {
     struct stat st;
     if (stat(folder, &st) < 0) {
-        int err = -errno;
+        int err = errno == ENOTDIR ? -ENOENT : -errno; /* what is above it is no folder */
         *out_message = "cannot be looked into; name another folder with --hooks, or none";
         return err;
     }

@@ -22,7 +22,7 @@ struct ftx_hooks_config {
 };
 
 /* Begins with what happens from now on. On failure *out_message (static) says what is wrong with the
- * folder: -ENOENT, -ENOTDIR, -EPERM: it, or one above all of it, may be written by others. */
+ * folder: -ENOENT; -ENOTDIR: it is none; -EPERM: others may write to it, or it is theirs. */
 int ftx_hooks_start(struct ftx_store *store, const struct ftx_hooks_config *config,
                     struct ftx_hooks **out_hooks, const char **out_message);
 

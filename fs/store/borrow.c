@@ -22,11 +22,6 @@ struct lender {
     int64_t mtime_ns, ctime_ns;
 };
 
-static int64_t ns_of(const struct timespec *time)
-{
-    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
-}
-
 /* 0 would be a file without bytes. */
 static uint64_t object_of(const struct stat *st)
 {
@@ -36,22 +31,14 @@ static uint64_t object_of(const struct stat *st)
 static bool is_same(const struct lender *lender, const struct stat *st)
 {
     return S_ISREG(st->st_mode) && object_of(st) == lender->object &&
-           (uint64_t)st->st_size == lender->size && ns_of(&st->st_mtim) == lender->mtime_ns &&
-           ns_of(&st->st_ctim) == lender->ctime_ns;
-}
-
-/* The item of the link's folder that it stands in, or is. */
-static const struct ftx_item *top_of(const struct ftx_item *item)
-{
-    while (item->parent && !ftx_item_is_root(item->parent))
-        item = item->parent;
-    return item;
+           (uint64_t)st->st_size == lender->size && ftx_time_ns(&st->st_mtim) == lender->mtime_ns &&
+           ftx_time_ns(&st->st_ctim) == lender->ctime_ns;
 }
 
 static bool source_of(const struct ftx_item *item, struct ftx_xattr *out)
 {
-    return ftx_xattrs_find(top_of(item)->xattrs, FTX_BORROW_SOURCE, sizeof FTX_BORROW_SOURCE - 1,
-                           out);
+    return ftx_xattrs_find(ftx_item_top(item)->xattrs, FTX_BORROW_SOURCE,
+                           sizeof FTX_BORROW_SOURCE - 1, out);
 }
 
 bool ftx_borrowed(const struct ftx_item *item)
@@ -65,7 +52,7 @@ static char *write_path(const struct ftx_item *item, char *room, size_t size)
 {
     struct ftx_xattr source;
     char *at = room + size - 1;
-    const struct ftx_item *top = top_of(item);
+    const struct ftx_item *top = ftx_item_top(item);
     if (!source_of(item, &source))
         return NULL;
     *at = '\0';
@@ -107,8 +94,7 @@ int ftx_borrow_root(struct ftx_store *store, uint64_t id, const char *path)
     if (err)
         return err;
     struct ftx_item *item = ftx_item_find(&store->index, id);
-    bool top = item && item->link && item->box == FTX_OUTBOX && item->linked &&
-               !ftx_item_is_root(item) && ftx_item_is_root(item->parent);
+    bool top = item && item->box == FTX_OUTBOX && ftx_item_is_top(item);
     err = top ? ftx_log_xattr(&log, item, &source, false) : -ENOENT;
     if (!err)
         store->borrows = true;
@@ -129,8 +115,8 @@ int ftx_borrow_file(struct ftx_store *store, uint64_t id, int fd, const struct s
         item->object = object_of(st);
         item->size = (uint64_t)st->st_size;
         item->mode = st->st_mode & 0777;
-        item->mtime_ns = ns_of(&st->st_mtim);
-        item->ctime_ns = ns_of(&st->st_ctim);
+        item->mtime_ns = ftx_time_ns(&st->st_mtim);
+        item->ctime_ns = ftx_time_ns(&st->st_ctim);
         /* killed in between, it is interrupted, and offered anew */
         err = ftx_sending_claim_bytes(&log, item->as.sending, fd, 0, item->size, FTX_PENDING_DUE);
     }

@@ -13,11 +13,16 @@
 
 enum { ITEM_BLOCK = 4096 }; /* item numbers reserved at once */
 
+int64_t ftx_time_ns(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
 int64_t ftx_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return ftx_time_ns(&now);
 }
 
 int64_t ftx_now_ms(void)

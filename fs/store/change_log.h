@@ -11,6 +11,7 @@
 #include "fs/store/store.h"
 
 #include <stdbool.h>
+#include <time.h>
 
 struct ftx_link;
 
@@ -100,6 +101,7 @@ void ftx_item_reap(struct ftx_log *log, struct ftx_item *item);
 
 /* Wall clock for mtime, ns; monotonic for timers, ms. */
 int64_t ftx_now_ns(void);
+int64_t ftx_time_ns(const struct timespec *time);
 int64_t ftx_now_ms(void);
 /* The last 32 bits of that, never 0: what lasts less than 49 days can be told by two of them. */
 uint32_t ftx_since_ms(void);

@@ -80,9 +80,7 @@ int ftx_digest_key_of(struct ftx_store *store, const struct ftx_link *link, uint
                                  : ftx_item_find_remote(&store->index, link, stream);
     int err = ours ? check_ours(store, item) : check_theirs(item);
     if (!err)
-        item = ftx_mirror_contents(store, item);
-    if (!err)
-        fill_key(item, out);
+        fill_key(ftx_mirror_contents(store, item), out);
     pthread_mutex_unlock(&store->lock);
     return err;
 }

@@ -131,8 +131,8 @@ bool ftx_feed_ready(struct ftx_store *store, uint64_t at);
 /* Numbers of the first and the last event that are kept; 0 and 0: none. */
 void ftx_feed_range(struct ftx_store *store, uint64_t *out_first, uint64_t *out_last);
 
-/* The word for a refusal's reason: name, kind, size, space, deleted, policy, storage, type, rejected, other; and a sentence
- * for the one who offered it. Static. */
+/* The word for a refusal's reason: name, kind, size, space, deleted, policy, storage, type, rejected,
+ * other; and a sentence for the one who offered it. Static. */
 const char *ftx_refusal_word(uint8_t reason);
 const char *ftx_refusal_text(uint8_t reason);
 

@@ -48,8 +48,8 @@ int ftx_fetch_read(void *store, struct ftx_source *source, uint8_t *out);
 /* -- private to fs/store, under the lock -- */
 
 /*
- * A reader, or a member of a group, wants [offset, end) of a file of the outbox. 0: it is here. -EAGAIN: it is not,
- * and was asked for if `want`; -ENODATA and others: it cannot be had.
+ * A reader, or a member of a group, wants [offset, end) of a file of the outbox. 0: it is here.
+ * -EAGAIN: it is not, and was asked for if `want`; -ENODATA and others: it cannot be had.
  */
 int ftx_fetch_ask(struct ftx_store *store, struct ftx_item *item, uint64_t offset, uint64_t end,
                   bool want, bool *out_asked);

@@ -352,36 +352,21 @@ int ftx_groups_start(struct ftx_store *store)
 
 /* -- showing -- */
 
-/* What of `link` below `folder` (NULL: all of it) is not delivered. */
-static void count(const struct ftx_link *link, const struct ftx_item *folder, uint64_t *out_files,
-                  uint64_t *out_bytes)
-{
-    *out_files = *out_bytes = 0;
-    for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {
-        const struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
-        const struct ftx_item *item = sending->item;
-        if ((item->state != FTX_ITEM_WRITING && item->state != FTX_ITEM_CLOSED) ||
-            (folder && !ftx_item_below(item, folder)))
-            continue;
-        (*out_files)++;
-        *out_bytes += sending->pending.bytes;
-    }
-}
-
 static void fill_status(const struct ftx_store *store, const struct ftx_link *group,
                         struct ftx_group_status *out)
 {
     memset(out, 0, sizeof *out);
     memcpy(out->name, group->row.name, sizeof out->name);
     out->n_members = group->n_members;
-    count(group, NULL, &out->files, &out->bytes);
+    ftx_link_queue(group, NULL, &out->files, &out->bytes);
     for (size_t i = 0; i < group->n_members; i++) {
         const struct ftx_link *link = group->members[i];
         struct ftx_group_member *member = &out->members[i];
         memcpy(member->name, link->row.name, sizeof member->name);
         member->state = ftx_link_state_text(link);
-        count(link, ftx_mirror_of(store, group->folders[FTX_OUTBOX], link), &member->files,
-              &member->bytes);
+        const struct ftx_item *mirror = ftx_mirror_of(store, group->folders[FTX_OUTBOX], link);
+        if (mirror)
+            ftx_link_queue(link, mirror, &member->files, &member->bytes);
         if (member->bytes > out->bytes)
             out->bytes = member->bytes;
     }

@@ -26,10 +26,11 @@ struct ftx_word {
 
 /*
  * -ENOENT: no such group (ADD, REMOVE), no such link; -EINVAL: no valid name; -EEXIST: the name is
- * that of a link, or stands in a member's outbox; -EALREADY: it is a member (ADD), or is none (REMOVE);
+ * that of a link, or stands in a member's outbox; -EALREADY: it is a member (ADD), or is none
+ * (REMOVE);
  * -EOPNOTSUPP: it is a group itself, or has no outbox yet; -E2BIG: more members than there may be.
- * Nothing was done then, but for an error of the disk. -EBUSY: bytes are at a member only that would leave;
- * others may have come or gone.
+ * Nothing was done then, but for an error of the disk. -EBUSY: bytes are at a member only that would
+ * leave; others may have come or gone.
  */
 int ftx_group_change(struct ftx_store *store, const struct ftx_word *name, enum ftx_group_how how,
                      const struct ftx_word *members, size_t n);

@@ -471,6 +471,8 @@ struct ftx_item *ftx_item_find_wire(const struct ftx_index *index, uint64_t wire
 
 struct ftx_item *ftx_folder_after(const struct ftx_item *item, uint64_t cookie)
 {
+    if (item->kind != FTX_FOLDER)
+        return NULL;
     const struct ftx_folder *folder = item->as.folder;
     for (size_t i = folder_search(folder, cookie); i < folder->n; i++)
         if (folder->entries[i].item)
@@ -486,6 +488,18 @@ size_t ftx_folder_count(const struct ftx_item *folder)
 bool ftx_item_is_root(const struct ftx_item *item)
 {
     return !item->link || (item->parent && !item->parent->link);
+}
+
+const struct ftx_item *ftx_item_top(const struct ftx_item *item)
+{
+    while (item->parent && !ftx_item_is_root(item->parent))
+        item = item->parent;
+    return item;
+}
+
+bool ftx_item_is_top(const struct ftx_item *item)
+{
+    return item->linked && !ftx_item_is_root(item) && ftx_item_is_root(item->parent);
 }
 
 const char *ftx_item_path(const struct ftx_item *item, char *out, size_t size, size_t *out_size)

@@ -59,8 +59,8 @@ struct ftx_item *ftx_item_find_remote(const struct ftx_index *index, const struc
 uint64_t ftx_item_wire(const struct ftx_item *item);
 struct ftx_item *ftx_item_find_wire(const struct ftx_index *index, uint64_t wire);
 
-/* The first child whose cookie is greater, or NULL. */
-struct ftx_item *ftx_folder_after(const struct ftx_item *folder, uint64_t cookie);
+/* The first child whose cookie is greater, or NULL; what is no folder has none. */
+struct ftx_item *ftx_folder_after(const struct ftx_item *item, uint64_t cookie);
 size_t ftx_folder_count(const struct ftx_item *folder);
 
 /* How many names its path in the link has: 0 for the link's folder itself. */
@@ -75,5 +75,9 @@ const char *ftx_item_path(const struct ftx_item *item, char *out, size_t size, s
 bool ftx_item_below(const struct ftx_item *item, const struct ftx_item *folder);
 /* True for a box or the folder of a link: not something that travels. */
 bool ftx_item_is_root(const struct ftx_item *item);
+/* What of a link's own folder the item is, or stands in. */
+const struct ftx_item *ftx_item_top(const struct ftx_item *item);
+/* Is it that itself, and not removed? */
+bool ftx_item_is_top(const struct ftx_item *item);
 
 #endif

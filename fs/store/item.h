@@ -36,10 +36,10 @@ enum ftx_item_state {
                              in the root: the same of ours, until the peer has heard of it */
     FTX_ITEM_FAILED = 8,  /* its bytes cannot be read or written here */
     FTX_ITEM_LOCAL = 9, /* outbox, every kind: stays here, as its name or a folder above it says */
-    FTX_ITEM_TAKEN =
-        11, /* inbox, every kind: it was complete, and stands elsewhere since: take.h */
-    FTX_ITEM_CANCELLED =
-        10, /* outbox, no folder: stays here until it is retried, as its owner says */
+    /* outbox, no folder: stays here until it is retried, as its owner says */
+    FTX_ITEM_CANCELLED = 10,
+    /* inbox, every kind: it was complete, and stands elsewhere since: take.h */
+    FTX_ITEM_TAKEN = 11,
     FTX_ITEM_OFFERED = 12, /* inbox, in the root, every kind: its owner has not accepted it yet */
 };
 

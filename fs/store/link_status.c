@@ -33,6 +33,21 @@ bool ftx_link_done(struct ftx_store *store, const char *name, size_t size)
     return done;
 }
 
+void ftx_link_queue(const struct ftx_link *link, const struct ftx_item *folder, uint64_t *out_files,
+                    uint64_t *out_bytes)
+{
+    *out_files = *out_bytes = 0;
+    for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {
+        const struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
+        const struct ftx_item *item = sending->item;
+        if ((item->state != FTX_ITEM_WRITING && item->state != FTX_ITEM_CLOSED) ||
+            (folder && !ftx_item_below(item, folder)))
+            continue;
+        (*out_files)++;
+        *out_bytes += sending->pending.bytes;
+    }
+}
+
 static void fill_status(const struct ftx_link *link, struct ftx_link_status *out)
 {
     *out = (struct ftx_link_status){.state = ftx_link_state_text(link),
@@ -56,13 +71,7 @@ static void fill_status(const struct ftx_link *link, struct ftx_link_status *out
     memcpy(out->packed, link->packed, sizeof out->packed);
     memcpy(out->name, link->row.name, sizeof out->name);
     memcpy(out->peer, link->peer_address, sizeof out->peer);
-    for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {
-        const struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
-        if (sending->item->state != FTX_ITEM_WRITING && sending->item->state != FTX_ITEM_CLOSED)
-            continue;
-        out->queue_files++;
-        out->queue_bytes += sending->pending.bytes;
-    }
+    ftx_link_queue(link, NULL, &out->queue_files, &out->queue_bytes);
     for (struct ftx_list *node = link->arriving.next; node != &link->arriving; node = node->next) {
         const struct ftx_arriving *arriving = ftx_list_of(node, struct ftx_arriving, node);
         out->arriving_files++;
@@ -108,9 +117,8 @@ static bool is_locked(const struct ftx_link *link)
 const char *ftx_link_error_text(const struct ftx_link *link, enum ftx_box box)
 {
     if (is_locked(link))
-        return "ten wrong codes were tried, by somebody else perhaps: the code is locked; ftx "
-               "rearm "
-               "CODE lets it be tried again, ftx unpair CODE takes it back";
+        return "ten wrong codes were tried, by somebody else perhaps: the code is locked; "
+               "ftx rearm CODE lets it be tried again, ftx unpair CODE takes it back";
     switch (link->health) {
     case FTX_HEALTH_SAME_ROLE:
         return "both ends made the same folder: one makes outbox/CODE, the other inbox/CODE";

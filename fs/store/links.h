@@ -249,6 +249,10 @@ const char *ftx_link_error_text(const struct ftx_link *link, enum ftx_box box);
 
 /* -- private to fs/store, under the lock -- */
 
+/* What of the link's files, below `folder` (NULL: all of them), is to be sent yet. */
+void ftx_link_queue(const struct ftx_link *link, const struct ftx_item *folder, uint64_t *out_files,
+                    uint64_t *out_bytes);
+
 struct ftx_link *ftx_link_find(const struct ftx_store *store, uint64_t id);
 struct ftx_link *ftx_link_find_name(const struct ftx_store *store, const char *name, size_t size);
 /* Removes a link whose boxes are empty: from the disk (the lock is given away meanwhile), then from

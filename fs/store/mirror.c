@@ -277,31 +277,18 @@ int ftx_mirrors_revive(struct ftx_log *log, const struct ftx_item *item)
 
 /* -- telling -- */
 
-/* Does some member that takes the file still lack a part of [offset, end)? */
-static bool any_lacks(const struct ftx_store *store, const struct ftx_item *item, uint64_t offset,
-                      uint64_t end)
-{
-    const struct ftx_item *mirror;
-    size_t n = 0;
-    for (size_t at = 0; (mirror = ftx_mirror_next(store, item, &at));) {
-        if (!ftx_outbox_travels(mirror) || mirror->state == FTX_ITEM_REFUSED)
-            continue;
-        n++;
-        if (mirror->as.sending && ftx_segments_overlap(&mirror->as.sending->pending, offset, end))
-            return true;
-    }
-    return n == 0; /* whoever joins has nothing of it */
-}
-
 static void settle_pending(struct ftx_log *log, struct ftx_item *item, uint64_t offset,
                            uint64_t end)
 {
     struct ftx_segments *pending = &item->as.sending->pending;
     const struct ftx_segment *segment;
+    if (!ftx_mirrors_taken(log->store, item))
+        return; /* whoever joins has nothing of it */
     for (uint64_t at = offset; (segment = ftx_segments_at(pending, at)) && segment->offset < end;) {
         struct ftx_range range = {segment->offset, segment->length};
         at = range.offset + range.length;
-        if (segment->state == FTX_PENDING_OPEN || any_lacks(log->store, item, range.offset, at))
+        if (segment->state == FTX_PENDING_OPEN ||
+            ftx_mirrors_await(log->store, item, range.offset, at))
             continue;
         if (ftx_segments_cut(pending, range.offset, range.length) == 0)
             ftx_log_cut(log, item->id, range.offset, range.length);

@@ -81,6 +81,8 @@ void ftx_mirrors_settle_all(struct ftx_log *log, struct ftx_item *folder);
 
 /* -- released bytes: mirror_bytes.c -- */
 
+/* Does any member take the file? */
+bool ftx_mirrors_taken(const struct ftx_store *store, const struct ftx_item *item);
 /* Does a member that takes the file lack some of [offset, end)? */
 bool ftx_mirrors_await(const struct ftx_store *store, const struct ftx_item *item, uint64_t offset,
                        uint64_t end);

@@ -23,6 +23,15 @@ static bool has(const struct ftx_item *mirror, uint64_t offset, uint64_t end)
     return ftx_outbox_travels(mirror) && !mirror->stale && !lacks(mirror, offset, end);
 }
 
+bool ftx_mirrors_taken(const struct ftx_store *store, const struct ftx_item *item)
+{
+    const struct ftx_item *mirror;
+    for (size_t at = 0; (mirror = ftx_mirror_next(store, item, &at));)
+        if (takes(mirror))
+            return true;
+    return false;
+}
+
 bool ftx_mirrors_await(const struct ftx_store *store, const struct ftx_item *item, uint64_t offset,
                        uint64_t end)
 {
@@ -82,8 +91,8 @@ bool ftx_mirrors_supplied(const struct ftx_store *store, const struct ftx_item *
 {
     if (item->kind == FTX_FILE)
         return is_supplied(store, item, without);
-    for (struct ftx_item *child = item->kind == FTX_FOLDER ? ftx_folder_after(item, 0) : NULL;
-         child; child = ftx_folder_after(item, child->cookie))
+    for (struct ftx_item *child = ftx_folder_after(item, 0); child;
+         child = ftx_folder_after(item, child->cookie))
         if (!ftx_mirrors_supplied(store, child, without))
             return false;
     return true;

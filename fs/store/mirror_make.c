@@ -12,11 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct ftx_item *child_after(const struct ftx_item *item, uint64_t cookie)
-{
-    return item->kind == FTX_FOLDER ? ftx_folder_after(item, cookie) : NULL;
-}
-
 /* -- coming -- */
 
 /* The item again, as one that stays here. */
@@ -95,8 +90,8 @@ int ftx_mirror_make(struct ftx_log *log, struct ftx_item *folder, struct ftx_ite
         err = ftx_outbox_offer(log, mirror);
     if (!err)
         err = follow_state(log, mirror, item);
-    for (struct ftx_item *child = child_after(item, 0); child && !err;
-         child = child_after(item, child->cookie))
+    for (struct ftx_item *child = ftx_folder_after(item, 0); child && !err;
+         child = ftx_folder_after(item, child->cookie))
         err = ftx_mirror_make(log, mirror, child);
     return err;
 }
@@ -123,8 +118,8 @@ void ftx_mirrors_make(struct ftx_log *log, struct ftx_item *item)
 static int tell_drop(struct ftx_log *log, struct ftx_item *mirror, int64_t when_ns)
 {
     int err = 0;
-    for (struct ftx_item *child = child_after(mirror, 0); child && !err;
-         child = child_after(mirror, child->cookie))
+    for (struct ftx_item *child = ftx_folder_after(mirror, 0); child && !err;
+         child = ftx_folder_after(mirror, child->cookie))
         err = tell_drop(log, child, when_ns);
     if (err || !ftx_outbox_travels(mirror))
         return err;

@@ -10,24 +10,20 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static bool in_root(const struct ftx_item *item)
-{
-    return item->linked && item->parent == item->link->folders[FTX_INBOX];
-}
-
 bool ftx_item_offered(const struct ftx_item *item)
 {
     if (!item->linked && item->kind == FTX_FILE && item->as.arriving && item->as.arriving->base)
         item = item->as.arriving->base;
-    while (item->parent && !ftx_item_is_root(item->parent))
-        item = item->parent;
-    return item->state == FTX_ITEM_OFFERED || item->state == FTX_ITEM_REFUSED;
+    uint8_t state = ftx_item_top(item)->state;
+    return state == FTX_ITEM_OFFERED || state == FTX_ITEM_REFUSED;
 }
 
 uint64_t ftx_offers_count(const struct ftx_link *link)
 {
     const struct ftx_item *root = link->folders[FTX_INBOX];
     uint64_t n = 0;
+    if (link->settings.accept == FTX_ACCEPT_ALL)
+        return 0;
     for (struct ftx_item *item = root ? ftx_folder_after(root, 0) : NULL; item;
          item = ftx_folder_after(root, item->cookie))
         n += item->state == FTX_ITEM_OFFERED;
@@ -92,7 +88,7 @@ void ftx_answer_told(struct ftx_store *store, struct ftx_link *link)
     struct ftx_answer *told = first_answer(link);
     struct ftx_item *item =
         told && told->refused ? ftx_item_find_remote(&store->index, link, told->remote) : NULL;
-    if (noted && item && item->state == FTX_ITEM_REFUSED && in_root(item)) {
+    if (noted && item && item->state == FTX_ITEM_REFUSED && ftx_item_is_top(item)) {
         log.news |= ftx_news_gone(store, item);
         ftx_inbox_drop(&log, item);
     }
@@ -201,7 +197,7 @@ static int find_offer(struct ftx_store *store, uint64_t id, struct ftx_item **ou
         return -ENOENT;
     if (!item->link || item->box != FTX_INBOX || ftx_item_is_root(item))
         return -EOPNOTSUPP;
-    if (!in_root(item))
+    if (!ftx_item_is_top(item))
         return -EINVAL;
     return item->state == FTX_ITEM_OFFERED ? 0 : -EALREADY;
 }

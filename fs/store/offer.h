@@ -6,7 +6,7 @@
  *
  * Who asks says so when a session begins (HOLD): of its root in general, and of each item that
  * waits. What the sender makes in the root, or moves there, is held from then on until it hears
- * TAKE of it, or REFUSED. docs/protocol.md 6.15.
+ * TAKE of it, or REFUSED. docs/protocol.md 6.16.
  */
 #ifndef FTX_STORE_OFFER_H
 #define FTX_STORE_OFFER_H

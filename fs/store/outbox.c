@@ -191,8 +191,7 @@ int ftx_outbox_make(struct ftx_store *store, uint64_t parent_id, const char *nam
 void ftx_outbox_drop(struct ftx_log *log, struct ftx_item *item)
 {
     uint64_t cookie = 0;
-    for (struct ftx_item *child;
-         item->kind == FTX_FOLDER && (child = ftx_folder_after(item, cookie));) {
+    for (struct ftx_item *child; (child = ftx_folder_after(item, cookie));) {
         cookie = child->cookie;
         ftx_outbox_drop(log, child);
     }

@@ -85,17 +85,12 @@ static int offer_content(struct ftx_log *log, struct ftx_item *item)
     return err ? err : ftx_sending_pull(log, item, 0, item->size);
 }
 
-static struct ftx_item *child_after(const struct ftx_item *item, uint64_t cookie)
-{
-    return item->kind == FTX_FOLDER ? ftx_folder_after(item, cookie) : NULL;
-}
-
 bool ftx_outbox_is_away(const struct ftx_item *item)
 {
     if (item->kind == FTX_FILE)
         return ftx_released_any(item, 0, item->size);
-    for (struct ftx_item *child = child_after(item, 0); child;
-         child = child_after(item, child->cookie))
+    for (struct ftx_item *child = ftx_folder_after(item, 0); child;
+         child = ftx_folder_after(item, child->cookie))
         if (ftx_outbox_is_away(child))
             return true;
     return false;
@@ -122,8 +117,8 @@ int ftx_outbox_offer(struct ftx_log *log, struct ftx_item *item)
     if (!err && file)
         err = offer_content(log, item);
     ftx_mirror_settle(log, item, 0, 0);
-    for (struct ftx_item *child = child_after(item, 0); child && !err;
-         child = child_after(item, child->cookie))
+    for (struct ftx_item *child = ftx_folder_after(item, 0); child && !err;
+         child = ftx_folder_after(item, child->cookie))
         err = ftx_outbox_settle_place(log, child, item->mtime_ns);
     return err;
 }
@@ -157,8 +152,8 @@ int ftx_outbox_withdraw(struct ftx_log *log, struct ftx_item *item, int64_t when
                         enum ftx_item_state state)
 {
     int err = 0;
-    for (struct ftx_item *child = child_after(item, 0); child && !err;
-         child = child_after(item, child->cookie))
+    for (struct ftx_item *child = ftx_folder_after(item, 0); child && !err;
+         child = ftx_folder_after(item, child->cookie))
         if (!ftx_item_stays(child))
             err = ftx_outbox_withdraw(log, child, when_ns, state);
     if (!err)
@@ -186,8 +181,8 @@ int ftx_outbox_settle_place(struct ftx_log *log, struct ftx_item *item, int64_t 
     if (!stays && local)
         return ftx_outbox_offer(log, item);
     int err = 0;
-    for (struct ftx_item *child = child_after(item, 0); child && !err;
-         child = child_after(item, child->cookie))
+    for (struct ftx_item *child = ftx_folder_after(item, 0); child && !err;
+         child = ftx_folder_after(item, child->cookie))
         err = ftx_outbox_settle_place(log, child, when_ns);
     return err;
 }
@@ -196,8 +191,8 @@ int ftx_outbox_settle_place(struct ftx_log *log, struct ftx_item *item, int64_t 
  * ended: they must not come to light when the file grows. */
 static void trim(struct ftx_store *store, const struct ftx_item *item)
 {
-    for (struct ftx_item *child = child_after(item, 0); child;
-         child = child_after(item, child->cookie))
+    for (struct ftx_item *child = ftx_folder_after(item, 0); child;
+         child = ftx_folder_after(item, child->cookie))
         trim(store, child);
     if (!ftx_item_stays(item) || item->kind != FTX_FILE || !item->object)
         return;

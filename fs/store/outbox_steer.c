@@ -20,11 +20,6 @@
 
 #define PRIORITY "ftx.priority"
 
-static struct ftx_item *child_after(const struct ftx_item *item, uint64_t cookie)
-{
-    return item->kind == FTX_FOLDER ? ftx_folder_after(item, cookie) : NULL;
-}
-
 /* -- cancel -- */
 
 static bool may_cancel(const struct ftx_item *item)
@@ -48,8 +43,8 @@ static int cancel(struct ftx_log *log, struct ftx_item *item, int64_t when_ns, s
         log->arrived = true; /* a close may wait for the delivery */
         (*in_out_n)++;
     }
-    for (struct ftx_item *child = child_after(item, 0); child && !err;
-         child = child_after(item, child->cookie))
+    for (struct ftx_item *child = ftx_folder_after(item, 0); child && !err;
+         child = ftx_folder_after(item, child->cookie))
         err = cancel(log, child, when_ns, in_out_n);
     return err;
 }
@@ -153,8 +148,8 @@ static int retry(struct ftx_log *log, struct ftx_item *item, bool *out_whole)
 int ftx_outbox_retry(struct ftx_log *log, struct ftx_item *folder)
 {
     int err = 0;
-    for (struct ftx_item *child = child_after(folder, 0); child && !err;
-         child = child_after(folder, child->cookie)) {
+    for (struct ftx_item *child = ftx_folder_after(folder, 0); child && !err;
+         child = ftx_folder_after(folder, child->cookie)) {
         bool whole;
         err = retry(log, child, &whole);
         if (!err && !whole)

@@ -10,23 +10,14 @@
 #include "fs/store/tell.h"
 #include "transport/wire/message.h"
 
-static bool in_root(const struct ftx_item *item)
-{
-    return item->linked && item->parent == item->link->folders[FTX_OUTBOX];
-}
-
 bool ftx_item_held(const struct ftx_item *item)
 {
-    if (!item->link->holds)
-        return false;
-    while (item->parent && !ftx_item_is_root(item->parent))
-        item = item->parent;
-    return item->held;
+    return item->link->holds && ftx_item_top(item)->held;
 }
 
 static void hold(struct ftx_link *link, struct ftx_item *item)
 {
-    if (!item || item->link != link || item->box != FTX_OUTBOX || !in_root(item))
+    if (!item || item->link != link || item->box != FTX_OUTBOX || !ftx_item_is_top(item))
         return;
     item->held = true;
     link->holds = true;

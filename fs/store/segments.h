@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A set of disjoint byte ranges of one file, ordered by offset: at the sender what is not yet known
- * to be durable at the peer, and what is there only, at the receiver what has come. Pure; not thread-safe. Insertion costs
- * O(log n) comparisons and a bounded move: 4 KiB random writes over 1 GiB stay cheap.
+ * to be durable at the peer, and what is there only, at the receiver what has come. Pure; not
+ * thread-safe. Insertion costs O(log n) comparisons and a bounded move: 4 KiB random writes over
+ * 1 GiB stay cheap.
  */
 #ifndef FTX_STORE_SEGMENTS_H
 #define FTX_STORE_SEGMENTS_H

@@ -17,7 +17,7 @@
 /* What `ftx send` tells `ftx receive` by is nothing to keep. */
 static const char offer[] = FTX_USER "ftx-send";
 
-int ftx_take_xattrs(struct ftx_store *store, uint64_t id, int fd)
+static int copy_xattrs(struct ftx_store *store, uint64_t id, int fd)
 {
     char *names;
     size_t size;
@@ -53,14 +53,14 @@ static int begin(struct ftx_store *store, uint64_t id, struct taking *out)
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_inbox_file_of(store, id);
     int err = !item ? -ENOENT : item->state != FTX_ITEM_COMPLETE || item->shadow ? -EAGAIN : 0;
-    if (!err)
+    if (!err) {
         item->going = true;
-    if (!err)
         *out = (struct taking){.object = item->object ? item->object : ftx_random_id(),
                                .size = item->size,
                                .mtime_ns = item->mtime_ns,
                                .mode = item->mode,
                                .empty = item->object == 0};
+    }
     pthread_mutex_unlock(&store->lock);
     return err;
 }
@@ -71,6 +71,16 @@ void ftx_take_times(int64_t mtime_ns, struct timespec out[2])
     int64_t rest = (mtime_ns % second + second) % second; /* it may be before 1970 */
     out[0] = (struct timespec){.tv_nsec = UTIME_NOW};
     out[1] = (struct timespec){.tv_sec = (mtime_ns - rest) / second, .tv_nsec = rest};
+}
+
+int ftx_take_dress(struct ftx_store *store, uint64_t id, uint16_t mode, int64_t mtime_ns, int fd)
+{
+    struct timespec times[2];
+    ftx_take_times(mtime_ns, times);
+    int err = copy_xattrs(store, id, fd);
+    if (!err && (fchmod(fd, mode) < 0 || futimens(fd, times) < 0))
+        err = -errno;
+    return err;
 }
 
 void ftx_take_not(struct ftx_store *store, uint64_t id)
@@ -85,14 +95,9 @@ void ftx_take_not(struct ftx_store *store, uint64_t id)
 /* As its sender has it. An object may end before or behind the file. */
 static int dress(struct ftx_store *store, uint64_t id, const struct taking *taking, int fd)
 {
-    struct timespec times[2];
-    ftx_take_times(taking->mtime_ns, times);
     if (ftruncate(fd, (off_t)taking->size) < 0)
         return -errno;
-    int err = ftx_take_xattrs(store, id, fd);
-    if (!err && (fchmod(fd, taking->mode) < 0 || futimens(fd, times) < 0))
-        err = -errno;
-    return err;
+    return ftx_take_dress(store, id, taking->mode, taking->mtime_ns, fd);
 }
 
 /* The bytes, wherever they are, become the file. */

@@ -27,8 +27,9 @@ void ftx_take_not(struct ftx_store *store, uint64_t id);
 /* An item of the inbox stands elsewhere now; `copied`: what the store has of a file goes. */
 int ftx_take_done(struct ftx_store *store, uint64_t id, bool copied);
 
-/* Sets the user.* attributes of the item on what is open as `fd`, as far as that takes them. */
-int ftx_take_xattrs(struct ftx_store *store, uint64_t id, int fd);
+/* What is open as `fd` gets the mode and time, and the item's user.* attributes as far as it takes
+ * them. */
+int ftx_take_dress(struct ftx_store *store, uint64_t id, uint16_t mode, int64_t mtime_ns, int fd);
 
 /* For futimens and utimensat: now, and this. */
 void ftx_take_times(int64_t mtime_ns, struct timespec out[2]);

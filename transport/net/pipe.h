@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A reliable, ordered byte pipe: what a connection stands on. TCP, memory and a
- * WebSocket through a relay implement it; tests/net runs one conformance suite on each. Everything happens on the loop thread. A pipe
- * belongs to whoever got it, until ftx_pipe_close.
+ * A reliable, ordered byte pipe: what a connection stands on. TCP, memory and a WebSocket through a
+ * relay implement it; tests/net runs one conformance suite on each. Everything happens on the loop
+ * thread. A pipe belongs to whoever got it, until ftx_pipe_close.
  */
 #ifndef FTX_NET_PIPE_H
 #define FTX_NET_PIPE_H

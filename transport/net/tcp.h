@@ -40,8 +40,8 @@ void ftx_dial_cancel(struct ftx_dial *dial);
 /*
  * Call right after ftx_tcp_dial: it connects from the port of the listener (read here only), if that
  * listens on all addresses and no other connection from there to the same address stands; else from
- * any. A NAT then most likely
- * shows all whom it dials the same port, and whoever is dialled from it may dial it.
+ * any. A NAT then most likely shows all whom it dials the same port, and whoever is dialled from it
+ * may dial it.
  */
 struct ftx_listener;
 void ftx_dial_from(struct ftx_dial *dial, const struct ftx_listener *listener);

@@ -19,7 +19,8 @@ struct ftx_growth {
 
 /*
  * Looks at a session that has just been given all there is: `full`, none of its connections takes
- * more; `written`, bytes that they took so far, all together; `rtt_us`, of the way without queues, 0: not known. True: add one.
+ * more; `written`, bytes that they took so far, all together; `rtt_us`, of the way without queues,
+ * 0: not known. True: add one.
  */
 bool ftx_growth_look(struct ftx_growth *growth, bool full, uint64_t written, uint32_t rtt_us,
                      uint64_t now_ms);

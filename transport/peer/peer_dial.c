@@ -5,8 +5,8 @@
  * 8 16 32 60 s, but never above 4 s while it has work, and up to a fifth more or less, so that two
  * ends that refused each other do not meet again in step. No round begins while a handshake is
  * under way, whoever began it. A way that does not answer is left connecting, while the others are
- * tried again; relays come last, a second later. While a session runs the same goes on, if there may be a way that is better than
- * that of the session.
+ * tried again; relays come last, a second later. While a session runs the same goes on, if there may
+ * be a way that is better than that of the session.
  *
  *   rest --timer, kick--> round: way, way .. -> try: connect -> handshake -> proven
  *     ^                                            |            |
