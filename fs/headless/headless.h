@@ -3,7 +3,8 @@
  * An end without a mount: a store, its network, and one link in it for sending or for receiving.
  *
  *   sending    open, find or arm, offer names, connect, look until all is delivered, close
- *   receiving  open, find or arm, connect, place what is complete, look until all is there, close
+ *   receiving  open, find or arm, connect, look what is offered, accept (content comes from then on),
+ *              place what is complete, look until all is there, close; or reject, close
  *
  * All that is answered survives a kill; who opens the same store again goes on. One thread calls.
  */

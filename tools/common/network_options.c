@@ -79,24 +79,39 @@ static int add_relay(struct ftx_network_options *o, const char *value, char *mes
     return o->relays[o->n_relays++] ? 0 : -ENOMEM;
 }
 
-/* The first line of the file. */
-static int set_relay_token(struct ftx_network_options *o, const char *value, char *message)
+char *ftx_network_options_token(const char *path)
 {
     char line[FTX_RELAY_TOKEN_MAX + 2] = "";
-    FILE *file = fopen(value, "re");
-    bool read = file && fgets(line, sizeof line, file);
+    FILE *file = fopen(path, "re");
+    bool read = file && setvbuf(file, NULL, _IONBF, 0) == 0 && /* no copy of it stays */
+                fgets(line, sizeof line, file);
     if (file)
         fclose(file);
     size_t size = strcspn(line, "\r\n");
-    if (!read || size == 0 || size > FTX_RELAY_TOKEN_MAX)
-        return bad(message, "'%s' holds no token of 1 to %d characters", value,
-                   FTX_RELAY_TOKEN_MAX);
+    char *token = read && size > 0 && size <= FTX_RELAY_TOKEN_MAX ? strndup(line, size) : NULL;
+    explicit_bzero(line, sizeof line);
+    return token;
+}
+
+static void drop_relay_token(struct ftx_network_options *o)
+{
+    if (o->relay_token)
+        explicit_bzero(o->relay_token, strlen(o->relay_token));
     free(o->relay_token);
     free(o->relay_token_file);
-    o->relay_token = strndup(line, size);
+    o->relay_token = o->relay_token_file = NULL;
+}
+
+static int set_relay_token(struct ftx_network_options *o, const char *value, char *message)
+{
+    char *token = ftx_network_options_token(value);
+    if (!token)
+        return bad(message, "'%s' holds no token of 1 to %d characters", value,
+                   FTX_RELAY_TOKEN_MAX);
+    drop_relay_token(o);
+    o->relay_token = token;
     o->relay_token_file = realpath(value, NULL);
-    explicit_bzero(line, sizeof line);
-    return o->relay_token && o->relay_token_file ? 0 : -ENOMEM;
+    return o->relay_token_file ? 0 : -ENOMEM;
 }
 
 static int set_relay_ca(struct ftx_network_options *o, const char *value, char *message)
@@ -155,10 +170,7 @@ void ftx_network_options_free(struct ftx_network_options *options)
 {
     for (size_t i = 0; i < options->n_relays; i++)
         free(options->relays[i]);
-    if (options->relay_token)
-        explicit_bzero(options->relay_token, strlen(options->relay_token));
-    free(options->relay_token);
-    free(options->relay_token_file);
+    drop_relay_token(options);
     free(options->relay_ca);
 }
 

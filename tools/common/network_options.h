@@ -48,6 +48,10 @@ void ftx_network_options_free(struct ftx_network_options *options);
  * without a word. */
 struct ftx_network_config ftx_network_options_config(const struct ftx_network_options *options);
 
+/* What --relay_token wants of a file: its first line, a token of 1 to FTX_RELAY_TOKEN_MAX bytes, to be
+ * wiped and freed. NULL: it holds none, or there is no memory. */
+char *ftx_network_options_token(const char *path);
+
 /* The sentence for what ftx_network_open answered: --listen names nothing to listen on. */
 void ftx_network_options_explain(const struct ftx_network_options *options, int err, char *message);
 

@@ -16,10 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-enum { PAUSE_MS = 100 };
 
 /* -- signals -- */
 
@@ -145,12 +142,7 @@ void ftx_alone_say(struct ftx_alone *alone)
 void ftx_alone_rest(struct ftx_alone *alone, double begun)
 {
     ftx_alone_say(alone);
-    double seconds = ftx_look_clock() - begun;
-    if (seconds < PAUSE_MS / 1000.0)
-        seconds = PAUSE_MS / 1000.0;
-    nanosleep(&(struct timespec){.tv_sec = (time_t)seconds,
-                                 .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)},
-              NULL);
+    ftx_look_rest(begun);
 }
 
 /* -- the end -- */

@@ -153,7 +153,7 @@ static int move_all(struct receiving *r)
     return status;
 }
 
-/* The sender is told, as soon as more of it comes; then it leaves, if it waits for nothing else. */
+/* The sender hears of it, and leaves if it waits for nothing else. */
 static void reject(struct receiving *r)
 {
     double begun = ftx_look_clock();

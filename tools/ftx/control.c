@@ -3,6 +3,7 @@
 #include "tools/ftx/control.h"
 
 #include "tools/ftx/place.h"
+#include "tools/ftx/print.h"
 #include "tools/ftx/value.h"
 
 #include <errno.h>
@@ -67,5 +68,35 @@ int ftx_control(const char *mount, const char *line, const char *link)
         close(events);
     free(events_path);
     free(ctl_path);
+    return status;
+}
+
+static void append(char **line, const char *word)
+{
+    char *longer;
+    if (asprintf(&longer, "%s %s", *line, word) < 0)
+        abort();
+    free(*line);
+    *line = longer;
+}
+
+int ftx_control_call(const struct ftx_call *call, const char *mount, const char *item, int n,
+                     const char *link)
+{
+    char *line = strdup(call->command->name);
+    if (!line)
+        abort();
+    if (item)
+        append(&line, item);
+    for (int i = n; i < call->n_words; i++)
+        append(&line, call->words[i]);
+    int status = strchr(line, '\n') ? ftx_usage(call, "a word may have no line end in it")
+                                    : ftx_control(mount, line, link);
+    if (!status && call->json) {
+        cJSON *done = cJSON_CreateObject();
+        cJSON_AddStringToObject(done, "done", line);
+        ftx_print_json(done);
+    }
+    free(line);
     return status;
 }

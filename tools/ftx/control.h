@@ -9,4 +9,9 @@
  * `link` is what the line is about, if it is a link: its name; "" if it names several; else NULL. */
 int ftx_control(const char *mount, const char *line, const char *link);
 
+/* The same of the call: the line is its command's name, `item` (NULL: none) and its words from the
+ * n-th on, as they stand. Says with --json that it is done. */
+int ftx_control_call(const struct ftx_call *call, const char *mount, const char *item, int n,
+                     const char *link);
+
 #endif

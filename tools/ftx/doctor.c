@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* ftx doctor: what ftxfs needs of this machine, thing by thing, and what to do where it is missing. */
+#include "tools/common/paths.h"
 #include "tools/ftx/look.h"
 #include "tools/ftx/place.h"
 #include "tools/ftx/print.h"
@@ -241,19 +242,15 @@ static void check_inotify(struct doctor *d)
 /* The place that ftxfs takes without --store; what of it is there already. To be freed, or NULL. */
 static char *default_store(void)
 {
-    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    char *path = NULL;
-    int n = data && data[0] == '/' ? asprintf(&path, "%s/ftxfs", data)
-            : home && home[0]      ? asprintf(&path, "%s/.local/share/ftxfs", home)
-                                   : -1;
-    for (char *slash; n >= 0 && access(path, F_OK) < 0 && (slash = strrchr(path, '/'));) {
+    char *path = ftx_paths_named("XDG_DATA_HOME", ".local/share", "ftxfs");
+    for (char *slash; path && access(path, F_OK) < 0 && (slash = strrchr(path, '/'));) {
         if (slash == path) {
             slash[1] = '\0';
             break;
         }
         *slash = '\0';
     }
-    return n < 0 ? NULL : path;
+    return path;
 }
 
 /* The mount's, or the one that it would take. */

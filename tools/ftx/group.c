@@ -83,27 +83,6 @@ static int look(const struct ftx_call *call, const char *mount)
 
 /* -- changing -- */
 
-static int change(const struct ftx_call *call, const char *mount)
-{
-    char *line = NULL, *longer;
-    if (asprintf(&line, "%s", call->command->name) < 0)
-        abort();
-    for (int i = 0; i < call->n_words; i++) {
-        if (asprintf(&longer, "%s %s", line, call->words[i]) < 0)
-            abort();
-        free(line);
-        line = longer;
-    }
-    int status = ftx_control(mount, line, "");
-    if (!status && call->json) {
-        cJSON *done = cJSON_CreateObject();
-        cJSON_AddStringToObject(done, "done", line);
-        ftx_print_json(done);
-    }
-    free(line);
-    return status;
-}
-
 /* Every word but the sign can be a code. */
 static int check_words(const struct ftx_call *call, int sign)
 {
@@ -128,7 +107,7 @@ int ftx_cmd_group(struct ftx_call *call)
         status = ftx_place_mount(call, &mount);
     if (status)
         return status;
-    status = sign ? change(call, mount) : look(call, mount);
+    status = sign ? ftx_control_call(call, mount, NULL, 0, "") : look(call, mount);
     free(mount);
     return status;
 }
@@ -143,7 +122,7 @@ int ftx_cmd_ungroup(struct ftx_call *call)
         status = ftx_place_mount(call, &mount);
     if (status)
         return status;
-    status = change(call, mount);
+    status = ftx_control_call(call, mount, NULL, 0, "");
     free(mount);
     return status;
 }

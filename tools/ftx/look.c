@@ -151,3 +151,14 @@ double ftx_look_clock(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
+
+void ftx_look_rest(double begun)
+{
+    const double least = 0.1;
+    double seconds = ftx_look_clock() - begun;
+    if (seconds < least)
+        seconds = least;
+    nanosleep(&(struct timespec){.tv_sec = (time_t)seconds,
+                                 .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)},
+              NULL);
+}

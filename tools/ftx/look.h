@@ -41,5 +41,8 @@ bool ftx_look_progress(const char *path, uint64_t *out_bytes, uint64_t *out_tota
 char *ftx_look_file(const char *path, size_t *out_size);
 
 double ftx_look_clock(void); /* seconds of a clock that only goes on */
+/* Sleeps 0.1 s, or as long as it took since `begun`: looking at many names costs half of a core at
+ * most. */
+void ftx_look_rest(double begun);
 
 #endif

@@ -25,7 +25,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAUSE_MS = 100 };
 /* Without an offer, all is here when nothing has moved for so long. */
 static const double quiet_s = 3;
 
@@ -47,17 +46,6 @@ struct receiving {
     double changed;                        /* when anything moved last */
     bool full;                             /* it was said that the disk is */
 };
-
-/* As long as the last look took, so that many names cost half of a core at most. */
-static void pause_since(double begun)
-{
-    double seconds = ftx_look_clock() - begun;
-    if (seconds < PAUSE_MS / 1000.0)
-        seconds = PAUSE_MS / 1000.0;
-    nanosleep(&(struct timespec){.tv_sec = (time_t)seconds,
-                                 .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)},
-              NULL);
-}
 
 /* -- what is offered -- */
 
@@ -187,7 +175,7 @@ static int wait_for_offer(struct receiving *r)
         count(r->inbox, &files, &bytes);
         if (r->offered || (files > 0 && ftx_look_clock() - r->changed > 0.5))
             return 0;
-        pause_since(begun);
+        ftx_look_rest(begun);
     }
     return status;
 }
@@ -270,7 +258,7 @@ static int receive(struct receiving *r)
         if (status || over)
             break;
         show_progress(r);
-        pause_since(round_begun);
+        ftx_look_rest(round_begun);
     }
     if (!status) { /* once more, for the folders */
         r->move.last = true;

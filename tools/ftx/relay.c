@@ -2,6 +2,7 @@
 /* A loop of its own, on which the client that ftxfs uses goes to the relay. */
 #include "tools/ftx/relay.h"
 
+#include "tools/common/network_options.h"
 #include "transport/base/err.h"
 #include "transport/net/websocket.h"
 
@@ -14,7 +15,7 @@
 #include <sys/random.h>
 #include <uv.h>
 
-enum { TOKEN_MAX = 256, ROOM_SIZE = 32 };
+enum { ROOM_SIZE = 32 };
 
 struct look {
     struct ftx_websocket *dial;
@@ -36,18 +37,6 @@ static void on_dialled(void *owner, int err, struct ftx_pipe *pipe)
     look->err = pipe ? FTX_EPROTO : err;
     if (pipe)
         ftx_pipe_close(pipe);
-}
-
-/* The file's first line. False: it cannot be read. */
-static bool read_token(const char *path, char out[TOKEN_MAX + 2])
-{
-    FILE *file = fopen(path, "re");
-    bool good = file && fgets(out, TOKEN_MAX + 2, file);
-    if (file)
-        fclose(file);
-    if (good)
-        out[strcspn(out, "\r\n")] = '\0';
-    return good && out[0];
 }
 
 static void name_room(char out[ROOM_SIZE])
@@ -105,19 +94,18 @@ static enum ftx_relay_health explain(int err, bool token, char message[FTX_RELAY
 enum ftx_relay_health ftx_relay_look(const char *url, const char *token_file, const char *ca_file,
                                      char message[FTX_RELAY_MESSAGE])
 {
-    char room[ROOM_SIZE], token[TOKEN_MAX + 2] = "";
+    char room[ROOM_SIZE], *token = token_file ? ftx_network_options_token(token_file) : NULL;
     struct look look = {0};
-    if (token_file && !read_token(token_file, token)) {
+    if (token_file && !token) {
         snprintf(message, FTX_RELAY_MESSAGE, "its token cannot be read from %s", token_file);
         return FTX_RELAY_BAD;
     }
     name_room(room);
-    const struct ftx_websocket_target target = {.url = url,
-                                                .room = room,
-                                                .role = 's',
-                                                .token = token_file ? token : NULL,
-                                                .ca_file = ca_file};
+    const struct ftx_websocket_target target = {
+        .url = url, .room = room, .role = 's', .token = token, .ca_file = ca_file};
     int err = dial(&target, &look);
-    explicit_bzero(token, sizeof token);
+    if (token)
+        explicit_bzero(token, strlen(token));
+    free(token);
     return explain(err, token_file != NULL, message);
 }

@@ -3,10 +3,7 @@
  * a line for .ftx/ctl, which knows what may be said; here it is only what the words name. */
 #include "tools/ftx/control.h"
 #include "tools/ftx/place.h"
-#include "tools/ftx/print.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum about { A_LINK, LINKS, ITEM, OFFERS };
@@ -60,26 +57,6 @@ static int find_item(const struct ftx_call *call, const struct steer *steer, con
     return status;
 }
 
-/* Words from the n-th on stand as they are; none may end the line. NULL after one line about it. */
-static char *make_line(const struct ftx_call *call, const struct steer *steer, const char *item,
-                       int n)
-{
-    char *line = NULL, *longer;
-    if (asprintf(&line, "%s %s", steer->name, item) < 0)
-        abort();
-    for (int i = n; i < call->n_words; i++) {
-        if (asprintf(&longer, "%s %s", line, call->words[i]) < 0)
-            abort();
-        free(line);
-        line = longer;
-    }
-    if (!strchr(line, '\n'))
-        return line;
-    ftx_usage(call, "a word may have no line end in it");
-    free(line);
-    return NULL;
-}
-
 /* One line for ctl, about the n-th word; `rest`: the first of those that stand behind it. */
 static int steer_one(const struct ftx_call *call, const struct steer *steer, int n, int rest)
 {
@@ -89,14 +66,7 @@ static int steer_one(const struct ftx_call *call, const struct steer *steer, int
                       : find_item(call, steer, call->words[n], &place);
     if (status)
         return status;
-    char *line = make_line(call, steer, place.item, rest);
-    status = line ? ftx_control(place.mount, line, link ? place.item : NULL) : FTX_EXIT_USAGE;
-    if (!status && call->json) {
-        cJSON *done = cJSON_CreateObject();
-        cJSON_AddStringToObject(done, "done", line);
-        ftx_print_json(done);
-    }
-    free(line);
+    status = ftx_control_call(call, place.mount, place.item, rest, link ? place.item : NULL);
     ftx_place_close(&place);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "tools/ftxfs/option_table.h"
 
 #include "fs/store/history.h"
+#include "fs/store/timetable.h"
 #include "transport/base/log.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 
 int ftx_option_bad(const struct ftx_options *o, const char *format, ...)
 {
-    char message[4608]; /* a path and a sentence */
+    char message[FTX_OPTION_MESSAGE];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
@@ -43,23 +44,20 @@ static int set_config(struct ftx_options *o, const char *value)
     return o->config ? 0 : -ENOMEM;
 }
 
-/* A number from 1 to `most`, with *out_end at what stands behind it. False: it is none. */
-static bool parse_count(const char *value, uint64_t most, uint64_t *out, const char **out_end)
+/* A number from 1 to `most`. False: it is none. */
+static bool parse_count(const char *value, uint64_t most, uint64_t *out)
 {
     char *end;
     errno = 0;
     unsigned long long count = strtoull(value, &end, 10);
     *out = count;
-    *out_end = end;
-    return !errno && end != value && value[0] >= '0' && value[0] <= '9' && count >= 1 &&
-           count <= most;
+    return !errno && !*end && value[0] >= '0' && value[0] <= '9' && count >= 1 && count <= most;
 }
 
 static int set_read_timeout(struct ftx_options *o, const char *value)
 {
-    const char *end;
     uint64_t seconds;
-    if (!parse_count(value, 86400, &seconds, &end) || *end)
+    if (!parse_count(value, 86400, &seconds))
         return ftx_option_bad(o, "'%s' is not 1 to 86400 seconds", value);
     o->read_timeout_s = (unsigned)seconds;
     return 0;
@@ -67,29 +65,17 @@ static int set_read_timeout(struct ftx_options *o, const char *value)
 
 static int set_release_after(struct ftx_options *o, const char *value)
 {
-    const char *end;
     uint64_t seconds;
-    if (!parse_count(value, 365 * 86400, &seconds, &end) || *end)
+    if (!parse_count(value, 365 * 86400, &seconds))
         return ftx_option_bad(o, "'%s' is not 1 to 31536000 seconds", value);
     o->spool.release_after_ms = seconds * 1000;
     return 0;
 }
 
-/* A number with K, M, G or T behind it, of 1024 each. */
 static int set_size(const struct ftx_options *o, const char *value, uint64_t *out)
 {
-    static const char units[] = "KMGT";
-    const char *end;
     uint64_t size;
-    bool good = parse_count(value, UINT64_C(1) << 20, &size, &end);
-    const char *unit = good && *end ? strchr(units, *end) : NULL;
-    if (unit)
-        end++;
-    else if (good && !*end)
-        good = false; /* bytes: too little for anything */
-    if (unit)
-        size <<= 10 * (unit - units + 1);
-    if (!good || *end || size < FTX_SPOOL_MIN)
+    if (!ftx_size_parse(value, strlen(value), &size) || size < FTX_SPOOL_MIN)
         return ftx_option_bad(o, "'%s' is not a size of at least 8M (as 512M, 20G)", value);
     *out = size;
     return 0;
@@ -107,10 +93,9 @@ static int set_inbox_max(struct ftx_options *o, const char *value)
 
 static int set_history_max(struct ftx_options *o, const char *value)
 {
-    const char *end;
     bool none = strcmp(value, "0") == 0;
     o->history_max = 0;
-    if (!none && (!parse_count(value, 1000000000, &o->history_max, &end) || *end))
+    if (!none && !parse_count(value, 1000000000, &o->history_max))
         return ftx_option_bad(o, "'%s' is not 0 to 1000000000 transfers", value);
     return 0;
 }
