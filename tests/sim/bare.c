@@ -316,3 +316,29 @@ void bare_init(struct bare *app, enum ftx_role role, uint64_t session)
         ftx_stream_init(&app->streams[i], i + 1, 0);
     assert_int_equal(ftx_engine_init(&app->engine, &bare_app, app, role, session, 0, 0), 0);
 }
+
+int bare_set_up(void **state)
+{
+    struct pair *p = malloc(sizeof *p);
+    assert_non_null(p);
+    bare_init(&p->s, FTX_ROLE_S, 5);
+    bare_init(&p->r, FTX_ROLE_R, 4);
+    *state = p;
+    return 0;
+}
+
+int bare_set_up_running(void **state)
+{
+    bare_set_up(state);
+    bare_carry_all(*state, 0);
+    return 0;
+}
+
+int bare_tear_down(void **state)
+{
+    struct pair *p = *state;
+    ftx_engine_close(&p->s.engine);
+    ftx_engine_close(&p->r.engine);
+    free(p);
+    return 0;
+}

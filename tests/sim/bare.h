@@ -60,4 +60,9 @@ bool bare_carry(struct bare *from, struct bare *to, unsigned connection, uint64_
 /* All there is, both ways. */
 void bare_carry_all(struct pair *pair, uint64_t now_ms);
 
+/* For cmocka: a pair that has said nothing yet, one whose session runs, and its end. */
+int bare_set_up(void **state);
+int bare_set_up_running(void **state);
+int bare_tear_down(void **state);
+
 #endif

@@ -13,32 +13,6 @@
 
 static const uint8_t sha256[FTX_DIGEST_SIZE] = {1, 2, 3, [31] = 4};
 
-static int set_up(void **state)
-{
-    struct pair *p = malloc(sizeof *p);
-    assert_non_null(p);
-    bare_init(&p->s, FTX_ROLE_S, 5);
-    bare_init(&p->r, FTX_ROLE_R, 4);
-    *state = p;
-    return 0;
-}
-
-static int set_up_running(void **state)
-{
-    set_up(state);
-    bare_carry_all(*state, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct pair *p = *state;
-    ftx_engine_close(&p->s.engine);
-    ftx_engine_close(&p->r.engine);
-    free(p);
-    return 0;
-}
-
 static size_t put(enum ftx_message_type type, uint64_t stream, uint8_t whose, uint8_t digest_state)
 {
     struct ftx_message m = {.type = type};
@@ -119,13 +93,15 @@ static void an_answer_to_another_question_ends_the_session(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_question_has_one_answer, set_up_running, tear_down),
-        cmocka_unit_test_setup_teardown(both_ends_may_ask, set_up_running, tear_down),
-        cmocka_unit_test_setup_teardown(nothing_is_asked_before_have_end, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_second_question_ends_the_session, set_up_running,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_question_has_one_answer, bare_set_up_running,
+                                        bare_tear_down),
+        cmocka_unit_test_setup_teardown(both_ends_may_ask, bare_set_up_running, bare_tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_asked_before_have_end, bare_set_up,
+                                        bare_tear_down),
+        cmocka_unit_test_setup_teardown(a_second_question_ends_the_session, bare_set_up_running,
+                                        bare_tear_down),
         cmocka_unit_test_setup_teardown(an_answer_to_another_question_ends_the_session,
-                                        set_up_running, tear_down),
+                                        bare_set_up_running, bare_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,32 +13,6 @@
 
 #include <cmocka.h>
 
-static int set_up(void **state)
-{
-    struct pair *p = malloc(sizeof *p);
-    assert_non_null(p);
-    bare_init(&p->s, FTX_ROLE_S, 5);
-    bare_init(&p->r, FTX_ROLE_R, 4);
-    *state = p;
-    return 0;
-}
-
-static int set_up_running(void **state)
-{
-    set_up(state);
-    bare_carry_all(*state, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct pair *p = *state;
-    ftx_engine_close(&p->s.engine);
-    ftx_engine_close(&p->r.engine);
-    free(p);
-    return 0;
-}
-
 static size_t put(size_t at, const struct ftx_message *m)
 {
     size_t size = ftx_message_encode(m, bare_room + at, sizeof bare_room - at);
@@ -515,8 +489,8 @@ static void a_seal_left_by_a_data_connection_goes_on_control(void **state)
     assert_int_equal(p->r.sealed, 1);
 }
 
-#define RUNNING(test) cmocka_unit_test_setup_teardown(test, set_up_running, tear_down)
-#define FRESH(test)   cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define RUNNING(test) cmocka_unit_test_setup_teardown(test, bare_set_up_running, bare_tear_down)
+#define FRESH(test)   cmocka_unit_test_setup_teardown(test, bare_set_up, bare_tear_down)
 
 int main(void)
 {

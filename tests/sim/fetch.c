@@ -14,32 +14,6 @@
 
 #include <cmocka.h>
 
-static int set_up(void **state)
-{
-    struct pair *p = malloc(sizeof *p);
-    assert_non_null(p);
-    bare_init(&p->s, FTX_ROLE_S, 5);
-    bare_init(&p->r, FTX_ROLE_R, 4);
-    *state = p;
-    return 0;
-}
-
-static int set_up_running(void **state)
-{
-    set_up(state);
-    bare_carry_all(*state, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct pair *p = *state;
-    ftx_engine_close(&p->s.engine);
-    ftx_engine_close(&p->r.engine);
-    free(p);
-    return 0;
-}
-
 static void add_data_connection(struct pair *p)
 {
     assert_int_equal(ftx_engine_join(&p->s.engine, 0), 1);
@@ -253,13 +227,13 @@ static void a_fetch_counts_until_its_answer_is_built(void **state)
 static void refuses_answer(uint64_t stream, uint64_t offset, uint64_t length, int expected)
 {
     struct pair *p;
-    set_up_running((void **)&p);
+    bare_set_up_running((void **)&p);
     assert_int_equal(fetch(&p->s, 2, 100, 10), 0);
     assert_true(bare_carry(&p->s, &p->r, 0, 0));
     assert_int_equal(bare_give(&p->s, 0, put_hole(stream, offset, length), 0), expected);
     assert_int_equal(p->s.fetched, expected ? 0 : 1);
     assert_int_equal(p->s.engine.fetches.n, expected ? 1 : 0);
-    tear_down((void **)&p);
+    bare_tear_down((void **)&p);
 }
 
 static void an_answer_is_to_what_was_asked(void **state)
@@ -557,8 +531,8 @@ static void a_cut_ends_what_is_unanswered(void **state)
     check_nothing_left(p);
 }
 
-#define RUNNING(test) cmocka_unit_test_setup_teardown(test, set_up_running, tear_down)
-#define FRESH(test)   cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define RUNNING(test) cmocka_unit_test_setup_teardown(test, bare_set_up_running, bare_tear_down)
+#define FRESH(test)   cmocka_unit_test_setup_teardown(test, bare_set_up, bare_tear_down)
 
 int main(void)
 {

@@ -7,6 +7,8 @@
 #include "fs/store/inbox.h"
 #include "fs/store/ops.h"
 #include "fs/store/outbox.h"
+#include "fs/store/outgoing.h"
+#include "fs/store/tree.h"
 #include "tests/store/support.h"
 
 #include <signal.h>
@@ -20,6 +22,7 @@ struct box_test {
     struct ftx_link *link;
     uint64_t out, in; /* the link's folders */
     uint64_t op;      /* the peer's last */
+    uint64_t told;    /* ours, up to this one, were looked at */
 };
 
 static inline void box_on_row(void *ctx, int err)
@@ -101,6 +104,68 @@ static inline void box_killed(struct box_test *t, void (*body)(struct box_test *
 static inline struct ftx_item *box_item(struct box_test *t, uint64_t id)
 {
     return ftx_item_find(&t->store->index, id);
+}
+
+/* -- programs: what they make in the outbox, and what the peer is told of it -- */
+
+static inline uint64_t we_make(struct box_test *t, uint64_t parent, const char *name,
+                               enum ftx_kind kind)
+{
+    uint64_t id = 0;
+    assert_int_equal(ftx_outbox_make(t->store, parent, name, strlen(name), kind, 0755,
+                                     kind == FTX_SYMLINK ? "t" : NULL, kind == FTX_FILE, &id),
+                     0);
+    return id;
+}
+
+static inline void we_close(struct box_test *t, uint64_t id)
+{
+    assert_int_equal(ftx_outbox_flush(t->store, id, false), 0);
+    ftx_outbox_release(t->store, id, true);
+}
+
+/* A closed file that holds its name. */
+static inline uint64_t we_make_file(struct box_test *t, uint64_t parent, const char *name)
+{
+    uint64_t id = we_make(t, parent, name, FTX_FILE);
+    assert_int_equal(ftx_outbox_write(t->store, id, name, strlen(name), 0), 0);
+    we_close(t, id);
+    return id;
+}
+
+/* The operations that came since the last call, as text: kind and name. */
+static inline void assert_ops(struct box_test *t, const char *expected)
+{
+    static uint8_t room[FTX_OP_MAX];
+    static const char *const kinds[] = {
+        [FTX_OP_MAKE] = "make",    [FTX_OP_MOVE] = "move",   [FTX_OP_ATTR] = "attr",
+        [FTX_OP_DROP] = "drop",    [FTX_OP_XATTR] = "xattr", [FTX_OP_HALT] = "halt",
+        [FTX_OP_CANCEL] = "cancel"};
+    char text[512] = "";
+    while (t->told < t->link->op_next - 1) {
+        struct ftx_op op;
+        size_t size = ftx_outgoing_op(t->store, t->link, ++t->told, room), used = strlen(text);
+        assert_int_equal(ftx_op_decode(room, size, &op), 0);
+        snprintf(text + used, sizeof text - used, "%s %.*s, ", kinds[op.kind], (int)op.name_size,
+                 op.name ? op.name : "");
+    }
+    assert_string_equal(text, expected);
+}
+
+static inline void assert_state_of(struct box_test *t, uint64_t id, const char *expected)
+{
+    char text[64] = "";
+    assert_true(ftx_tree_xattr(t->store, id, "state", text, sizeof text) > 0);
+    assert_string_equal(text, expected);
+}
+
+/* What the loop does with sendings that are finished. */
+static inline void forget_finished(struct box_test *t)
+{
+    bool finished;
+    for (struct ftx_sending *s; (s = ftx_outgoing_due(t->store, t->link, &finished));)
+        if (finished)
+            ftx_outgoing_forget(t->store, s);
 }
 
 /* -- the peer: operations and contents for the inbox -- */

@@ -26,20 +26,6 @@ static uint64_t make_file(struct box_test *t, const char *name)
     return id;
 }
 
-static void close_file(struct box_test *t, uint64_t id)
-{
-    assert_int_equal(ftx_outbox_flush(t->store, id, false), 0);
-    ftx_outbox_release(t->store, id, true);
-}
-
-static void forget_finished(struct box_test *t)
-{
-    bool finished;
-    for (struct ftx_sending *s; (s = ftx_outgoing_due(t->store, t->link, &finished));)
-        if (finished)
-            ftx_outgoing_forget(t->store, s);
-}
-
 /* -- the outbox -- */
 
 static void an_open_file_that_was_removed_is_used_on(void **state)
@@ -66,7 +52,7 @@ static void a_removed_file_stays_removed_while_it_is_open(void **state)
     struct ftx_attr attr;
     uint64_t id = make_file(t, "gone");
     assert_int_equal(ftx_outbox_open(t->store, id, true, false), 0);
-    close_file(t, id); /* one of two */
+    we_close(t, id); /* one of two */
     assert_int_equal(ftx_outbox_remove(t->store, t->out, "gone", 4, false), 0);
     (void)ftx_outbox_settle(t->store, INT64_MAX);
     box_reopen(t);
@@ -95,7 +81,7 @@ static void writes_make_segments_of_cells(void **state)
     }
     assert_int_equal(ftx_outbox_write(t->store, id, bytes, 10, CELL + 50), 0);
     assert_int_equal(ftx_segments_at(pending, CELL)->length, 60);
-    close_file(t, id);
+    we_close(t, id);
     const struct ftx_item *item = ftx_item_find(&t->store->index, id);
     assert_int_equal(ftx_segments_at(pending, CELL)->state, FTX_PENDING_DUE);
     assert_int_equal(item->state, FTX_ITEM_CLOSED);
@@ -128,7 +114,7 @@ static void punched_range_is_sent_as_a_hole(void **state)
     assert_int_equal(ftx_outbox_read(t->store, id, got, sizeof got, 0, true), 1000);
     assert_memory_equal(got, bytes, sizeof got);
     assert_int_equal(ftx_outbox_seek(t->store, id, 1000, SEEK_DATA, &at), -ENXIO);
-    close_file(t, id);
+    we_close(t, id);
     assert_int_equal(ftx_outbox_punch(t->store, id, 0, 10), -EBADF);
 }
 
@@ -146,7 +132,7 @@ static void holes_of_any_size_are_punched_at_once(void **state)
     const struct ftx_segments *pending = &ftx_item_find(&t->store->index, id)->as.sending->pending;
     assert_true(pending->count == 1 && pending->bytes == huge);
     assert_int_equal(ftx_segments_at(pending, 0)->kind, FTX_SEGMENT_HOLE);
-    close_file(t, id);
+    we_close(t, id);
 }
 
 static void allocated_room_changes_no_version(void **state)
@@ -167,7 +153,7 @@ static void allocated_room_changes_no_version(void **state)
     assert_true(hole->offset == 5 && hole->kind == FTX_SEGMENT_HOLE);
     assert_int_equal(ftx_outbox_seek(t->store, id, 0, SEEK_DATA, &at), 0);
     assert_int_equal(at, 0);
-    close_file(t, id);
+    we_close(t, id);
 }
 
 static void handles_past_the_cache_keep_others_out_of_it(void **state)
@@ -181,7 +167,7 @@ static void handles_past_the_cache_keep_others_out_of_it(void **state)
     ftx_outbox_caching(t->store, id, false, false, &direct, &keep);
     assert_true(direct); /* a writer past the cache is there */
     ftx_outbox_direct_left(t->store, id, true);
-    close_file(t, id);
+    we_close(t, id);
     assert_int_equal(ftx_outbox_open(t->store, id, true, false), 0);
     ftx_outbox_caching(t->store, id, true, false, &direct, &keep);
     assert_true(!direct && !keep); /* it is gone; a reader past the cache stays */
@@ -190,8 +176,8 @@ static void handles_past_the_cache_keep_others_out_of_it(void **state)
     assert_int_equal(ftx_outbox_open(t->store, id, true, false), 0);
     ftx_outbox_caching(t->store, id, true, true, &direct, &keep);
     assert_true(!direct); /* one that could only write goes through it, too */
-    close_file(t, id);
-    close_file(t, id);
+    we_close(t, id);
+    we_close(t, id);
 }
 
 static void says_what_is_wrong(void **state)
@@ -199,7 +185,7 @@ static void says_what_is_wrong(void **state)
     struct box_test *t = *state;
     uint64_t id = make_file(t, "f"), folder, other;
     struct ftx_store *s = t->store;
-    close_file(t, id);
+    we_close(t, id);
     assert_int_equal(ftx_outbox_make(s, t->out, "d", 1, FTX_FOLDER, 0755, NULL, false, &folder), 0);
     assert_int_equal(ftx_outbox_make(s, folder, "x", 1, FTX_SYMLINK, 0777, "f", false, &other), 0);
     assert_int_equal(ftx_outbox_make(s, t->out, "f", 1, FTX_FILE, 0644, NULL, true, &other),
@@ -245,7 +231,7 @@ static void a_kill_takes_nothing_and_numbers_are_not_used_again(void **state)
     assert_true(attr.id != t->out && attr.id != t->in);
     uint64_t id = make_file(t, "late");
     assert_true(id > attr.id);
-    close_file(t, id);
+    we_close(t, id);
     box_reopen(t);
     assert_int_equal(ftx_folder_count(t->link->folders[FTX_OUTBOX]), 2);
 }

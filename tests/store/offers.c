@@ -16,118 +16,45 @@
 
 #include <cmocka.h>
 
-#include "tests/store/support.h"
-
-struct box_test {
-    struct scratch scratch;
-    struct ftx_store *store;
-    struct ftx_link *link;
-    uint64_t out, in; /* the link's folders */
-    uint64_t op;      /* the peer's last */
-};
-
-static void on_row(void *ctx, int err)
-{
-    (void)ctx;
-    assert_int_equal(err, 0);
-}
+#include "tests/store/box.h"
 
 static void set(struct box_test *t, enum ftx_setting setting, const char *text)
 {
     struct ftx_setting_value value;
     assert_int_equal(ftx_setting_parse(setting, text, strlen(text), &value), 0);
-    assert_int_equal(ftx_link_set(t->store, "7-offers", 8, setting, &value), 0);
-}
-
-static void open_store(struct box_test *t)
-{
-    char room[512];
-    assert_int_equal(ftx_store_open(t->scratch.path, room, sizeof room, &t->store), 0);
-    struct ftx_link_row row;
-    uint64_t folder;
-    if (ftx_link_get(t->store, 1, &row)) {
-        assert_int_equal(ftx_link_arm(t->store, FTX_OUTBOX, "7-offers", 8, &folder), 0);
-        assert_int_equal(ftx_link_get(t->store, 1, &row), 0);
-        row.state = FTX_LINK_PAIRED;
-        row.enrolled = true;
-        assert_int_equal(ftx_link_put(t->store, &row, on_row, NULL), 0);
-        assert_int_equal(ftx_store_sync(t->store), 0);
-        set(t, FTX_SETTING_ACCEPT, "ask");
-    }
-    t->link = ftx_link_find(t->store, 1);
-    t->out = t->link->folders[FTX_OUTBOX]->id;
-    t->in = t->link->folders[FTX_INBOX]->id;
+    assert_int_equal(ftx_link_set(t->store, "7-boxes", 7, setting, &value), 0);
 }
 
 static int setup(void **state)
 {
-    struct box_test *t = calloc(1, sizeof *t);
-    *state = t;
-    if (!t || scratch_open(&t->scratch))
+    if (box_setup(state))
         return -1;
-    open_store(t);
+    struct box_test *t = *state;
+    set(t, FTX_SETTING_ACCEPT, "ask");
     ftx_offers_restart(t->store, t->link);
     return 0;
 }
 
-static int teardown(void **state)
-{
-    struct box_test *t = *state;
-    if (t->store)
-        ftx_store_close(t->store);
-    int rc = scratch_close(&t->scratch);
-    free(t);
-    return rc;
-}
-
 /* -- the peer -- */
-
-static uint8_t apply(struct box_test *t, enum ftx_op_kind kind, uint64_t item, uint64_t parent,
-                     enum ftx_kind what, const char *name)
-{
-    uint8_t bytes[FTX_OP_ENCODED_MAX], refused;
-    uint64_t entry, told;
-    const struct ftx_op op = {.kind = kind,
-                              .item = item,
-                              .parent = parent,
-                              .what = (uint8_t)what,
-                              .mode = 0755,
-                              .name = name,
-                              .name_size = strlen(name),
-                              .target = what == FTX_SYMLINK ? "t" : NULL,
-                              .target_size = what == FTX_SYMLINK};
-    size_t size = ftx_op_encode(&op, bytes);
-    assert_int_equal(ftx_inbox_apply(t->store, t->link, ++t->op, bytes, size, FTX_LINKS_SAFE,
-                                     &entry, &told, &refused),
-                     0);
-    return refused;
-}
 
 static void make(struct box_test *t, uint64_t item, uint64_t parent, enum ftx_kind what,
                  const char *name)
 {
-    assert_int_equal(apply(t, FTX_OP_MAKE, item, parent, what, name), 0);
+    assert_int_equal(peer_makes(t, item, parent, what, name), 0);
 }
 
 static void move(struct box_test *t, uint64_t item, uint64_t parent, const char *name)
 {
-    assert_int_equal(apply(t, FTX_OP_MOVE, item, parent, FTX_FILE, name), 0);
+    assert_int_equal(peer_moves(t, item, parent, name), 0);
 }
 
 static uint64_t id_of(struct box_test *t, const char *path)
 {
     char full[128];
     uint64_t id = 0;
-    snprintf(full, sizeof full, "inbox/7-offers/%s", path);
+    snprintf(full, sizeof full, "inbox/7-boxes/%s", path);
     assert_int_equal(ftx_path_find(t->store, full, strlen(full), &id), 0);
     return id;
-}
-
-static void assert_state_of(struct box_test *t, uint64_t id, const char *expected)
-{
-    char text[64] = "";
-    assert_true(ftx_tree_xattr(t->store, id, "state", text, sizeof text) > 0);
-    assert_string_equal(text, expected);
 }
 
 static void assert_state(struct box_test *t, const char *path, const char *expected)
@@ -192,8 +119,8 @@ static void what_is_made_in_the_root_waits(void **state)
     assert_int_equal(ftx_item_accept(t->store, id_of(t, "folder/inside")), -EINVAL);
     assert_int_equal(ftx_item_accept(t->store, t->out), -EOPNOTSUPP);
     assert_int_equal(ftx_item_accept(t->store, id_of(t, "folder")), 0);
-    assert_int_equal(ftx_link_accept(t->store, "7-offers", 8), 0);
-    assert_int_equal(ftx_link_accept(t->store, "7-offers", 8), -EALREADY);
+    assert_int_equal(ftx_link_accept(t->store, "7-boxes", 7), 0);
+    assert_int_equal(ftx_link_accept(t->store, "7-boxes", 7), -EALREADY);
     assert_told(t, "2 1 4 ");
     assert_state(t, "link", "complete");
     assert_state(t, "folder/inside", "arriving");
@@ -284,8 +211,7 @@ static void offers_and_answers_survive_a_restart(void **state)
     assert_int_equal(ftx_item_reject(t->store, id_of(t, "no")), 0);
     assert_int_equal(ftx_item_accept(t->store, id_of(t, "yes")), 0);
     assert_int_equal(ftx_item_accept(t->store, id_of(t, "no")), -EALREADY);
-    ftx_store_close(t->store);
-    open_store(t);
+    box_reopen(t);
     assert_state(t, "open", "offered");
     assert_state(t, "no", "refused");
     assert_state(t, "yes", "complete");
@@ -305,9 +231,9 @@ static void what_its_sender_takes_back_is_gone(void **state)
     uint64_t id;
     for (uint64_t i = 0; i < 3; i++) {
         make(t, 1 + i, 0, (enum ftx_kind)(FTX_FILE + i), names[i]);
-        (void)apply(t, FTX_OP_DROP, 1 + i, 0, FTX_FILE, "");
+        (void)peer_drops(t, 1 + i);
         char path[64];
-        int n = snprintf(path, sizeof path, "inbox/7-offers/%s", names[i]);
+        int n = snprintf(path, sizeof path, "inbox/7-boxes/%s", names[i]);
         assert_int_equal(ftx_path_find(t->store, path, (size_t)n, &id), -ENOENT);
     }
     assert_holds(t, "0 ");
@@ -386,12 +312,12 @@ static void folder_that_is_rejected_takes_all_in_it_along(void **state)
     assert_state_of(t, below, "refused");
     assert_state_of(t, file, "refused");
     assert_int_equal(asked(t, file), -EAGAIN);
-    assert_int_equal(ftx_link_retry(t->store, "7-offers", 8), 0);
+    assert_int_equal(ftx_link_retry(t->store, "7-boxes", 7), 0);
     assert_int_equal(ftx_outgoing_ops_durable(t->store, t->link, t->link->op_next - 1), 0);
     assert_state_of(t, file, "offered");
 }
 
-#define fact(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define fact(name) cmocka_unit_test_setup_teardown(name, setup, box_teardown)
 
 int main(void)
 {

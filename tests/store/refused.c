@@ -15,77 +15,12 @@
 
 #include <cmocka.h>
 
-#include "tests/store/support.h"
-
-struct box_test {
-    struct scratch scratch;
-    struct ftx_store *store;
-    struct ftx_link *link;
-    uint64_t out;
-    uint64_t told; /* operations up to this one were looked at */
-};
-
-static int setup(void **state)
-{
-    struct box_test *t = calloc(1, sizeof *t);
-    char room[512];
-    uint64_t folder;
-    *state = t;
-    if (!t || scratch_open(&t->scratch))
-        return -1;
-    assert_int_equal(ftx_store_open(t->scratch.path, room, sizeof room, &t->store), 0);
-    assert_int_equal(ftx_link_arm(t->store, FTX_OUTBOX, "7-refused", 9, &folder), 0);
-    t->link = ftx_link_find(t->store, 1);
-    t->out = t->link->folders[FTX_OUTBOX]->id;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct box_test *t = *state;
-    ftx_store_close(t->store);
-    int rc = scratch_close(&t->scratch);
-    free(t);
-    return rc;
-}
-
-static struct ftx_item *item_of(struct box_test *t, uint64_t id)
-{
-    return ftx_item_find(&t->store->index, id);
-}
-
-static uint64_t make(struct box_test *t, uint64_t parent, const char *name, enum ftx_kind kind)
-{
-    uint64_t id = 0;
-    assert_int_equal(ftx_outbox_make(t->store, parent, name, strlen(name), kind, 0755,
-                                     kind == FTX_SYMLINK ? "t" : NULL, kind == FTX_FILE, &id),
-                     0);
-    return id;
-}
-
-/* A closed file that holds its name. */
-static uint64_t make_file(struct box_test *t, uint64_t parent, const char *name)
-{
-    uint64_t id = make(t, parent, name, FTX_FILE);
-    assert_int_equal(ftx_outbox_write(t->store, id, name, strlen(name), 0), 0);
-    assert_int_equal(ftx_outbox_flush(t->store, id, false), 0);
-    ftx_outbox_release(t->store, id, true);
-    return id;
-}
-
-/* What the loop does with sendings that are finished. */
-static void forget_finished(struct box_test *t)
-{
-    bool finished;
-    for (struct ftx_sending *s; (s = ftx_outgoing_due(t->store, t->link, &finished));)
-        if (finished)
-            ftx_outgoing_forget(t->store, s);
-}
+#include "tests/store/box.h"
 
 /* The peer has all of the file. */
 static void deliver(struct box_test *t, uint64_t id)
 {
-    struct ftx_item *item = item_of(t, id);
+    struct ftx_item *item = box_item(t, id);
     item->as.sending->sealed = true;
     assert_int_equal(ftx_outgoing_delivered(t->store, t->link, ftx_item_wire(item), item->version),
                      0);
@@ -96,127 +31,104 @@ static void deliver(struct box_test *t, uint64_t id)
 /* The peer's answer about the item, under the number that it has now. */
 static void refuse(struct box_test *t, uint64_t id, enum ftx_refusal reason)
 {
-    uint64_t wire = ftx_item_wire(item_of(t, id));
+    uint64_t wire = ftx_item_wire(box_item(t, id));
     assert_int_equal(ftx_outgoing_refused(t->store, t->link, wire, (uint8_t)reason), 0);
-}
-
-/* The operations that came since the last call, as text: kind and name. */
-static void assert_told(struct box_test *t, const char *expected)
-{
-    static uint8_t room[FTX_OP_MAX];
-    static const char *const kinds[] = {
-        [FTX_OP_MAKE] = "make", [FTX_OP_MOVE] = "move",   [FTX_OP_ATTR] = "attr",
-        [FTX_OP_DROP] = "drop", [FTX_OP_XATTR] = "xattr", [FTX_OP_CANCEL] = "cancel"};
-    char text[512] = "";
-    while (t->told < t->link->op_next - 1) {
-        struct ftx_op op;
-        size_t size = ftx_outgoing_op(t->store, t->link, ++t->told, room), used = strlen(text);
-        assert_int_equal(ftx_op_decode(room, size, &op), 0);
-        snprintf(text + used, sizeof text - used, "%s %.*s, ", kinds[op.kind], (int)op.name_size,
-                 op.name ? op.name : "");
-    }
-    assert_string_equal(text, expected);
-}
-
-static void assert_state(struct box_test *t, uint64_t id, const char *expected)
-{
-    char text[64] = "";
-    assert_true(ftx_tree_xattr(t->store, id, "state", text, sizeof text) > 0);
-    assert_string_equal(text, expected);
 }
 
 static void a_removed_folder_is_made_again_by_what_needs_it(void **state)
 {
     struct box_test *t = *state;
     struct ftx_xattr xattr = {"a", 1, "1", 1};
-    uint64_t outer = make(t, t->out, "d", FTX_FOLDER), inner = make(t, outer, "e", FTX_FOLDER);
-    uint64_t file = make_file(t, inner, "f");
+    uint64_t outer = we_make(t, t->out, "d", FTX_FOLDER),
+             inner = we_make(t, outer, "e", FTX_FOLDER);
+    uint64_t file = we_make_file(t, inner, "f");
     assert_int_equal(ftx_outbox_set_xattr(t->store, inner, &xattr, FTX_XATTR_ANY), 0);
-    assert_told(t, "make d, make e, make f, xattr a, ");
+    assert_ops(t, "make d, make e, make f, xattr a, ");
     deliver(t, file);
-    uint64_t wire = ftx_item_wire(item_of(t, inner));
+    uint64_t wire = ftx_item_wire(box_item(t, inner));
     refuse(t, inner, FTX_REFUSED_DELETED);
     refuse(t, outer, FTX_REFUSED_DELETED);
-    assert_told(t, "");
-    make_file(t, inner, "g");
-    assert_told(t, "make d, make e, xattr a, make g, ");
-    assert_int_equal(ftx_item_wire(item_of(t, inner)), wire);
-    make_file(t, inner, "h");
-    assert_told(t, "make h, ");
+    assert_ops(t, "");
+    we_make_file(t, inner, "g");
+    assert_ops(t, "make d, make e, xattr a, make g, ");
+    assert_int_equal(ftx_item_wire(box_item(t, inner)), wire);
+    we_make_file(t, inner, "h");
+    assert_ops(t, "make h, ");
 }
 
 static void what_is_renamed_into_a_removed_folder_needs_it(void **state)
 {
     struct box_test *t = *state;
-    uint64_t folder = make(t, t->out, "d", FTX_FOLDER), file = make_file(t, t->out, "f");
+    uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER), file = we_make_file(t, t->out, "f");
     deliver(t, file);
     refuse(t, folder, FTX_REFUSED_DELETED);
-    assert_told(t, "make d, make f, ");
+    assert_ops(t, "make d, make f, ");
     assert_int_equal(ftx_outbox_rename(t->store, t->out, "f", 1, folder, "f", 1, 0), 0);
-    assert_told(t, "make d, move f, ");
+    assert_ops(t, "make d, move f, ");
 }
 
 static void what_was_under_way_into_a_removed_folder_is_refused(void **state)
 {
     struct box_test *t = *state;
-    uint64_t folder = make(t, t->out, "d", FTX_FOLDER), file = make_file(t, folder, "f");
-    uint64_t inner = make(t, folder, "e", FTX_FOLDER), deep = make_file(t, inner, "g");
-    uint64_t link = make(t, folder, "l", FTX_SYMLINK);
-    assert_told(t, "make d, make f, make e, make g, make l, ");
+    uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER), file = we_make_file(t, folder, "f");
+    uint64_t inner = we_make(t, folder, "e", FTX_FOLDER), deep = we_make_file(t, inner, "g");
+    uint64_t link = we_make(t, folder, "l", FTX_SYMLINK);
+    assert_ops(t, "make d, make f, make e, make g, make l, ");
     refuse(t, folder, FTX_REFUSED_DELETED);
-    uint64_t late = make_file(t, folder, "h");
-    assert_told(t, "make d, make h, ");
+    uint64_t late = we_make_file(t, folder, "h");
+    assert_ops(t, "make d, make h, ");
     const uint64_t under_way[] = {file, inner, deep, link};
     for (size_t i = 0; i < sizeof under_way / sizeof *under_way; i++)
         refuse(t, under_way[i], FTX_REFUSED_FOLDER);
-    assert_told(t, "");
-    assert_state(t, file, "refused");
-    assert_state(t, deep, "refused");
-    assert_state(t, link, "refused");
-    assert_state(t, late, "queued");
-    make_file(t, inner, "i"); /* a folder that was under way comes with what is made in it */
-    assert_told(t, "make e, make i, ");
+    assert_ops(t, "");
+    assert_state_of(t, file, "refused");
+    assert_state_of(t, deep, "refused");
+    assert_state_of(t, link, "refused");
+    assert_state_of(t, late, "queued");
+    we_make_file(t, inner, "i"); /* a folder that was under way comes with what is made in it */
+    assert_ops(t, "make e, make i, ");
     assert_int_equal(ftx_outbox_open(t->store, deep, true, false), 0);
     assert_int_equal(ftx_outbox_write(t->store, deep, "G", 1, 0), 0);
-    assert_told(t, "make g, ");
+    assert_ops(t, "make g, ");
 }
 
 static void without_news_what_finds_no_folder_is_offered_again_with_all_of_them(void **state)
 {
     struct box_test *t = *state;
-    uint64_t outer = make(t, t->out, "d", FTX_FOLDER), inner = make(t, outer, "e", FTX_FOLDER);
-    uint64_t first = make_file(t, inner, "f"), second = make_file(t, inner, "g");
-    uint64_t link = make(t, inner, "l", FTX_SYMLINK), deep = make(t, inner, "h", FTX_FOLDER);
-    uint64_t wire = ftx_item_wire(item_of(t, first));
-    assert_told(t, "make d, make e, make f, make g, make l, make h, ");
+    uint64_t outer = we_make(t, t->out, "d", FTX_FOLDER),
+             inner = we_make(t, outer, "e", FTX_FOLDER);
+    uint64_t first = we_make_file(t, inner, "f"), second = we_make_file(t, inner, "g");
+    uint64_t link = we_make(t, inner, "l", FTX_SYMLINK), deep = we_make(t, inner, "h", FTX_FOLDER);
+    uint64_t wire = ftx_item_wire(box_item(t, first));
+    assert_ops(t, "make d, make e, make f, make g, make l, make h, ");
     refuse(t, first, FTX_REFUSED_FOLDER);
-    assert_told(t, "make d, make e, cancel , make f, ");
-    assert_int_not_equal(ftx_item_wire(item_of(t, first)), wire);
+    assert_ops(t, "make d, make e, cancel , make f, ");
+    assert_int_not_equal(ftx_item_wire(box_item(t, first)), wire);
     assert_int_equal(ftx_outgoing_refused(t->store, t->link, wire, FTX_REFUSED_DELETED), 0);
-    assert_state(t, first, "queued"); /* that was of its earlier number's content */
+    assert_state_of(t, first, "queued"); /* that was of its earlier number's content */
     refuse(t, second, FTX_REFUSED_FOLDER);
-    assert_told(t, "cancel , make g, ");
+    assert_ops(t, "cancel , make g, ");
     refuse(t, link, FTX_REFUSED_FOLDER);
-    assert_told(t, "make l, move l, ");
+    assert_ops(t, "make l, move l, ");
     refuse(t, deep, FTX_REFUSED_FOLDER);
-    assert_told(t, "make h, move h, ");
+    assert_ops(t, "make h, move h, ");
     forget_finished(t);
-    const struct ftx_sending *sending = item_of(t, second)->as.sending;
+    const struct ftx_sending *sending = box_item(t, second)->as.sending;
     assert_true(sending && !sending->dropped && sending->pending.bytes == 1);
 }
 
 static void a_move_that_finds_no_folder_is_made_again(void **state)
 {
     struct box_test *t = *state;
-    uint64_t folder = make(t, t->out, "d", FTX_FOLDER), file = make_file(t, t->out, "f");
+    uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER), file = we_make_file(t, t->out, "f");
     deliver(t, file);
     assert_int_equal(ftx_outbox_rename(t->store, t->out, "f", 1, folder, "f", 1, 0), 0);
-    assert_told(t, "make d, make f, move f, ");
-    uint64_t wire = ftx_item_wire(item_of(t, file));
+    assert_ops(t, "make d, make f, move f, ");
+    uint64_t wire = ftx_item_wire(box_item(t, file));
     refuse(t, file, FTX_REFUSED_FOLDER);
-    assert_told(t, "make d, move f, ");
-    assert_int_equal(ftx_item_wire(item_of(t, file)), wire);
-    assert_int_equal(item_of(t, file)->state, FTX_ITEM_DELIVERED);
+    assert_ops(t, "make d, move f, ");
+    assert_int_equal(ftx_item_wire(box_item(t, file)), wire);
+    assert_int_equal(box_item(t, file)->state, FTX_ITEM_DELIVERED);
 }
 
 /* What is rewritten and was taken out of the inbox with its folder, with and without news of it. */
@@ -225,29 +137,29 @@ static void what_is_written_again_brings_its_folder_along(void **state)
     struct box_test *t = *state;
     for (int news = 0; news < 2; news++) {
         const char *name = news ? "e" : "d";
-        uint64_t folder = make(t, t->out, name, FTX_FOLDER), file = make_file(t, folder, "f");
+        uint64_t folder = we_make(t, t->out, name, FTX_FOLDER), file = we_make_file(t, folder, "f");
         deliver(t, file);
-        assert_told(t, news ? "make e, make f, " : "make d, make f, ");
+        assert_ops(t, news ? "make e, make f, " : "make d, make f, ");
         if (news)
             refuse(t, folder, FTX_REFUSED_DELETED);
         assert_int_equal(ftx_outbox_open(t->store, file, true, false), 0);
         assert_int_equal(ftx_outbox_write(t->store, file, "F", 1, 0), 0);
-        assert_told(t, "");
+        assert_ops(t, "");
         refuse(t, file, FTX_REFUSED_DELETED);
-        assert_told(t, news ? "make e, make f, " : "make f, ");
+        assert_ops(t, news ? "make e, make f, " : "make f, ");
         if (!news)
             refuse(t, file, FTX_REFUSED_FOLDER);
-        assert_told(t, news ? "" : "make d, drop , make f, ");
-        assert_state(t, file, "writing");
+        assert_ops(t, news ? "" : "make d, drop , make f, ");
+        assert_state_of(t, file, "writing");
     }
 }
 
 static void a_peer_that_loses_every_folder_is_not_told_for_ever(void **state)
 {
     struct box_test *t = *state;
-    uint64_t folder = make(t, t->out, "d", FTX_FOLDER), file = make_file(t, folder, "f");
-    uint64_t moved = make_file(t, t->out, "m"), link = make(t, folder, "l", FTX_SYMLINK);
-    uint64_t inner = make(t, folder, "e", FTX_FOLDER);
+    uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER), file = we_make_file(t, folder, "f");
+    uint64_t moved = we_make_file(t, t->out, "m"), link = we_make(t, folder, "l", FTX_SYMLINK);
+    uint64_t inner = we_make(t, folder, "e", FTX_FOLDER);
     deliver(t, moved);
     assert_int_equal(ftx_outbox_rename(t->store, t->out, "m", 1, folder, "m", 1, 0), 0);
     const uint64_t all[] = {file, moved, link, inner};
@@ -255,53 +167,53 @@ static void a_peer_that_loses_every_folder_is_not_told_for_ever(void **state)
         for (size_t k = 0; k < sizeof all / sizeof *all; k++)
             refuse(t, all[k], FTX_REFUSED_FOLDER);
     assert_true(t->link->op_next < 30);
-    assert_state(t, inner, "refused");
-    uint64_t next = t->link->op_next, deep = make_file(t, inner, "g");
+    assert_state_of(t, inner, "refused");
+    uint64_t next = t->link->op_next, deep = we_make_file(t, inner, "g");
     for (int i = 0; i < 8; i++) {
         refuse(t, inner, FTX_REFUSED_FOLDER);
         refuse(t, deep, FTX_REFUSED_FOLDER);
     }
     assert_true(t->link->op_next == next + 1);
-    assert_state(t, deep, "refused");
-    assert_state(t, file, "refused");
-    assert_state(t, moved, "refused");
-    assert_state(t, link, "refused");
-    uint64_t root = make(t, t->out, "r", FTX_FOLDER), last = make_file(t, root, "s");
+    assert_state_of(t, deep, "refused");
+    assert_state_of(t, file, "refused");
+    assert_state_of(t, moved, "refused");
+    assert_state_of(t, link, "refused");
+    uint64_t root = we_make(t, t->out, "r", FTX_FOLDER), last = we_make_file(t, root, "s");
     for (int i = 0; i < 8; i++) { /* there is no folder that it could miss */
         refuse(t, root, FTX_REFUSED_FOLDER);
         refuse(t, last, FTX_REFUSED_FOLDER);
     }
-    assert_state(t, root, "refused");
-    assert_state(t, last, "refused");
+    assert_state_of(t, root, "refused");
+    assert_state_of(t, last, "refused");
 }
 
 static void what_is_in_a_refused_folder_is_refused(void **state)
 {
     struct box_test *t = *state;
-    uint64_t folder = make(t, t->out, "d", FTX_FOLDER), file = make_file(t, folder, "f");
-    assert_told(t, "make d, make f, ");
+    uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER), file = we_make_file(t, folder, "f");
+    assert_ops(t, "make d, make f, ");
     refuse(t, folder, FTX_REFUSED_POLICY);
     refuse(t, file, FTX_REFUSED_FOLDER);
-    assert_told(t, "");
-    assert_state(t, folder, "refused");
-    assert_state(t, file, "refused");
+    assert_ops(t, "");
+    assert_state_of(t, folder, "refused");
+    assert_state_of(t, file, "refused");
 }
 
 /* It had been made elsewhere, and some of it had come. */
 static void what_cannot_be_moved_into_a_refused_folder_is_taken_back(void **state)
 {
     struct box_test *t = *state;
-    uint64_t folder = make(t, t->out, "d", FTX_FOLDER), file = make_file(t, t->out, "f");
-    item_of(t, file)->as.sending->sent = true;
+    uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER), file = we_make_file(t, t->out, "f");
+    box_item(t, file)->as.sending->sent = true;
     assert_int_equal(ftx_outbox_rename(t->store, t->out, "f", 1, folder, "f", 1, 0), 0);
-    assert_told(t, "make d, make f, move f, ");
+    assert_ops(t, "make d, make f, move f, ");
     refuse(t, folder, FTX_REFUSED_POLICY);
     refuse(t, file, FTX_REFUSED_FOLDER);
-    assert_told(t, "cancel , ");
-    assert_state(t, file, "refused");
+    assert_ops(t, "cancel , ");
+    assert_state_of(t, file, "refused");
 }
 
-#define with_store(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define with_store(test) cmocka_unit_test_setup_teardown(test, box_setup, box_teardown)
 
 int main(void)
 {

@@ -16,236 +16,124 @@
 
 #include <cmocka.h>
 
-#include "tests/store/support.h"
-
-struct box_test {
-    struct scratch scratch;
-    struct ftx_store *store;
-    struct ftx_link *link;
-    uint64_t out;
-    uint64_t told; /* operations up to this one were looked at */
-};
-
-static void open_store(struct box_test *t)
-{
-    char room[512];
-    uint64_t folder;
-    assert_int_equal(ftx_store_open(t->scratch.path, room, sizeof room, &t->store), 0);
-    if (!ftx_link_find(t->store, 1))
-        assert_int_equal(ftx_link_arm(t->store, FTX_OUTBOX, "7-steer", 7, &folder), 0);
-    t->link = ftx_link_find(t->store, 1);
-    t->out = t->link->folders[FTX_OUTBOX]->id;
-}
-
-static int setup(void **state)
-{
-    struct box_test *t = calloc(1, sizeof *t);
-    *state = t;
-    if (!t || scratch_open(&t->scratch))
-        return -1;
-    open_store(t);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct box_test *t = *state;
-    if (t->store)
-        ftx_store_close(t->store);
-    int rc = scratch_close(&t->scratch);
-    free(t);
-    return rc;
-}
-
-static uint64_t make(struct box_test *t, uint64_t parent, const char *name, enum ftx_kind kind)
-{
-    uint64_t id = 0;
-    assert_int_equal(ftx_outbox_make(t->store, parent, name, strlen(name), kind, 0755,
-                                     kind == FTX_SYMLINK ? "t" : NULL, kind == FTX_FILE, &id),
-                     0);
-    return id;
-}
-
-static void close_file(struct box_test *t, uint64_t id)
-{
-    assert_int_equal(ftx_outbox_flush(t->store, id, false), 0);
-    ftx_outbox_release(t->store, id, true);
-}
-
-/* A closed file that holds its name. */
-static uint64_t make_file(struct box_test *t, uint64_t parent, const char *name)
-{
-    uint64_t id = make(t, parent, name, FTX_FILE);
-    assert_int_equal(ftx_outbox_write(t->store, id, name, strlen(name), 0), 0);
-    close_file(t, id);
-    return id;
-}
-
-static struct ftx_item *item_of(struct box_test *t, uint64_t id)
-{
-    return ftx_item_find(&t->store->index, id);
-}
-
-/* The operations that came since the last call, as text: kind, wire number (`+` for a later one
- * than the item's id), name. */
-static void assert_told(struct box_test *t, const char *expected)
-{
-    static uint8_t room[FTX_OP_MAX];
-    static const char *const kinds[] = {
-        [FTX_OP_MAKE] = "make",    [FTX_OP_MOVE] = "move",   [FTX_OP_ATTR] = "attr",
-        [FTX_OP_DROP] = "drop",    [FTX_OP_XATTR] = "xattr", [FTX_OP_HALT] = "halt",
-        [FTX_OP_CANCEL] = "cancel"};
-    char text[512] = "";
-    while (t->told < t->link->op_next - 1) {
-        struct ftx_op op;
-        size_t size = ftx_outgoing_op(t->store, t->link, ++t->told, room), used = strlen(text);
-        assert_int_equal(ftx_op_decode(room, size, &op), 0);
-        snprintf(text + used, sizeof text - used, "%s %.*s, ", kinds[op.kind], (int)op.name_size,
-                 op.name ? op.name : "");
-    }
-    assert_string_equal(text, expected);
-}
-
-static void assert_state(struct box_test *t, uint64_t id, const char *expected)
-{
-    char text[64] = "";
-    int n = ftx_tree_xattr(t->store, id, "state", text, sizeof text);
-    assert_true(n > 0);
-    assert_string_equal(text, expected);
-}
-
-/* What the loop does with sendings that are finished. */
-static void forget_finished(struct box_test *t)
-{
-    bool finished;
-    for (struct ftx_sending *s; (s = ftx_outgoing_due(t->store, t->link, &finished));)
-        if (finished)
-            ftx_outgoing_forget(t->store, s);
-}
-
-static void reopen(struct box_test *t)
-{
-    ftx_store_close(t->store);
-    t->store = NULL;
-    open_store(t);
-}
+#include "tests/store/box.h"
 
 static void cancelled_file_stays_here_until_it_is_retried(void **state)
 {
     struct box_test *t = *state;
-    uint64_t id = make_file(t, t->out, "a");
-    assert_told(t, "make a, ");
+    uint64_t id = we_make_file(t, t->out, "a");
+    assert_ops(t, "make a, ");
     assert_int_equal(ftx_item_cancel(t->store, id), 0);
-    assert_told(t, "cancel , ");
-    assert_state(t, id, "cancelled");
+    assert_ops(t, "cancel , ");
+    assert_state_of(t, id, "cancelled");
     assert_int_equal(ftx_item_cancel(t->store, id), -EALREADY);
     forget_finished(t);
-    reopen(t);
-    assert_state(t, id, "cancelled");
+    box_reopen(t);
+    assert_state_of(t, id, "cancelled");
     assert_true(ftx_list_empty(&t->link->sendings));
     t->told = t->link->op_next - 1;
-    assert_int_equal(ftx_link_retry(t->store, "7-steer", 7), 0);
-    assert_told(t, "make a, ");
-    assert_state(t, id, "queued");
-    assert_true(ftx_item_wire(item_of(t, id)) != id);
-    assert_int_equal(item_of(t, id)->as.sending->pending.bytes, 1);
+    assert_int_equal(ftx_link_retry(t->store, "7-boxes", 7), 0);
+    assert_ops(t, "make a, ");
+    assert_state_of(t, id, "queued");
+    assert_true(ftx_item_wire(box_item(t, id)) != id);
+    assert_int_equal(box_item(t, id)->as.sending->pending.bytes, 1);
 }
 
 static void cancel_of_a_folder_takes_what_is_not_delivered(void **state)
 {
     struct box_test *t = *state;
-    uint64_t folder = make(t, t->out, "d", FTX_FOLDER), one = make_file(t, folder, "one"),
-             link = make(t, folder, "l", FTX_SYMLINK), done = make_file(t, folder, "done");
-    item_of(t, done)->state = FTX_ITEM_DELIVERED;
-    assert_told(t, "make d, make one, make l, make done, ");
+    uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER), one = we_make_file(t, folder, "one"),
+             link = we_make(t, folder, "l", FTX_SYMLINK), done = we_make_file(t, folder, "done");
+    box_item(t, done)->state = FTX_ITEM_DELIVERED;
+    assert_ops(t, "make d, make one, make l, make done, ");
     assert_int_equal(ftx_item_cancel(t->store, folder), 0);
-    assert_told(t, "cancel , cancel , ");
-    assert_state(t, one, "cancelled");
-    assert_state(t, link, "cancelled");
-    assert_int_equal(item_of(t, done)->state, FTX_ITEM_DELIVERED);
-    make_file(t, folder, "new"); /* the folder itself travels on */
-    assert_told(t, "make new, ");
+    assert_ops(t, "cancel , cancel , ");
+    assert_state_of(t, one, "cancelled");
+    assert_state_of(t, link, "cancelled");
+    assert_int_equal(box_item(t, done)->state, FTX_ITEM_DELIVERED);
+    we_make_file(t, folder, "new"); /* the folder itself travels on */
+    assert_ops(t, "make new, ");
     assert_int_equal(ftx_item_cancel(t->store, FTX_ID_OUTBOX), -EOPNOTSUPP);
 }
 
 static void cancelled_file_can_be_written_and_moved(void **state)
 {
     struct box_test *t = *state;
-    uint64_t id = make_file(t, t->out, "a");
+    uint64_t id = we_make_file(t, t->out, "a");
     assert_int_equal(ftx_item_cancel(t->store, id), 0);
     forget_finished(t);
     t->told = t->link->op_next - 1;
     assert_int_equal(ftx_outbox_open(t->store, id, true, false), 0);
     assert_int_equal(ftx_outbox_write(t->store, id, "xyz", 3, 0), 0);
-    close_file(t, id);
+    we_close(t, id);
     assert_int_equal(ftx_outbox_rename(t->store, t->out, "a", 1, t->out, "b", 1, 0), 0);
-    assert_told(t, "");
-    assert_state(t, id, "cancelled");
-    assert_int_equal(ftx_link_retry(t->store, "7-steer", 7), 0);
-    assert_told(t, "make b, ");
-    assert_int_equal(item_of(t, id)->as.sending->pending.bytes, 3);
+    assert_ops(t, "");
+    assert_state_of(t, id, "cancelled");
+    assert_int_equal(ftx_link_retry(t->store, "7-boxes", 7), 0);
+    assert_ops(t, "make b, ");
+    assert_int_equal(box_item(t, id)->as.sending->pending.bytes, 3);
     assert_int_equal(ftx_outbox_remove(t->store, t->out, "b", 1, false), 0);
 }
 
 static void interrupted_file_is_sent_as_it_was_left(void **state)
 {
     struct box_test *t = *state;
-    uint64_t id = make_file(t, t->out, "a");
-    item_of(t, id)->state = FTX_ITEM_INTERRUPTED;
-    uint32_t version = item_of(t, id)->version;
-    assert_int_equal(ftx_link_retry(t->store, "7-steer", 7), 0);
-    assert_state(t, id, "queued");
-    assert_int_equal(item_of(t, id)->version, version + 1);
-    assert_told(t, "make a, ");
+    uint64_t id = we_make_file(t, t->out, "a");
+    box_item(t, id)->state = FTX_ITEM_INTERRUPTED;
+    uint32_t version = box_item(t, id)->version;
+    assert_int_equal(ftx_link_retry(t->store, "7-boxes", 7), 0);
+    assert_state_of(t, id, "queued");
+    assert_int_equal(box_item(t, id)->version, version + 1);
+    assert_ops(t, "make a, ");
 }
 
 static void refused_folder_is_offered_whole(void **state)
 {
     struct box_test *t = *state;
-    uint64_t folder = make(t, t->out, "d", FTX_FOLDER), file = make_file(t, folder, "f");
+    uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER), file = we_make_file(t, folder, "f");
     t->told = t->link->op_next - 1;
     assert_int_equal(ftx_outgoing_refused(t->store, t->link, folder, 6), 0);
     assert_int_equal(ftx_outgoing_refused(t->store, t->link, file, 5), 0);
-    assert_int_equal(ftx_link_retry(t->store, "7-steer", 7), 0);
-    assert_told(t, "cancel , drop , make d, make f, ");
-    assert_state(t, file, "queued");
-    reopen(t);
-    assert_state(t, file, "queued");
+    assert_int_equal(ftx_link_retry(t->store, "7-boxes", 7), 0);
+    assert_ops(t, "cancel , drop , make d, make f, ");
+    assert_state_of(t, file, "queued");
+    box_reopen(t);
+    assert_state_of(t, file, "queued");
 }
 
 static void failed_file_is_looked_at_again(void **state)
 {
     struct box_test *t = *state;
-    uint64_t id = make_file(t, t->out, "a");
-    item_of(t, id)->state = FTX_ITEM_FAILED;
-    assert_int_equal(ftx_link_retry(t->store, "7-steer", 7), 0);
-    assert_state(t, id, "queued");
-    assert_told(t, "make a, ");
+    uint64_t id = we_make_file(t, t->out, "a");
+    box_item(t, id)->state = FTX_ITEM_FAILED;
+    assert_int_equal(ftx_link_retry(t->store, "7-boxes", 7), 0);
+    assert_state_of(t, id, "queued");
+    assert_ops(t, "make a, ");
 }
 
 static void priority_is_that_of_the_nearest_above(void **state)
 {
     struct box_test *t = *state;
-    uint64_t a = make(t, t->out, "a", FTX_FOLDER), b = make(t, a, "b", FTX_FOLDER),
-             file = make_file(t, b, "f"), other = make_file(t, t->out, "o");
-    assert_int_equal(ftx_item_priority(item_of(t, file)), FTX_PRIORITY_DEFAULT);
+    uint64_t a = we_make(t, t->out, "a", FTX_FOLDER), b = we_make(t, a, "b", FTX_FOLDER),
+             file = we_make_file(t, b, "f"), other = we_make_file(t, t->out, "o");
+    assert_int_equal(ftx_item_priority(box_item(t, file)), FTX_PRIORITY_DEFAULT);
     assert_int_equal(ftx_item_set_priority(t->store, a, 8), 0);
     assert_int_equal(ftx_item_set_priority(t->store, t->out, 1), 0);
     for (int again = 0; again < 2; again++) {
-        assert_int_equal(ftx_item_priority(item_of(t, file)), 8);
-        assert_int_equal(ftx_item_priority(item_of(t, other)), 1);
-        reopen(t);
+        assert_int_equal(ftx_item_priority(box_item(t, file)), 8);
+        assert_int_equal(ftx_item_priority(box_item(t, other)), 1);
+        box_reopen(t);
     }
     bool finished;
     for (struct ftx_sending *s; (s = ftx_outgoing_due(t->store, t->link, &finished));)
         assert_int_equal(s->stream.priority, s->item->id == file ? 8 : 1);
     assert_int_equal(ftx_item_set_priority(t->store, file, 0), 0);
-    assert_int_equal(ftx_item_priority(item_of(t, file)), 0);
+    assert_int_equal(ftx_item_priority(box_item(t, file)), 0);
     assert_int_equal(ftx_item_set_priority(t->store, file, FTX_PRIORITY_INHERIT), 0);
-    assert_int_equal(ftx_item_priority(item_of(t, file)), 8);
+    assert_int_equal(ftx_item_priority(box_item(t, file)), 8);
     assert_int_equal(ftx_item_set_priority(t->store, FTX_ID_INBOX, 3), -EOPNOTSUPP);
-    assert_told(t, "make a, make b, make f, make o, "); /* it does not travel */
-    assert_null(item_of(t, file)->xattrs);
+    assert_ops(t, "make a, make b, make f, make o, "); /* it does not travel */
+    assert_null(box_item(t, file)->xattrs);
 }
 
 static int set(struct box_test *t, const char *name, enum ftx_setting setting, const char *text)
@@ -258,15 +146,15 @@ static int set(struct box_test *t, const char *name, enum ftx_setting setting, c
 static void settings_last(void **state)
 {
     struct box_test *t = *state;
-    assert_int_equal(ftx_link_pause(t->store, "7-steer", 7, true), 0);
-    assert_int_equal(set(t, "7-steer", FTX_SETTING_DOWN, "5"), 0);
+    assert_int_equal(ftx_link_pause(t->store, "7-boxes", 7, true), 0);
+    assert_int_equal(set(t, "7-boxes", FTX_SETTING_DOWN, "5"), 0);
     assert_int_equal(set(t, NULL, FTX_SETTING_UP, "08:00-18:00=2M,else=7"), 0);
-    assert_int_equal(set(t, "7-steer", FTX_SETTING_DENY_EXT, "EXE,tar.gz"), 0);
-    assert_int_equal(set(t, "7-steer", FTX_SETTING_ALLOW_MIME, "image/*"), 0);
-    assert_int_equal(set(t, "7-steer", FTX_SETTING_ACCEPT, "ask"), 0);
+    assert_int_equal(set(t, "7-boxes", FTX_SETTING_DENY_EXT, "EXE,tar.gz"), 0);
+    assert_int_equal(set(t, "7-boxes", FTX_SETTING_ALLOW_MIME, "image/*"), 0);
+    assert_int_equal(set(t, "7-boxes", FTX_SETTING_ACCEPT, "ask"), 0);
     assert_int_equal(set(t, NULL, FTX_SETTING_ACCEPT, "none"), -EOPNOTSUPP);
     assert_int_equal(set(t, "nobody", FTX_SETTING_UP, "1"), -ENOENT);
-    reopen(t);
+    box_reopen(t);
     assert_true(t->link->settings.paused && t->link->settings.limit[FTX_INBOX].rest == 5);
     assert_int_equal(t->link->settings.accept, FTX_ACCEPT_ASK);
     assert_string_equal(t->link->settings.rules.text[FTX_RULE_DENY_EXT], "exe,tar.gz");
@@ -274,18 +162,19 @@ static void settings_last(void **state)
     const struct ftx_timetable *up = &t->store->settings.limit[FTX_OUTBOX];
     assert_int_equal(ftx_timetable_rate(up, 8 * 60), 2 << 20);
     assert_int_equal(ftx_timetable_rate(up, 18 * 60), 7);
-    assert_state(t, t->out, "paused");
+    assert_state_of(t, t->out, "paused");
     assert_int_equal(ftx_link_pause(t->store, NULL, 0, false), 0);
-    assert_state(t, t->out, "waiting");
+    assert_state_of(t, t->out, "offline");
 }
 
 static void rearm_forgets_the_guesses(void **state)
 {
     struct box_test *t = *state;
+    t->link->row.state = FTX_LINK_ARMED;
     t->link->row.guesses = 10;
-    assert_state(t, t->out, "locked");
-    assert_int_equal(ftx_link_rearm(t->store, "7-steer", 7), 0);
-    assert_state(t, t->out, "waiting");
+    assert_state_of(t, t->out, "locked");
+    assert_int_equal(ftx_link_rearm(t->store, "7-boxes", 7), 0);
+    assert_state_of(t, t->out, "waiting");
     struct ftx_link_settings settings;
     struct ftx_link_wishes wishes;
     assert_int_equal(ftx_link_settings(t->store, 1, &settings, &wishes), 0);
@@ -293,51 +182,51 @@ static void rearm_forgets_the_guesses(void **state)
     assert_int_equal(ftx_link_settings(t->store, 1, &settings, &wishes), 0);
     assert_false(wishes.dial || wishes.rearmed);
     t->link->row.state = FTX_LINK_PAIRED;
-    assert_int_equal(ftx_link_rearm(t->store, "7-steer", 7), -EALREADY);
+    assert_int_equal(ftx_link_rearm(t->store, "7-boxes", 7), -EALREADY);
 }
 
 static void unpaired_link_leaves_nothing(void **state)
 {
     struct box_test *t = *state;
     struct ftx_statfs now;
-    uint64_t folder = make(t, t->out, "d", FTX_FOLDER);
-    make_file(t, folder, "f");
-    make_file(t, t->out, "g");
-    assert_int_equal(ftx_link_unpair(t->store, "7-steer", 7, false), -EBUSY);
-    assert_int_equal(ftx_link_unpair(t->store, "7-steer", 7, true), 0);
-    assert_null(ftx_link_find_name(t->store, "7-steer", 7));
-    assert_int_equal(ftx_link_unpair(t->store, "7-steer", 7, true), -ENOENT);
+    uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER);
+    we_make_file(t, folder, "f");
+    we_make_file(t, t->out, "g");
+    assert_int_equal(ftx_link_unpair(t->store, "7-boxes", 7, false), -EBUSY);
+    assert_int_equal(ftx_link_unpair(t->store, "7-boxes", 7, true), 0);
+    assert_null(ftx_link_find_name(t->store, "7-boxes", 7));
+    assert_int_equal(ftx_link_unpair(t->store, "7-boxes", 7, true), -ENOENT);
     forget_finished(t);
     ftx_store_statfs(t->store, &now);
     assert_int_equal(now.items, 2); /* the boxes */
-    reopen(t);                      /* the code is free again */
+    box_reopen(t);                  /* the code is free again */
     ftx_store_statfs(t->store, &now);
-    assert_int_equal(now.items, 3);
+    assert_int_equal(now.items, 4); /* and the folders of a link */
 }
 
 static void paths_are_found(void **state)
 {
     struct box_test *t = *state;
-    uint64_t folder = make(t, t->out, "d", FTX_FOLDER), file = make_file(t, folder, "f"), id;
-    static const char path[] = "outbox/7-steer/d/f";
+    uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER), file = we_make_file(t, folder, "f"), id;
+    static const char path[] = "outbox/7-boxes/d/f";
     assert_int_equal(ftx_path_find(t->store, path, sizeof path - 1, &id), 0);
     assert_int_equal(id, file);
-    assert_int_equal(ftx_path_find(t->store, "outbox/7-steer//d/", 18, &id), 0);
+    assert_int_equal(ftx_path_find(t->store, "outbox/7-boxes//d/", 18, &id), 0);
     assert_int_equal(id, folder);
     static const char *const missing[] = {"",
                                           "/",
                                           "outbo",
-                                          "outbox2/7-steer",
+                                          "outbox2/7-boxes",
                                           "/outbox",
                                           "inbox/x",
-                                          "outbox/7-steer/d/f/g",
+                                          "outbox/7-boxes/d/f/g",
                                           "outbox/../outbox",
-                                          "outbox/7-steer/d/."};
+                                          "outbox/7-boxes/d/."};
     for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
         assert_int_equal(ftx_path_find(t->store, missing[i], strlen(missing[i]), &id), -ENOENT);
 }
 
-#define fact(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define fact(name) cmocka_unit_test_setup_teardown(name, box_setup, box_teardown)
 
 int main(void)
 {
