@@ -54,7 +54,7 @@ class Reader:
     """A process that reads 4096 bytes at an offset and is watched while it waits."""
 
     def __init__(self, path, offset):
-        self.process = subprocess.Popen([sys.executable, "-c", READER, path, str(offset)], stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([sys.executable, "-c", READER, path, str(offset)], stdout=subprocess.PIPE, bufsize=0)
         assert self.process.stdout.readline() == b"reading\n"
         wait_until(lambda: process_state(self.process.pid) == "S", "the reader to wait")
 

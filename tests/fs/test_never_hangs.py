@@ -41,12 +41,12 @@ if way == "pread":
     print(*said, sep="\\n", flush=True)
 else:
     pages = mmap.mmap(handle, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+    print("reading", flush=True)
     for offset in offsets:
         if os.fork() == 0:
             text = hashlib.sha256(pages[offset:offset + 4096]).hexdigest()
             os.write(1, text.encode() + b"\\n")
             os._exit(0)
-    print("reading", flush=True)
     for _ in offsets:
         os.wait()
 """
@@ -71,6 +71,7 @@ class Readers:
 
     def __init__(self, way, path, offsets):
         self.process = subprocess.Popen([sys.executable, "-c", READERS, way, path, *map(str, offsets)],
+                                        bufsize=0,  # else readline takes what end() is to read
                                         stdout=subprocess.PIPE, start_new_session=True)
         assert self.process.stdout.readline() == b"reading\n"
         if way == "map":

@@ -410,20 +410,10 @@ def writer(path, count):
             process.kill()
 
 
-def wait_full(node):
-    """Until the spool takes nothing more."""
-    seen = [-1]
-
-    def full():
-        seen.append(taken(node))
-        return seen[-1] == seen[-2] and seen[-1] > SPOOL - 3 * MIB
-    wait_until(full, "the spool to be full")
-
-
 def test_a_writer_waits_while_the_link_drains(small):
     small.proxy.rate(up=16 * MIB)
     with writer(small.sent("large"), 3 * SPOOL // MIB) as process:
-        wait_full(small.a)
+        wait_until(lambda: taken(small.a) > SPOOL - 3 * MIB, "the spool to be full")
         assert process.poll() is None
         with subprocess.Popen(["fallocate", "-l", str(SPOOL // 2), small.sent("reserved")]) as reserve:
             run("ls", "-lR", small.a.mount, timeout=20)  # others are answered meanwhile
