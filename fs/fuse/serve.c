@@ -25,6 +25,7 @@
 
 enum {
     SPIN_NS = 50000, /* a program's next call comes sooner, if it has nothing else to do */
+    SPIN_RESTS_MAX = 255,
     WATCH_MS = 5,    /* a quick request that takes longer than one to two of these was none */
     QUIET_MS = 1000, /* without a request: the watcher sleeps */
     QUICK_BYTES = 16 << 10,
@@ -38,6 +39,8 @@ struct ftx_serve {
     struct fuse_session *session;
     int fd, end_fd;                  /* /dev/fuse, not blocking; an eventfd that is never read */
     atomic_bool spin;                /* the last request was a quick one */
+    unsigned spin_rests;             /* sleeps without a look after one in vain; the leader's */
+    unsigned spin_rest;              /* of them are left; the leader's */
     atomic_bool watcher_sleeps;      /* and is to be woken by the next quick request */
     _Atomic(struct server *) leader; /* changes under the lock; NULL: the lead is free */
 
@@ -170,21 +173,52 @@ static bool has_ended(struct ftx_serve *serve)
     return ended || fuse_session_exited(serve->session);
 }
 
+/*
+ * Is the next request worth looking for? On a busy machine who looks takes the processor from the
+ * very program whose request it waits for: so looks in vain become rare, by twice each time.
+ */
+static bool may_spin(struct ftx_serve *serve)
+{
+    if (!serve->spin)
+        return false;
+    if (serve->spin_rest == 0)
+        return true;
+    serve->spin_rest--;
+    return false;
+}
+
+static void spun(struct ftx_serve *serve, bool in_vain)
+{
+    if (!in_vain) {
+        serve->spin_rests /= 2;
+        return;
+    }
+    serve->spin_rests = serve->spin_rests * 2 + 1;
+    if (serve->spin_rests > SPIN_RESTS_MAX)
+        serve->spin_rests = SPIN_RESTS_MAX;
+    serve->spin_rest = serve->spin_rests;
+}
+
 /* Takes the next request; false: it is over. */
 static bool receive(struct server *server)
 {
     struct ftx_serve *serve = server->serve;
-    uint64_t until_ns = 0;
+    uint64_t until_ns = 0; /* 0: does not look again */
     for (;;) {
         int n = fuse_session_receive_buf(serve->session, &server->request);
-        if (n > 0)
+        if (n > 0) {
+            if (until_ns)
+                spun(serve, false);
             return true;
+        }
         if (n != -EAGAIN && n != -EINTR)
             return false;
-        if (atomic_load(&serve->spin) && !until_ns)
+        if (!until_ns && may_spin(serve))
             until_ns = now_ns() + SPIN_NS;
-        if (now_ns() < until_ns)
+        if (until_ns && now_ns() < until_ns)
             continue;
+        if (until_ns)
+            spun(serve, true);
         if (has_ended(serve))
             return false;
         sleep_for_request(serve);
