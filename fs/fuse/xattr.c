@@ -40,7 +40,7 @@ static void reply_bytes(fuse_req_t req, const void *bytes, size_t n, size_t room
 
 static void get_ours(fuse_req_t req, fuse_ino_t ino, const char *name, size_t room)
 {
-    char text[512];
+    char text[8192]; /* members: 64 codes with a state each */
     if (ino >= FTX_ID_FIRST && strcmp(name, "sha256") == 0) {
         ftx_digest_answer(ftx_mount_of(req)->digest, req, ino, room);
         return;

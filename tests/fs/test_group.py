@@ -137,3 +137,13 @@ def test_who_joins_late_gets_released_bytes_from_another_and_who_leaves_nothing_
     team.ctl("ungroup team")
     wait_until(lambda: not os.path.exists(team.sent()), "the folder to be gone")
     team.wait_file(data, "first", "B", "C", "D")
+
+
+def test_the_members_of_a_large_group_can_be_read(make_node):
+    node = make_node(debug=False).start()
+    codes = [f"{number:02}-{'x' * 61}" for number in range(64)]
+    for code in codes:
+        os.mkdir(node.outbox(code))
+    with open(os.path.join(node.mount, ".ftx/ctl"), "wb", buffering=0) as ctl:
+        ctl.write(f"group team = {' '.join(codes)}\n".encode())
+    assert harness.xattr(node.outbox("team"), "members").split() == [f"{code}=waiting" for code in codes]
