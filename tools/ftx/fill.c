@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Copying is what cp -a does; waiting asks user.ftx.state, from the last file on: it leaves last. */
+/* Copying is what cp -a does. */
 #include "tools/ftx/fill.h"
 
 #include "tools/ftx/command.h"
 #include "tools/ftx/copy.h"
 #include "tools/ftx/look.h"
 #include "tools/ftx/place.h"
-#include "tools/ftx/value.h"
-#include "tools/ftx/words.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,12 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
-#include <time.h>
 #include <unistd.h>
-
-enum { PAUSE_MS = 100, FAILED_SHOWN = 5 };
-
-/* -- copying -- */
 
 static void on_moved(void *ctx, uint64_t n)
 {
@@ -173,100 +166,5 @@ int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_progres
     }
     ftx_progress_end(progress);
     watch_for_end(SIG_DFL);
-    return status;
-}
-
-/* -- waiting -- */
-
-struct waiting {
-    const struct ftx_pick *pick;
-    const char *mount, *code;
-    struct ftx_progress *progress;
-    size_t left;             /* entries below this one are not looked at yet */
-    unsigned long long lost; /* files that will not arrive */
-    char state[32];          /* of the link, as was said last */
-};
-
-/* Is there nothing more to wait for with this one? */
-static bool is_over(struct waiting *w, const struct ftx_pick_entry *entry)
-{
-    static const char *const ends[] = {"refused", "failed", "cancelled", "interrupted"};
-    char *box = ftx_place_join(w->mount, "outbox", w->code);
-    char *path = ftx_place_join(box, entry->source + entry->name, "");
-    char *state = ftx_look_xattr(path, "state");
-    bool over = !state || strcmp(state, "delivered") == 0 || strcmp(state, "local") == 0;
-    for (size_t i = 0; !over && i < sizeof ends / sizeof *ends; i++) {
-        if (strcmp(state, ends[i]) != 0)
-            continue;
-        char *error = ftx_look_xattr(path, "error");
-        ftx_progress_end(w->progress);
-        if (w->lost++ < FAILED_SHOWN)
-            ftx_fail("%s: %s%s%s", entry->source, state, error ? ": " : "", error ? error : "");
-        free(error);
-        over = true;
-    }
-    free(state);
-    free(path);
-    free(box);
-    return over;
-}
-
-/* What a person has to know about the link. 0, or an exit status: nothing can come of it. */
-static int look_at_link(struct waiting *w, const cJSON *link)
-{
-    const char *state = ftx_value_text(link, "state");
-    if (strcmp(state, w->state) == 0)
-        return 0;
-    snprintf(w->state, sizeof w->state, "%s", state);
-    bool end;
-    const char *words = ftx_words_state(state, true, true, &end);
-    ftx_progress_end(w->progress);
-    if (words && end)
-        return ftx_fail("%s: %s", w->code, words);
-    if (words)
-        ftx_progress_say(w->progress, "%s", words);
-    return 0;
-}
-
-/* One look at everything. *out_over: nothing is left. */
-static int look(struct waiting *w, bool *out_over)
-{
-    cJSON *status;
-    int exit_status = ftx_look_status(w->mount, &status);
-    if (exit_status)
-        return exit_status;
-    const cJSON *link = ftx_look_link(status, w->code);
-    const cJSON *queue = cJSON_GetObjectItemCaseSensitive(link, "queue");
-    double rest = ftx_value_number(queue, "bytes");
-    if (!link)
-        exit_status = ftx_fail("%s: the link is gone", w->code);
-    else
-        exit_status = look_at_link(w, link);
-    while (!exit_status && w->left > 0 &&
-           (w->pick->entries[w->left - 1].kind >= FTX_PICK_FOLDER ||
-            is_over(w, &w->pick->entries[w->left - 1])))
-        w->left--;
-    *out_over = w->left == 0 && (w->lost || ftx_value_number(queue, "operations") == 0);
-    if (!exit_status && strcmp(w->state, "connected") == 0)
-        ftx_progress_set(w->progress, (double)w->pick->bytes > rest
-                                          ? (uint64_t)((double)w->pick->bytes - rest)
-                                          : 0);
-    cJSON_Delete(status);
-    return exit_status;
-}
-
-int ftx_fill_wait(const struct ftx_pick *pick, const char *mount, const char *code,
-                  struct ftx_progress *progress)
-{
-    struct waiting w = {
-        .pick = pick, .mount = mount, .code = code, .progress = progress, .left = pick->n};
-    bool over = false;
-    int status;
-    ftx_progress_begin(progress, "sending", pick->bytes);
-    while (!(status = look(&w, &over)) && !over)
-        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
-    ftx_progress_end(progress);
-    if (!status && w.lost)
-        status = ftx_fail("%llu did not arrive; see above", w.lost);
     return status;
 }

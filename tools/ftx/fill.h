@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What was picked, into an outbox; then waiting until the peer has it. */
+/* What was picked, into an outbox. */
 #ifndef FTX_TOOLS_FILL_H
 #define FTX_TOOLS_FILL_H
 
@@ -12,10 +12,5 @@
 /* Copies into the folder of a link. What is there already, the same, stays. 0, or an exit status
  * after one line about it. */
 int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_progress *progress);
-
-/* Returns when the peer has all of it durably. 0, or an exit status after one line: the peer refused
- * something, or the link can bring nothing. */
-int ftx_fill_wait(const struct ftx_pick *pick, const char *mount, const char *code,
-                  struct ftx_progress *progress);
 
 #endif

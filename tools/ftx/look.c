@@ -118,7 +118,7 @@ void ftx_look_close(struct ftx_look *look)
 
 char *ftx_look_xattr(const char *path, const char *name)
 {
-    char full[64], value[1024];
+    char full[64], value[8192]; /* members of a group */
     snprintf(full, sizeof full, "user.ftx.%s", name);
     ssize_t n = lgetxattr(path, full, value, sizeof value);
     return n < 0 ? NULL : strndup(value, (size_t)n);

@@ -4,6 +4,7 @@
 
 #include "tools/ftx/alone.h"
 #include "tools/ftx/arm.h"
+#include "tools/ftx/deliver.h"
 #include "tools/ftx/fill.h"
 #include "tools/ftx/look.h"
 #include "tools/ftx/place.h"
@@ -130,26 +131,38 @@ static int pick(const struct ftx_call *call, char **paths, const char *mount, st
 
 /* -- sending -- */
 
+/* A link or a group, and somebody whom it leads to. */
+static int check_to(const char *mount, const char *to)
+{
+    cJSON *status;
+    struct stat st;
+    int exit_status = ftx_look_status(mount, &status);
+    if (exit_status)
+        return exit_status;
+    const cJSON *group = ftx_look_group(status, to), *link = ftx_look_link(status, to);
+    char *folder = ftx_place_join(mount, "outbox", to);
+    exit_status = FTX_EXIT_NO_LINK;
+    if (!group && !link)
+        ftx_fail("%s: no such link or group; ftx links and ftx group show those that are", to);
+    else if (stat(folder, &st) < 0)
+        ftx_fail("%s: not paired yet", to);
+    else if (group && cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(group, "members")) == 0)
+        ftx_fail("%s: nobody is in that group; ftx group %s + CODE", to, to);
+    else
+        exit_status = 0;
+    free(folder);
+    cJSON_Delete(status);
+    return exit_status;
+}
+
 /* The code to send with: --to, if there is a folder for it here, or a new one. */
 static int find_code(const struct ftx_call *call, const char *mount, char out[FTX_CODE_MAX + 1])
 {
     const char *to = ftx_call_flag(call, "to");
-    struct ftx_look look;
     if (!to)
         return ftx_arm_new(mount, out);
-    int status = ftx_look_open(call, to, &look);
-    if (!status) {
-        char *folder = ftx_place_join(look.mount, "outbox", to);
-        struct stat st;
-        if (stat(folder, &st) < 0) {
-            ftx_fail("%s: not paired yet", to);
-            status = FTX_EXIT_NO_LINK;
-        }
-        free(folder);
-        snprintf(out, FTX_CODE_MAX + 1, "%s", to);
-    }
-    ftx_look_close(&look);
-    return status;
+    snprintf(out, FTX_CODE_MAX + 1, "%s", to);
+    return check_to(mount, to);
 }
 
 void ftx_send_show_code(const struct ftx_call *call, const char *code)
@@ -193,7 +206,7 @@ static int send_picked(const struct ftx_call *call, const char *mount, const str
     if (!status && ftx_print_live())
         printf("all is in the outbox; ^C ends only the waiting\n");
     if (!status)
-        status = ftx_fill_wait(pick, mount, code, &progress);
+        status = ftx_deliver(pick, mount, code, &progress);
     if (!status)
         ftx_send_show_end(call, pick->files, pick->bytes, ftx_look_clock() - begun);
     explicit_bzero(code, sizeof code);
