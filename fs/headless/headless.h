@@ -53,10 +53,10 @@ enum ftx_offer_kind {
 /*
  * What stands at `source` (absolute) is offered as `name` ("a/b", below the link; its folders were
  * offered before). What was offered in an earlier run and is unchanged stays as it is, anything else
- * takes the place of what has the name. 0, FTX_OFFER_STAYS: such a name is not sent; -errno, of the
- * source too.
+ * takes the place of what has the name. 0; FTX_OFFER_STAYS: such a name is not sent;
+ * FTX_OFFER_UNREAD, and errno: what stands there cannot be read; -errno.
  */
-enum { FTX_OFFER_STAYS = 1 };
+enum { FTX_OFFER_STAYS = 1, FTX_OFFER_UNREAD };
 int ftx_headless_offer(struct ftx_headless *h, enum ftx_offer_kind kind, const char *source,
                        const char *name);
 

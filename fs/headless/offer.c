@@ -109,9 +109,11 @@ static int offer_open_file(struct ftx_headless *h, struct spot *spot, int fd, co
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return -ESTALE; /* it was one when it was looked for */
+        return FTX_OFFER_UNREAD;
+    if (!S_ISREG(st.st_mode)) {
+        errno = ESTALE; /* it was one when it was looked for */
+        return FTX_OFFER_UNREAD;
+    }
     bool kept = spot->there && spot->attr.kind == FTX_FILE && !went_wrong(&spot->attr);
     if (kept && spot->attr.state == FTX_ITEM_LOCAL)
         return FTX_OFFER_STAYS;
@@ -128,9 +130,10 @@ static int offer_file(struct ftx_headless *h, struct spot *spot, const char *sou
 {
     int fd = open(source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
-        return -errno;
-    int err = offer_open_file(h, spot, fd, source);
+        return FTX_OFFER_UNREAD;
+    int err = offer_open_file(h, spot, fd, source), of_source = errno;
     close(fd);
+    errno = of_source;
     return err;
 }
 
@@ -140,7 +143,7 @@ static int offer_symlink(struct ftx_headless *h, struct spot *spot, const char *
     struct stat st;
     ssize_t n = readlink(source, target, sizeof target - 1);
     if (n < 0 || lstat(source, &st) < 0)
-        return -errno;
+        return FTX_OFFER_UNREAD;
     target[n] = '\0';
     if (spot->there && spot->attr.kind == FTX_SYMLINK && !went_wrong(&spot->attr) &&
         ftx_tree_readlink(h->store, spot->attr.id, true, old, sizeof old) == 0 &&
@@ -158,21 +161,29 @@ static int offer_folder(struct ftx_headless *h, struct spot *spot, const char *s
     return make(h, spot, FTX_FOLDER, 0700, NULL, source);
 }
 
-static int finish_folder(struct ftx_headless *h, const struct spot *spot, const char *source)
+static int finish_open_folder(struct ftx_headless *h, const struct spot *spot, int fd)
 {
     struct stat st;
+    if (fstat(fd, &st) < 0)
+        return FTX_OFFER_UNREAD;
+    if (!spot->there)
+        return -ENOENT;
+    uint16_t mode = st.st_mode & 0777;
+    int64_t mtime_ns = ftx_time_ns(&st.st_mtim);
+    if (spot->attr.mode == mode && spot->attr.mtime_ns == mtime_ns)
+        return 0;
+    copy_xattrs(h, spot->attr.id, fd);
+    return ftx_outbox_set_attr(h->store, spot->attr.id, &mode, &mtime_ns);
+}
+
+static int finish_folder(struct ftx_headless *h, const struct spot *spot, const char *source)
+{
     int fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int err = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
-    if (!err && !spot->there)
-        err = -ENOENT;
-    uint16_t mode = err ? 0 : st.st_mode & 0777;
-    int64_t mtime_ns = err ? 0 : ftx_time_ns(&st.st_mtim);
-    if (!err && (spot->attr.mode != mode || spot->attr.mtime_ns != mtime_ns)) {
-        copy_xattrs(h, spot->attr.id, fd);
-        err = ftx_outbox_set_attr(h->store, spot->attr.id, &mode, &mtime_ns);
-    }
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return FTX_OFFER_UNREAD;
+    int err = finish_open_folder(h, spot, fd), of_source = errno;
+    close(fd);
+    errno = of_source;
     return err;
 }
 

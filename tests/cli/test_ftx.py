@@ -276,7 +276,7 @@ class TestSendAndReceive:
         for folder, text in ((".", "*.o\n!keep.o\n"), ("sub", "/b.tmp\n")):
             with open(os.path.join(top, folder, ".ftxignore"), "w", encoding="ascii") as out:
                 out.write(text)
-        os.mkfifo(os.path.join(top, "fifo"))
+        os.mkfifo(os.path.join(top, "fifo.o"))
         self.transfer(shared_pair, top, target, "--yes", "--exclude", "*.iso")
         arrived = sorted(os.fsdecode(path) for path in trees.files(os.path.join(target, "project")))
         assert arrived == [".ftxignore", "a.c", "keep.o", "sub/.ftxignore"]

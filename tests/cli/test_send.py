@@ -1,14 +1,107 @@
 # SPDX-License-Identifier: MIT
-"""ftx send to a group."""
+"""ftx send through a mount: once more what the peer has taken, without what cannot be sent, to a group."""
 import json
 import os
+import socket
 
 import pytest
 
 import harness
 import trees
-from command import ftx, good, refused, start
-from harness import MIB, SLOW, wait_state
+from command import environment, ftx, good, lines, refused, start
+from harness import MIB, SLOW, run, wait_state
+
+
+# Root without its leave to read everything.
+AS_OTHERS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--") if os.geteuid() == 0 else ()
+
+
+@pytest.fixture
+def odd(scratch):
+    """A folder of which two files can be sent and seven things cannot, and words about each."""
+    top = os.path.join(scratch, "odd")
+    for folder in ("shut", "bad\nfolder", "/".join(["d"] * 64)):
+        os.makedirs(os.path.join(top, folder))
+    for name in ("good", "shut/inside", "bad\nfolder/inside", "red\x1b[31m", "secret", "zoo"):
+        with open(os.path.join(top, name), "w", encoding="ascii") as out:
+            out.write(name)
+    os.mkfifo(os.path.join(top, "fifo"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.join(top, "socket"))
+    shut = [os.path.join(top, name) for name in ("secret", "shut")]
+    for path in shut:
+        os.chmod(path, 0)
+    yield top, ("bad\\x0afolder: ", "red\\x1b[31m: ", "fifo: ", "socket: ", "/d: it stands", "secret: Permission denied", "shut: Permission denied")
+    for path in shut:
+        os.chmod(path, 0o700)
+
+
+def send_odd(odd, *words, mount=None, env=None):
+    """Sends it: a line about each of the seven, their number at the end, nothing that a terminal obeys."""
+    top, left = odd
+    sender = start("--json", "send", *words, top, mount=mount, within=AS_OTHERS, env=env)
+    out, complaints = (text.decode() for text in sender.communicate(timeout=60 * SLOW))
+    said = complaints.splitlines()
+    assert len(said) == len(left) + 1 and said[-1] == "ftx: 7 left out; see above", complaints
+    for what in left:
+        assert any(what in line and line.endswith("; left out") for line in said), (what, complaints)
+    assert complaints.replace("\n", "").isprintable()
+    delivered = json.loads(out.splitlines()[-1])["delivered"]
+    assert sender.returncode == 1 and delivered["files"] == 2 and delivered["left_out"] == 7, out
+
+
+def deliver(pair, *paths, to=None):
+    assert lines("send", "--to", to or pair.code, *paths, mount=pair.a.mount)[-1]["delivered"]
+
+
+def test_what_was_taken_comes_again(shared_pair, scratch):
+    pair, top = shared_pair, os.path.join(scratch, "tree")
+    os.makedirs(os.path.join(top, "empty"))
+    for name, size in (("film", 3 * MIB), ("note", 10), ("nothing", 0)):
+        trees.write_random(os.path.join(top, name), size)
+    os.symlink("note", os.path.join(top, "link"))
+    deliver(pair, top)
+    run("mv", pair.got("tree"), os.path.join(scratch, "taken"))
+    deliver(pair, top)
+    pair.wait_tree(top, "tree")
+    trees.compare_trees(top, os.path.join(scratch, "taken"))
+    for path in ("film", "nothing", "link"):
+        os.unlink(pair.got("tree", path))
+    os.rmdir(pair.got("tree", "empty"))
+    deliver(pair, top)
+    pair.wait_tree(top, "tree")
+
+
+def test_what_the_peer_has_is_not_sent_again(make_pair, scratch):
+    pair, film = make_pair(through_proxy=True, debug=False), os.path.join(scratch, "film")
+    trees.write_random(film, 8 * MIB)
+    deliver(pair, film)
+    before = pair.proxy.count["up"]
+    deliver(pair, film)
+    assert pair.proxy.count["up"] - before < MIB / 10
+    os.setxattr(pair.sent("film"), "user.ftx-send", b"1 8388608 1")  # as a run leaves it that was cut off then
+    os.unlink(pair.got("film"))
+    deliver(pair, film)  # goes on with that run, which had sent it
+    assert pair.proxy.count["up"] - before < MIB / 10 and os.listdir(pair.got()) == []
+    deliver(pair, film)
+    pair.wait_complete("film")
+    assert trees.sha256(pair.got("film")) == trees.sha256(film)
+
+
+def test_what_cannot_be_sent_is_named_and_the_rest_arrives(shared_pair, odd):
+    send_odd(odd, "--to", shared_pair.code, mount=shared_pair.a.mount)
+    assert sorted(trees.files(shared_pair.got("odd"))) == [b"good", b"zoo"]
+    done = ftx("send", "--to", shared_pair.code, os.path.join(odd[0], "fifo"), mount=shared_pair.a.mount)
+    assert done.returncode == 1 and not done.stdout and done.stderr.count(b"\n") == 2 and b"nothing to send" in done.stderr
+
+
+def test_what_cannot_be_sent_is_named_without_a_mount(make_node, scratch, odd):
+    node = make_node("B", debug=False).start()
+    os.mkdir(node.inbox("7-odd-things"))
+    env = environment(XDG_STATE_HOME=os.path.join(scratch, "state"))
+    send_odd(odd, "--no-mount", "--no-lan", "--no-portmap", "--listen", "none", "--peer", f"127.0.0.1:{node.port}", "--to", "7-odd-things", env=env)
+    assert sorted(trees.files(node.inbox("7-odd-things", "odd"))) == [b"good", b"zoo"]
+    assert os.listdir(os.path.join(scratch, "state/ftxfs/send")) == []  # all that could be sent is there
 
 
 @pytest.fixture(scope="module")

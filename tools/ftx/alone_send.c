@@ -2,6 +2,7 @@
 /* ftx send without a mount: offers the files where they are, waits until the peer has them. */
 #include "tools/ftx/alone.h"
 #include "tools/ftx/arm.h"
+#include "tools/ftx/fill.h"
 #include "tools/ftx/look.h"
 #include "tools/ftx/send.h"
 #include "tools/common/paths.h"
@@ -21,6 +22,7 @@ struct sending {
     uint64_t files, bytes;   /* of all that leaves */
     size_t left;             /* entries below this one are not looked at yet */
     unsigned long long lost; /* files that will not arrive */
+    uint64_t unread;         /* could not be read */
 };
 
 /* Each send has a store of its own, which the same one finds again: what is sent, and over what. */
@@ -59,26 +61,28 @@ static int offer_entry(struct sending *s, const struct ftx_pick_entry *entry)
                                                 [FTX_PICK_FOLDER_END] = FTX_OFFER_FOLDER_END};
     int err = ftx_headless_offer(s->alone.end, kinds[entry->kind], entry->source,
                                  entry->source + entry->name);
-    if (err >= 0 && entry->kind == FTX_PICK_FILE && err != FTX_OFFER_STAYS) {
+    if (err == FTX_OFFER_UNREAD) {
+        ftx_fill_say_left(entry->source, strerror(errno));
+        s->unread++;
+    } else if (err == 0 && entry->kind == FTX_PICK_FILE) {
         s->files++;
         s->bytes += entry->size;
     }
-    return err < 0 ? err : 0;
+    return err;
 }
 
 static int offer(struct sending *s)
 {
     const char *first = NULL;
-    int err = 0;
-    for (size_t i = 0; i < s->pick->n && !err; i++) {
+    for (size_t i = 0; i < s->pick->n; i++) {
         const struct ftx_pick_entry *entry = &s->pick->entries[i];
-        err = offer_entry(s, entry);
-        if (err)
+        int err = offer_entry(s, entry);
+        if (err < 0)
             return ftx_fail("%s: %s; nothing more is sent", entry->source, strerror(-err));
-        if (!first && entry->kind != FTX_PICK_SYMLINK)
+        if (!first && entry->kind != FTX_PICK_SYMLINK && err != FTX_OFFER_UNREAD)
             first = entry->source + entry->name;
     }
-    err = ftx_headless_offered(s->alone.end, first, s->files, s->bytes);
+    int err = ftx_headless_offered(s->alone.end, first, s->files, s->bytes);
     return err ? ftx_fail("%s: %s", s->alone.path, strerror(-err)) : 0;
 }
 
@@ -173,8 +177,10 @@ int ftx_alone_send(const struct ftx_call *call, char **paths, const struct ftx_p
         status = ftx_alone_connect(&s.alone);
     if (!status)
         status = wait(&s);
+    bool over = !status || s.alone.hopeless;
     if (!status)
-        ftx_send_show_end(call, s.files, s.bytes, ftx_look_clock() - begun);
-    ftx_alone_close(&s.alone, !status || s.alone.hopeless);
+        status = ftx_send_show_end(call, s.files, s.bytes, s.unread + pick->n_left,
+                                   ftx_look_clock() - begun);
+    ftx_alone_close(&s.alone, over);
     return status;
 }

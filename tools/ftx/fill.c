@@ -15,7 +15,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
+
+struct filling {
+    const struct ftx_pick *pick;
+    const char *folder;
+    struct ftx_progress *progress;
+    struct ftx_filled *out;
+    int64_t began_ns; /* when this run was, or the one that it goes on with */
+    bool unread;      /* what failed is the source */
+};
 
 static void on_moved(void *ctx, uint64_t n)
 {
@@ -23,13 +33,24 @@ static void on_moved(void *ctx, uint64_t n)
     ftx_progress_set(progress, progress->done + n);
 }
 
+static int64_t ns_of(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
+/* Is it of an earlier run, and the peer has, or had, it? */
+static bool is_old(const struct filling *f, const struct stat *st, const char *there)
+{
+    return ns_of(&st->st_ctim) < f->began_ns && ftx_look_is(there, "delivered");
+}
+
 /* The same size and time, and nothing that went wrong: it needs no copy. */
-static bool is_same(const struct stat *st, const char *there)
+static bool is_same(const struct filling *f, const struct stat *st, const char *there)
 {
     static const char *const wrong[] = {"interrupted", "refused", "failed", "cancelled"};
     struct stat is;
     if (lstat(there, &is) < 0 || !S_ISREG(is.st_mode) || is.st_size != st->st_size ||
-        is.st_mtim.tv_sec != st->st_mtim.tv_sec || is.st_mtim.tv_nsec != st->st_mtim.tv_nsec)
+        ns_of(&is.st_mtim) != ns_of(&st->st_mtim) || is_old(f, &is, there))
         return false;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         if (ftx_look_is(there, wrong[i]))
@@ -55,63 +76,82 @@ static void watch_for_end(void (*handler)(int))
         (void)signal(numbers[i], handler);
 }
 
-static int fill_file(const struct ftx_pick_entry *entry, const char *there,
-                     struct ftx_progress *progress)
+static int copy_file(struct filling *f, int from, const struct stat *st, const char *there)
 {
-    struct ftx_copy copy = {.ctx = progress, .moved = on_moved};
-    struct stat st;
-    int from = open(entry->source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (from < 0 || fstat(from, &st) < 0) {
-        int err = errno;
-        if (from >= 0)
-            close(from);
-        return -err;
-    }
-    if (is_same(&st, there)) {
-        on_moved(progress, entry->size);
-        close(from);
-        return 0;
-    }
+    struct ftx_copy copy = {.ctx = f->progress, .moved = on_moved};
     unfinished = there;
+    if (st->st_size == 0)
+        (void)unlink(there); /* nothing that is written would make it a new version */
     int to = open(there, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     int err = to < 0 ? -errno : ftx_copy_bytes(from, to, &copy);
     if (!err)
-        err = ftx_copy_attributes(from, to, &st);
+        err = ftx_copy_attributes(from, to, st);
     if (err && to >= 0)
         (void)unlink(there);
     unfinished = NULL;
-    close(from);
     if (to >= 0 && close(to) < 0 && !err)
         err = -errno;
     return err;
 }
 
-static int fill_symlink(const struct ftx_pick_entry *entry, const char *there)
+static int fill_file(struct filling *f, const struct ftx_pick_entry *entry, const char *there)
+{
+    struct stat st;
+    int from = open(entry->source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int err = from < 0 || fstat(from, &st) < 0 ? -errno : 0;
+    if (!err && !S_ISREG(st.st_mode))
+        err = -ESTALE; /* it was one when it was looked for */
+    f->unread = err;
+    if (!err && is_same(f, &st, there))
+        on_moved(f->progress, entry->size);
+    else if (!err)
+        err = copy_file(f, from, &st, there);
+    if (from >= 0)
+        close(from);
+    if (!err) {
+        f->out->files++;
+        f->out->bytes += (uint64_t)st.st_size;
+    }
+    return err;
+}
+
+static int fill_symlink(struct filling *f, const struct ftx_pick_entry *entry, const char *there)
 {
     char target[PATH_MAX], is[PATH_MAX];
-    struct stat st;
+    struct stat st, old;
     ssize_t n = readlink(entry->source, target, sizeof target - 1);
-    if (n < 0 || lstat(entry->source, &st) < 0)
+    f->unread = n < 0 || lstat(entry->source, &st) < 0;
+    if (f->unread)
         return -errno;
     const struct timespec times[] = {st.st_atim, st.st_mtim};
     target[n] = '\0';
-    if (symlink(target, there) < 0) {
-        int err = errno;
-        if (err != EEXIST || readlink(there, is, sizeof is) != n ||
-            memcmp(target, is, (size_t)n) != 0)
-            return -err;
-    }
+    bool same = lstat(there, &old) == 0 && ns_of(&old.st_ctim) >= f->began_ns &&
+                readlink(there, is, sizeof is) == n && memcmp(target, is, (size_t)n) == 0;
+    if (!same)
+        (void)unlink(there);
+    if (!same && symlink(target, there) < 0)
+        return -errno;
     return utimensat(AT_FDCWD, there, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-static int finish_folder(const struct ftx_pick_entry *entry, const char *there)
+/* An empty one that is there is made anew: nothing that follows would have it made at the peer. */
+static int begin_folder(struct filling *f, const char *there)
+{
+    struct stat st;
+    if (lstat(there, &st) == 0 && ns_of(&st.st_ctim) < f->began_ns)
+        (void)rmdir(there);
+    return mkdir(there, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int finish_folder(struct filling *f, const struct ftx_pick_entry *entry, const char *there)
 {
     struct stat st;
     int from = open(entry->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int to = open(there, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int err = from < 0 || to < 0 || fstat(from, &st) < 0 ? -errno : 0;
+    int err = from < 0 || fstat(from, &st) < 0 ? -errno : 0;
+    f->unread = err;
+    int to = err ? -1 : open(there, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (!err)
-        err = ftx_copy_attributes(from, to, &st);
+        err = to < 0 ? -errno : ftx_copy_attributes(from, to, &st);
     if (from >= 0)
         close(from);
     if (to >= 0)
@@ -119,52 +159,126 @@ static int finish_folder(const struct ftx_pick_entry *entry, const char *there)
     return err;
 }
 
-static int fill_entry(const struct ftx_pick_entry *entry, const char *there,
-                      struct ftx_progress *progress)
+static int fill_entry(struct filling *f, const struct ftx_pick_entry *entry, const char *there)
 {
+    f->unread = false;
     switch (entry->kind) {
     case FTX_PICK_FOLDER:
-        return mkdir(there, 0700) < 0 && errno != EEXIST ? -errno : 0;
+        return begin_folder(f, there);
     case FTX_PICK_FOLDER_END:
-        return finish_folder(entry, there);
+        return finish_folder(f, entry, there);
     case FTX_PICK_SYMLINK:
-        return fill_symlink(entry, there);
+        return fill_symlink(f, entry, there);
     default:
-        return fill_file(entry, there, progress);
+        return fill_file(f, entry, there);
     }
+}
+
+/* -- what is said of the whole -- */
+
+static char *first_of(const struct filling *f)
+{
+    for (size_t i = 0; i < f->pick->n; i++) {
+        const struct ftx_pick_entry *entry = &f->pick->entries[i];
+        if (entry->kind != FTX_PICK_SYMLINK)
+            return ftx_place_join(f->folder, entry->source + entry->name, "");
+    }
+    return NULL;
+}
+
+/* The time of a run that was cut off, or now. */
+static int64_t find_begin(const char *first)
+{
+    unsigned long long files, bytes;
+    long long began_ns;
+    char text[96];
+    struct timespec now;
+    ssize_t n = first ? lgetxattr(first, FTX_FILL_OFFER, text, sizeof text - 1) : -1;
+    text[n > 0 ? n : 0] = '\0';
+    if (sscanf(text, "%llu %llu %lld", &files, &bytes, &began_ns) == 3)
+        return began_ns;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return ns_of(&now);
 }
 
 /* Nothing depends on it: who receives with ftx knows when all is there. */
-static void offer(const struct ftx_pick *pick, const char *there)
+static void offer(const struct filling *f, const char *there, uint64_t files, uint64_t bytes,
+                  bool over)
 {
-    char text[64];
-    int n = snprintf(text, sizeof text, "%llu %llu", (unsigned long long)pick->files,
-                     (unsigned long long)pick->bytes);
+    char text[96];
+    int n = snprintf(text, sizeof text, "%llu %llu", (unsigned long long)files,
+                     (unsigned long long)bytes);
+    if (!over)
+        n += snprintf(text + n, sizeof text - (size_t)n, " %lld", (long long)f->began_ns);
     (void)lsetxattr(there, FTX_FILL_OFFER, text, (size_t)n, 0);
 }
 
-int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_progress *progress)
+/* -- all of it -- */
+
+void ftx_fill_say_left(const char *path, const char *why)
 {
-    int status = 0;
+    ftx_fail("%s: %s; left out", path, why);
+}
+
+/* The entry's own fault: the rest is sent. */
+static bool may_leave(const struct filling *f, int err)
+{
+    return f->unread || err == -EINVAL || err == -ELOOP || err == -ENAMETOOLONG;
+}
+
+/* The last entry of what begins with this one. */
+static size_t last_of(const struct ftx_pick *pick, size_t at)
+{
+    const char *source = pick->entries[at].source;
+    if (pick->entries[at].kind != FTX_PICK_FOLDER)
+        return at;
+    do
+        at++;
+    while (pick->entries[at].kind != FTX_PICK_FOLDER_END ||
+           strcmp(pick->entries[at].source, source) != 0);
+    return at;
+}
+
+static int fill_all(struct filling *f, const char *first)
+{
+    const struct ftx_pick *pick = f->pick;
     bool offered = false;
-    watch_for_end(on_end);
-    ftx_progress_begin(progress, "copying", pick->bytes);
-    for (size_t i = 0; i < pick->n && !status; i++) {
+    for (size_t i = 0; i < pick->n; i++) {
         const struct ftx_pick_entry *entry = &pick->entries[i];
-        char *there = ftx_place_join(folder, entry->source + entry->name, "");
-        int err = fill_entry(entry, there, progress);
+        char *there = ftx_place_join(f->folder, entry->source + entry->name, "");
+        int err = fill_entry(f, entry, there);
         if (!err && !offered && entry->kind != FTX_PICK_SYMLINK) {
-            offer(pick, there);
+            offer(f, there, pick->files, pick->bytes, false);
             offered = true;
         }
         free(there);
-        if (err) {
-            ftx_progress_end(progress);
-            status =
-                ftx_fail("%s: %s; what is copied already is sent", entry->source, strerror(-err));
-        }
+        if (!err)
+            continue;
+        ftx_progress_end(f->progress);
+        if (!may_leave(f, err))
+            return ftx_fail("%s: %s; what is copied already is sent", entry->source,
+                            strerror(-err));
+        ftx_fill_say_left(entry->source, strerror(-err));
+        f->out->left++;
+        i = last_of(pick, i);
     }
+    if (first)
+        offer(f, first, f->out->files, f->out->bytes, true);
+    return 0;
+}
+
+int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_progress *progress,
+             struct ftx_filled *out)
+{
+    struct filling f = {.pick = pick, .folder = folder, .progress = progress, .out = out};
+    char *first = first_of(&f);
+    *out = (struct ftx_filled){0};
+    f.began_ns = find_begin(first);
+    watch_for_end(on_end);
+    ftx_progress_begin(progress, "copying", pick->bytes);
+    int status = fill_all(&f, first);
     ftx_progress_end(progress);
     watch_for_end(SIG_DFL);
+    free(first);
     return status;
 }

@@ -6,11 +6,26 @@
 #include "tools/ftx/pick.h"
 #include "tools/ftx/progress.h"
 
-/* On one of the first names that are sent: "FILES BYTES" of the whole, for who receives. */
+/*
+ * On one of the first names that are sent: "FILES BYTES" of the whole, for who receives. While it is
+ * being copied, a third number: when that was begun, in ns since 1970. A run that finds it goes on.
+ */
 #define FTX_FILL_OFFER "user.ftx-send"
 
-/* Copies into the folder of a link. What is there already, the same, stays. 0, or an exit status
- * after one line about it. */
-int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_progress *progress);
+struct ftx_filled {
+    uint64_t files, bytes; /* are in the outbox */
+    uint64_t left;         /* could not be read */
+};
+
+/*
+ * Copies into the folder of a link or group. What is there already, the same, stays if it is still
+ * to be sent, or came there in a run that was cut off; else it is sent once more, for the peer may
+ * have taken away what it had. 0, or an exit status after one line about it.
+ */
+int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_progress *progress,
+             struct ftx_filled *out);
+
+/* A line about what is not sent. */
+void ftx_fill_say_left(const char *path, const char *why);
 
 #endif

@@ -2,9 +2,12 @@
 /* Walks the paths; each folder's .ftxignore is read on the way down and forgotten on the way up. */
 #include "tools/ftx/pick.h"
 
+#include "fs/store/names.h"
 #include "tools/ftx/look.h"
+#include "transport/wire/limits.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,12 +52,27 @@ static void add_cache(struct ftx_pick *pick, const char *path)
     pick->caches[pick->n_caches++] = copy_of(path);
 }
 
-static void fail(struct ftx_pick *pick, const char *path, int err)
+static void leave(struct ftx_pick *pick, const char *path, const char *why)
 {
-    if (pick->failed)
-        return;
-    pick->failed = copy_of(path);
-    pick->err = err;
+    pick->left = grown(pick->left, pick->n_left, sizeof *pick->left);
+    pick->left[pick->n_left++] = (struct ftx_pick_left){copy_of(path), why};
+}
+
+/* NULL: the protocol can say its name, and where it stands. */
+static const char *why_unnamed(const FTSENT *entry, size_t name)
+{
+    if (ftx_name_check(entry->fts_name, entry->fts_namelen, false))
+        return "its name has control characters";
+    if (entry->fts_level >= FTX_DEPTH_MAX)
+        return "it stands in too many folders";
+    return entry->fts_pathlen - name > FTX_PATH_MAX ? "its path is too long" : NULL;
+}
+
+/* NULL: it can be read, for now. */
+static const char *why_unread(const FTSENT *entry)
+{
+    bool read = faccessat(AT_FDCWD, entry->fts_path, R_OK, AT_EACCESS) == 0;
+    return read ? NULL : strerror(errno);
 }
 
 /* What can be made again at the other end: node_modules, __pycache__, Python's environments. */
@@ -121,13 +139,14 @@ static bool enter(struct ftx_pick *pick, FTSENT *entry, const struct ftx_pick_ru
     entry->fts_pointer = NULL;
     if (is_ignored(entry, rules))
         return false;
-    if (strcmp(entry->fts_name, ".ftx") == 0) { /* what a store or a receive keeps there */
-        pick->odd++;
+    if (strcmp(entry->fts_name, ".ftx") == 0) /* what a store or a receive keeps there */
         return false;
-    }
     if (entry->fts_statp->st_dev == rules->mount_dev &&
-        entry->fts_statp->st_ino == rules->mount_ino) {
-        pick->odd++;
+        entry->fts_statp->st_ino == rules->mount_ino)
+        return false;
+    const char *why = why_unnamed(entry, name);
+    if (why) {
+        leave(pick, entry->fts_path, why);
         return false;
     }
     if (entry->fts_level > FTS_ROOTLEVEL && !rules->keep_caches && is_cache(entry)) {
@@ -137,6 +156,36 @@ static bool enter(struct ftx_pick *pick, FTSENT *entry, const struct ftx_pick_ru
     read_ignore(entry);
     add(pick, FTX_PICK_FOLDER, entry, name);
     return true;
+}
+
+/* A file or a symlink. */
+static void take(struct ftx_pick *pick, const FTSENT *entry, const struct ftx_pick_rules *rules,
+                 size_t name)
+{
+    enum ftx_pick_kind kind = entry->fts_info == FTS_F ? FTX_PICK_FILE : FTX_PICK_SYMLINK;
+    if (is_ignored(entry, rules))
+        return;
+    const char *why = why_unnamed(entry, name);
+    if (!why && kind == FTX_PICK_FILE)
+        why = why_unread(entry);
+    if (why)
+        leave(pick, entry->fts_path, why);
+    else
+        add(pick, kind, entry, name);
+}
+
+/* It was entered, and is a folder that nobody may look into. */
+static void give_back(struct ftx_pick *pick, FTSENT *entry)
+{
+    struct ftx_pick_entry *last = &pick->entries[pick->n - 1];
+    drop_ignore(entry);
+    entry->fts_pointer = NULL;
+    if (pick->n > 0 && last->kind == FTX_PICK_FOLDER &&
+        strcmp(last->source, entry->fts_path) == 0) {
+        free(last->source);
+        pick->n--;
+    }
+    leave(pick, entry->fts_path, strerror(entry->fts_errno));
 }
 
 void ftx_pick_add(struct ftx_pick *pick, char *path, const struct ftx_pick_rules *rules)
@@ -161,22 +210,22 @@ void ftx_pick_add(struct ftx_pick *pick, char *path, const struct ftx_pick_rules
         case FTS_F:
         case FTS_SL:
         case FTS_SLNONE:
-            if (!is_ignored(entry, rules))
-                add(pick, entry->fts_info == FTS_F ? FTX_PICK_FILE : FTX_PICK_SYMLINK, entry, name);
+            take(pick, entry, rules, name);
             break;
         case FTS_DNR:
         case FTS_ERR:
+            give_back(pick, entry);
+            break;
         case FTS_NS:
-            drop_ignore(entry);
-            entry->fts_pointer = NULL;
-            fail(pick, entry->fts_path, entry->fts_errno);
+            leave(pick, entry->fts_path, strerror(entry->fts_errno));
             break;
         default:
-            pick->odd += !is_ignored(entry, rules);
+            if (!is_ignored(entry, rules))
+                leave(pick, entry->fts_path, "it is neither a file, a folder nor a symlink");
         }
     }
     if (!tree)
-        fail(pick, path, errno);
+        leave(pick, path, strerror(errno));
     else
         fts_close(tree);
 }
@@ -187,8 +236,10 @@ void ftx_pick_close(struct ftx_pick *pick)
         free(pick->entries[i].source);
     for (size_t i = 0; i < pick->n_caches; i++)
         free(pick->caches[i]);
+    for (size_t i = 0; i < pick->n_left; i++)
+        free(pick->left[i].source);
     free(pick->entries);
     free(pick->caches);
-    free(pick->failed);
+    free(pick->left);
     *pick = (struct ftx_pick){0};
 }

@@ -24,9 +24,13 @@ struct ftx_pick {
     uint64_t files, bytes;
     char **caches; /* owned; folders that were left out: environments and caches */
     size_t n_caches;
-    uint64_t odd; /* neither file, folder nor symlink, or in the mount: left out */
-    char *failed; /* owned; the first path that could not be read, with errno `err` */
-    int err;
+    struct ftx_pick_left *left; /* what cannot be sent, with all below it */
+    size_t n_left;
+};
+
+struct ftx_pick_left {
+    char *source; /* owned */
+    const char *why;
 };
 
 struct ftx_pick_rules {

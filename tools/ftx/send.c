@@ -106,7 +106,6 @@ static int pick(const struct ftx_call *call, char **paths, const char *mount, st
 {
     struct ftx_pick_rules rules = {0};
     struct stat st;
-    int status = 0;
     if (mount && stat(mount, &st) == 0) {
         rules.mount_dev = st.st_dev;
         rules.mount_ino = st.st_ino;
@@ -121,12 +120,9 @@ static int pick(const struct ftx_call *call, char **paths, const char *mount, st
         pick_all(call, paths, &rules, out);
     }
     ftx_ignore_close(&rules.exclude);
-    if (out->failed)
-        status = ftx_fail("%s: %s; nothing is sent", out->failed, strerror(out->err));
-    else if (out->n == 0)
-        status = ftx_fail("nothing to send: all of it is left out, in the mount, or of no kind "
-                          "that can be sent");
-    return status;
+    for (size_t i = 0; i < out->n_left; i++)
+        ftx_fill_say_left(out->left[i].source, out->left[i].why);
+    return out->n ? 0 : ftx_fail("nothing to send: all of it is left out, or in the mount");
 }
 
 /* -- sending -- */
@@ -176,24 +172,29 @@ void ftx_send_show_code(const struct ftx_call *call, const char *code)
     }
 }
 
-void ftx_send_show_end(const struct ftx_call *call, uint64_t files, uint64_t bytes, double seconds)
+int ftx_send_show_end(const struct ftx_call *call, uint64_t files, uint64_t bytes, uint64_t left,
+                      double seconds)
 {
     char size[FTX_PRINT_MAX], span[FTX_PRINT_MAX];
     if (call->json) {
         cJSON *line = cJSON_CreateObject(), *what = cJSON_AddObjectToObject(line, "delivered");
         cJSON_AddNumberToObject(what, "files", (double)files);
         cJSON_AddNumberToObject(what, "bytes", (double)bytes);
+        cJSON_AddNumberToObject(what, "left_out", (double)left);
         cJSON_AddNumberToObject(what, "seconds", seconds);
         ftx_print_json(line);
-        return;
+    } else {
+        printf("delivered: %llu file%s, %s, in %s\n", (unsigned long long)files,
+               files == 1 ? "" : "s", ftx_print_size(size, (double)bytes),
+               ftx_print_span(span, seconds));
     }
-    printf("delivered: %llu file%s, %s, in %s\n", (unsigned long long)files, files == 1 ? "" : "s",
-           ftx_print_size(size, (double)bytes), ftx_print_span(span, seconds));
+    return left ? ftx_fail("%llu left out; see above", (unsigned long long)left) : 0;
 }
 
 static int send_picked(const struct ftx_call *call, const char *mount, const struct ftx_pick *pick)
 {
     struct ftx_progress progress = {.json = call->json};
+    struct ftx_filled filled;
     char code[FTX_CODE_MAX + 1];
     double begun = ftx_look_clock();
     int status = find_code(call, mount, code);
@@ -201,14 +202,15 @@ static int send_picked(const struct ftx_call *call, const char *mount, const str
         return status;
     ftx_send_show_code(call, code);
     char *folder = ftx_place_join(mount, "outbox", code);
-    status = ftx_fill(pick, folder, &progress);
+    status = ftx_fill(pick, folder, &progress, &filled);
     free(folder);
     if (!status && ftx_print_live())
         printf("all is in the outbox; ^C ends only the waiting\n");
     if (!status)
         status = ftx_deliver(pick, mount, code, &progress);
     if (!status)
-        ftx_send_show_end(call, pick->files, pick->bytes, ftx_look_clock() - begun);
+        status = ftx_send_show_end(call, filled.files, filled.bytes, filled.left + pick->n_left,
+                                   ftx_look_clock() - begun);
     explicit_bzero(code, sizeof code);
     return status;
 }

@@ -9,7 +9,8 @@
 
 /* The code that the other end has to say; with --json, the first line. */
 void ftx_send_show_code(const struct ftx_call *call, const char *code);
-/* All of it is there. */
-void ftx_send_show_end(const struct ftx_call *call, uint64_t files, uint64_t bytes, double seconds);
+/* All of it is there, but for `left` that could not be sent. The exit status. */
+int ftx_send_show_end(const struct ftx_call *call, uint64_t files, uint64_t bytes, uint64_t left,
+                      double seconds);
 
 #endif

@@ -3,7 +3,7 @@
 #include "tools/ftx/command.h"
 
 static const struct ftx_flag send_flags[] = {
-    {"to", "CODE", "over this link; default: a new code"},
+    {"to", "CODE|GROUP", "over this link, to this group; default: a new code"},
     {"exclude", "PATTERN", "leave out what matches, as a line of .ftxignore; may be repeated"},
     {"yes", NULL, "leave out virtual environments and caches without asking"},
     {"no-prompt", NULL, "leave out nothing of that, and do not ask"},
