@@ -63,13 +63,20 @@ int ftx_headless_open(const char *store, enum ftx_box box, char *message, size_t
     return 0;
 }
 
+/* All links of the store, to be freed. */
+static struct ftx_link_status *list_links(struct ftx_headless *h, size_t *out_n)
+{
+    size_t n = ftx_links_status(h->store, NULL, 0);
+    struct ftx_link_status *links = calloc(n + 1, sizeof *links);
+    *out_n = links ? ftx_links_status(h->store, links, n) : 0;
+    return links;
+}
+
 bool ftx_headless_find(struct ftx_headless *h, const char *name)
 {
-    size_t n = ftx_links_status(h->store, NULL, 0), n_found = 0;
-    struct ftx_link_status *links = calloc(n + 1, sizeof *links), *found = NULL;
-    if (links)
-        n = ftx_links_status(h->store, links, n);
-    for (size_t i = 0; links && i < n; i++)
+    size_t n, n_found = 0;
+    struct ftx_link_status *links = list_links(h, &n), *found = NULL;
+    for (size_t i = 0; i < n; i++)
         if (links[i].sender == (h->box == FTX_OUTBOX) &&
             (!name || strcmp(links[i].name, name) == 0)) {
             found = &links[i];
@@ -79,6 +86,16 @@ bool ftx_headless_find(struct ftx_headless *h, const char *name)
         snprintf(h->name, sizeof h->name, "%s", found->name);
     free(links);
     return n_found == 1;
+}
+
+void ftx_headless_disarm_others(struct ftx_headless *h)
+{
+    size_t n;
+    struct ftx_link_status *links = list_links(h, &n);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(links[i].name, h->name) != 0)
+            (void)ftx_link_disarm(h->store, h->box, links[i].name, strlen(links[i].name));
+    free(links);
 }
 
 static int set_accept(struct ftx_headless *h, enum ftx_accept accept)
@@ -139,6 +156,8 @@ bool ftx_headless_close(struct ftx_headless *h, bool over)
         ftx_network_close(h->network);
     if (over)
         (void)ftx_link_unpair(h->store, h->name, strlen(h->name), true);
+    else if (h->box == FTX_INBOX)
+        (void)ftx_link_disarm(h->store, h->box, h->name, strlen(h->name));
     bool empty = ftx_links_status(h->store, NULL, 0) == 0;
     ftx_store_close(h->store);
     ftx_network_free(h->network);

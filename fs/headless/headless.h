@@ -38,7 +38,11 @@ int ftx_headless_connect(struct ftx_headless *h, const struct ftx_network_config
 /* How it stands with the link. -ENOENT. */
 int ftx_headless_look(struct ftx_headless *h, struct ftx_link_status *out);
 
-/* Ends sessions, with a word; `over`: and forgets the link. Frees. True: the store has no link. */
+/* Takes back all codes but this one that are not paired: a run that was killed has armed them. */
+void ftx_headless_disarm_others(struct ftx_headless *h);
+
+/* Ends sessions, with a word; `over`: and forgets the link, as it does with a code for receiving that
+ * is not paired yet: there is nothing to go on with. Frees. True: the store has no link. */
 bool ftx_headless_close(struct ftx_headless *h, bool over);
 
 /* -- sending: offer.c -- */

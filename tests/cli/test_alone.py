@@ -323,6 +323,24 @@ def test_another_code_is_told_of(place, scratch):
         sender.wait_line("has another code")
 
 
+def test_a_mistyped_code_is_not_kept(place, scratch):
+    source = os.path.join(scratch, "note")
+    trees.write_random(source, 10)
+    with place.send(source) as sender:
+        code = sender.line()["code"]
+        with place.receive("9999-other-words-here") as receiver:
+            receiver.wait_line("waiting")
+            receiver.process.terminate()
+            status, complaints = receiver.end()
+            assert status == -signal.SIGTERM and "the code is taken back" in complaints
+        assert os.listdir(place.target) == []
+        with place.receive("9998-other-words-here") as receiver:
+            receiver.wait_line("waiting")  # and is killed: nobody can take it back but the next
+        with place.receive(code) as receiver:
+            assert receiver.succeed() and sender.succeed()
+    assert os.listdir(place.target) == ["note"] and not place.left()
+
+
 def test_wrong_words_end_with_a_line(place, scratch):
     source = os.path.join(scratch, "note")
     with open(source, "wb") as out:

@@ -81,6 +81,22 @@ def test_join_can_be_given_up(mount, keys):
     assert os.listdir(mount.inbox()) == before
 
 
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_code_that_met_nobody_is_taken_back_at_the_end(mount, scratch, end):
+    with Terminal("receive", "7-mistyped", scratch, mount=mount.mount) as terminal:
+        terminal.wait("waiting for the other end")
+        assert "7-mistyped" in os.listdir(mount.inbox())
+        os.kill(terminal.pid, end)
+        assert terminal.end() == -end
+    assert "7-mistyped" not in os.listdir(mount.inbox())
+    os.mkdir(mount.inbox("7-mistyped"))  # one that stood there before is not ours to take back
+    with Terminal("receive", "7-mistyped", scratch, mount=mount.mount) as terminal:
+        terminal.wait("waiting for the other end")
+        os.kill(terminal.pid, end)
+        assert terminal.end() == -end
+    os.rmdir(mount.inbox("7-mistyped"))
+
+
 def test_watch_is_a_table_until_it_is_ended(make_pair):
     pair = make_pair(through_proxy=True, debug=False)
     pair.proxy.rate(up=1 << 20)

@@ -65,6 +65,7 @@ int ftx_alone_open(struct ftx_alone *alone, enum ftx_box box, char *path, const 
     char message[FTX_OPTION_MESSAGE];
     const char *named = ftx_call_flag(alone->call, "store");
     alone->ours = !named;
+    alone->goes_on = box == FTX_OUTBOX;
     if (named) {
         free(path);
         path = strdup(named);
@@ -110,9 +111,12 @@ int ftx_alone_connect(struct ftx_alone *alone)
 
 int ftx_alone_look(struct ftx_alone *alone, struct ftx_link_status *out)
 {
-    if (ended)
-        return ftx_fail("ended; the same command goes on where it was");
     int err = ftx_headless_look(alone->end, out);
+    alone->goes_on = alone->goes_on || (!err && out->paired);
+    if (ended)
+        return ftx_fail(alone->goes_on
+                            ? "ended; the same command goes on where it was"
+                            : "ended before it met the other end; the code is taken back here");
     if (err)
         return ftx_fail("the link is gone");
     bool end;

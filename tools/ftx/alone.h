@@ -12,8 +12,9 @@
 struct ftx_alone {
     const struct ftx_call *call;
     struct ftx_network_options options;
-    char *path; /* owned; of the store */
-    bool ours;  /* ... which goes once all is done */
+    char *path;   /* owned; of the store */
+    bool ours;    /* ... which goes once all is done */
+    bool goes_on; /* the same command would go on with what this one has begun */
     struct ftx_headless *end;
     struct ftx_progress progress;
     char state[32];        /* of the link, as was said last */

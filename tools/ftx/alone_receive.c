@@ -196,6 +196,8 @@ static int find_link(struct receiving *r, const struct ftx_call *call, const cha
     int status = ftx_arm_ask(call, word, begun, code);
     if (!status && code[0] && !ftx_headless_find(r->alone.end, code))
         status = ftx_alone_arm(&r->alone, code);
+    if (!status)
+        ftx_headless_disarm_others(r->alone.end);
     explicit_bzero(code, sizeof code);
     return status;
 }

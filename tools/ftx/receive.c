@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +127,10 @@ static bool accepts(struct receiving *r)
 
 /* -- the link -- */
 
+/* The inbox that was armed here. A code that met nobody goes when we do: it may have been mistyped,
+ * and would be beside the right one for ever. rmdir takes back no link that is paired. */
+static char *volatile armed;
+
 /* 0, or an exit status: nothing can come of it. */
 static int look_at_link(struct receiving *r, const cJSON *link)
 {
@@ -135,7 +140,7 @@ static int look_at_link(struct receiving *r, const cJSON *link)
     snprintf(r->state, sizeof r->state, "%s", state);
     r->changed = ftx_look_clock();
     bool end;
-    const char *words = ftx_words_state(state, false, true, &end);
+    const char *words = ftx_words_state(state, false, !armed, &end);
     ftx_progress_end(&r->progress);
     if (words && end)
         return ftx_fail("%s", words);
@@ -290,15 +295,27 @@ void ftx_receive_show_end(const struct ftx_call *call, uint64_t files, uint64_t 
 
 /* -- beginning -- */
 
+static void on_end(int number)
+{
+    (void)rmdir(armed);
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
+
 /* A link of that name goes on where it was; else the code is armed. */
 static int arm(struct receiving *r)
 {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     struct stat st;
     r->inbox = ftx_place_join(r->mount, "inbox", r->code);
     r->resumed = stat(r->inbox, &st) == 0;
-    if (r->resumed)
-        return 0;
-    return ftx_arm(r->mount, "inbox", r->code);
+    int status = r->resumed ? 0 : ftx_arm(r->mount, "inbox", r->code);
+    if (r->resumed || status)
+        return status;
+    armed = r->inbox;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        (void)signal(numbers[i], on_end);
+    return 0;
 }
 
 /* One operand may be either: what is a folder, or has a slash, is DIR. */
@@ -322,6 +339,9 @@ static int receive_with(struct receiving *r, const char *word, const char *mount
         status = arm(r);
     if (!status)
         status = receive(r);
+    if (armed)
+        (void)rmdir(armed);
+    armed = NULL;
     if (!status)
         ftx_receive_show_end(r->call, r->move.files, r->move.bytes);
     return status;
