@@ -57,6 +57,7 @@ int ftx_headless_open(const char *store, enum ftx_box box, char *message, size_t
     ftx_store_set_events(h->store, &events, h);
     ftx_spool_configure(h->store, &keep);
     ftx_history_configure(h->store, 0);
+    pthread_mutex_init(&h->ways.lock, NULL);
     h->box = box;
     h->news = true;
     *out_headless = h;
@@ -133,7 +134,10 @@ const char *ftx_headless_name(const struct ftx_headless *h)
 int ftx_headless_connect(struct ftx_headless *h, const struct ftx_network_config *config)
 {
     struct ftx_network *network;
-    int err = ftx_network_open(h->store, config, &network);
+    struct ftx_network_config heard = *config;
+    heard.xfer.failed = ftx_headless_failed;
+    heard.xfer.failed_ctx = h;
+    int err = ftx_network_open(h->store, &heard, &network);
     if (err)
         return err;
     h->network = network;
@@ -161,6 +165,7 @@ bool ftx_headless_close(struct ftx_headless *h, bool over)
     bool empty = ftx_links_status(h->store, NULL, 0) == 0;
     ftx_store_close(h->store);
     ftx_network_free(h->network);
+    pthread_mutex_destroy(&h->ways.lock);
     explicit_bzero(h->name, sizeof h->name);
     free(h);
     return empty;

@@ -20,6 +20,8 @@
 
 struct ftx_headless;
 
+enum { FTX_HEADLESS_PLACE_MAX = 272, FTX_HEADLESS_WAYS_MAX = 32 };
+
 /* Opens or makes the store. -EBUSY: another process has it; -errno, with a sentence in `message`. */
 int ftx_headless_open(const char *store, enum ftx_box box, char *message, size_t room,
                       struct ftx_headless **out_headless);
@@ -34,6 +36,17 @@ const char *ftx_headless_name(const struct ftx_headless *h);
 
 /* Listens, dials. -EADDRINUSE and the like. */
 int ftx_headless_connect(struct ftx_headless *h, const struct ftx_network_config *config);
+
+/* -- ways.c -- */
+
+/* A way of the configuration that led nowhere, and was not told of, with this error, before. False:
+ * none. UV_EOF: who answers there knows no such link. */
+struct ftx_headless_failure {
+    char place[FTX_HEADLESS_PLACE_MAX]; /* HOST:PORT, or a relay's URL */
+    int err;
+    bool told;
+};
+bool ftx_headless_failure(struct ftx_headless *h, struct ftx_headless_failure *out);
 
 /* How it stands with the link. -ENOENT. */
 int ftx_headless_look(struct ftx_headless *h, struct ftx_link_status *out);

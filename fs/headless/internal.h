@@ -7,6 +7,7 @@
 #include "fs/store/tree.h"
 #include "transport/wire/limits.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 /* The attribute that says how much is sent, without `user.`: FILES BYTES. */
@@ -18,7 +19,15 @@ struct ftx_headless {
     enum ftx_box box;
     char name[FTX_CODE_MAX + 1];
     atomic_bool news; /* something came */
+    struct ftx_headless_ways {
+        pthread_mutex_t lock;
+        struct ftx_headless_failure failures[FTX_HEADLESS_WAYS_MAX];
+        size_t n;
+    } ways;
 };
+
+/* ftx_xfer_config.failed, of a struct ftx_headless. */
+void ftx_headless_failed(void *ctx, const struct ftx_address *address, int err);
 
 /* The link's folder in the box, and what is below it: -ENOENT. */
 int ftx_headless_id(struct ftx_headless *h, const char *name, uint64_t *out_id);

@@ -36,6 +36,8 @@ struct ftx_xfer {
     struct ftx_node *node;
     struct ftx_netwatch *netwatch; /* NULL: changes are not noticed */
     enum ftx_links_policy links;
+    void (*failed)(void *ctx, const struct ftx_address *address, int err); /* NULL: nobody asks */
+    void *failed_ctx;
     uv_async_t wake;
     atomic_bool woken;     /* a turn is to come */
     uv_timer_t gather;     /* it waits for more to do */
@@ -139,6 +141,13 @@ static void save_identity(void *ctx, const struct ftx_peer_identity *identity, u
         on_row_written(save, err);
 }
 
+static void failed(void *ctx, const struct ftx_address *address, int err)
+{
+    const struct ftx_transfer *t = ctx;
+    if (t->xfer->failed)
+        t->xfer->failed(t->xfer->failed_ctx, address, err);
+}
+
 /* The peer is freed: nothing of it calls any more. */
 static void gone(void *ctx)
 {
@@ -157,6 +166,7 @@ static const struct ftx_peer_host host = {
     .end = ftx_transfer_end,
     .health = ftx_transfer_health,
     .told = ftx_transfer_told,
+    .failed = failed,
     .packed = ftx_transfer_packed,
     .gone = gone,
 };
@@ -448,6 +458,8 @@ int ftx_xfer_start(uv_loop_t *loop, struct ftx_store *store, const struct ftx_xf
     xfer->loop = loop;
     xfer->store = store;
     xfer->links = config->links;
+    xfer->failed = config->failed;
+    xfer->failed_ctx = config->failed_ctx;
     xfer->link_changes = UINT64_MAX; /* none was looked at yet */
     ftx_list_init(&xfer->transfers);
     ftx_list_init(&xfer->saved);

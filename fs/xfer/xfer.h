@@ -29,6 +29,9 @@ struct ftx_xfer_config {
     unsigned n_data;                    /* data connections that a link may add */
     enum ftx_links_policy links;
     enum ftx_compress_mode compress;
+    /* As of struct ftx_peer_host, with `failed_ctx`: NULL if nobody wants to know. Loop thread. */
+    void (*failed)(void *ctx, const struct ftx_address *address, int err);
+    void *failed_ctx;
 };
 
 /* Begins: links of the store are dialled and answered. The store's `wake` and

@@ -341,6 +341,51 @@ def test_a_mistyped_code_is_not_kept(place, scratch):
     assert os.listdir(place.target) == ["note"] and not place.left()
 
 
+def test_ways_that_lead_nowhere_are_named(place, scratch):
+    source, dead = os.path.join(scratch, "note"), harness.free_port()
+    trees.write_random(source, 10)
+    with End("send", *ALONE, "--listen", f"127.0.0.1:{place.port}", "--peer", f"127.0.0.1:{dead}", "--relay", f"ws://127.0.0.1:{dead}",
+             source, state=place.state) as sender:
+        code, seen = sender.line()["code"], {}
+        while len(seen) < 2:
+            line = sender.line()
+            if "unreachable" in line:
+                seen[line["unreachable"]] = line
+        assert set(seen) == {f"127.0.0.1:{dead}", f"ws://127.0.0.1:{dead}"}
+        for way, line in seen.items():
+            assert line["error"] == "Connection refused" and line["message"].startswith(way) and "?" in line["message"]
+        with place.receive(code) as receiver:
+            assert receiver.succeed() and sender.succeed()
+    with Terminal("send", *ALONE, "--listen", "none", "--relay", f"ws://127.0.0.1:{dead}", source, XDG_STATE_HOME=place.state) as terminal:
+        terminal.wait("does it run there?")
+        assert f"ftx receive --relay ws://127.0.0.1:{dead} {CODE.search(terminal.text).group()}" in terminal.text
+    with Terminal("send", *ALONE, "--listen", f"127.0.0.1:{place.port}", source, XDG_STATE_HOME=place.state) as terminal:
+        terminal.wait("the other end has not connected yet; if it is elsewhere")
+
+
+def test_a_code_that_is_used_up_is_told_of(make_node, place, scratch):
+    node = make_node(debug=False).start()
+    os.mkdir(node.inbox("7-used-once"))
+    source = os.path.join(scratch, "note")
+    trees.write_random(source, 10)
+    words = ("send", *ALONE, "--listen", "none", "--peer", f"127.0.0.1:{node.port}", "--to", "7-used-once", source)
+    with End(*words, state=place.state) as sender:
+        assert sender.succeed()
+    with End(*words, state=place.state) as sender:
+        sender.wait_line("knows no such code")
+
+
+def test_what_was_taken_comes_again_with_the_same_code(place, scratch):
+    source, got = os.path.join(scratch, "note"), os.path.join(place.target, "note")
+    trees.write_random(source, 10_000)
+    for _ in range(2):
+        with place.send("--to", "7-each-day", source) as sender, place.receive("7-each-day") as receiver:
+            assert receiver.succeed() and sender.succeed()
+        assert trees.sha256(got) == trees.sha256(source)
+        os.unlink(got)
+    assert not place.left()
+
+
 def test_wrong_words_end_with_a_line(place, scratch):
     source = os.path.join(scratch, "note")
     with open(source, "wb") as out:

@@ -103,6 +103,7 @@ int ftx_alone_connect(struct ftx_alone *alone)
         ftx_network_options_explain(options, err, message);
         return ftx_fail("%s", message);
     }
+    alone->connecting = ftx_look_clock();
     watch_signals();
     return 0;
 }
@@ -141,6 +142,7 @@ void ftx_alone_say(struct ftx_alone *alone)
     if (alone->words)
         ftx_progress_say(&alone->progress, "%s", alone->words);
     alone->words = NULL;
+    ftx_alone_say_ways(alone);
 }
 
 void ftx_alone_rest(struct ftx_alone *alone, double begun)

@@ -21,6 +21,8 @@ struct ftx_alone {
     unsigned guesses_left; /* likewise */
     const char *words;     /* about it, to be said if there is to be any waiting; static */
     bool hopeless;         /* nothing can come of it: nobody goes on with it */
+    double connecting;     /* when that was begun */
+    bool hinted;           /* it was said where the other end is looked for */
 };
 
 /* Takes the options of the call. 0, or an exit status after one line; close it in any case. */
@@ -36,7 +38,9 @@ int ftx_alone_connect(struct ftx_alone *alone);
 /* How it stands with the link. 0, or an exit status: nothing can come of it, or somebody wants it to
  * end. */
 int ftx_alone_look(struct ftx_alone *alone, struct ftx_link_status *out);
-/* Says what is new about the link. */
+/* Says which ways to the other end lead nowhere, and what to do, while it is not there. */
+void ftx_alone_say_ways(struct ftx_alone *alone);
+/* Says what is new about the link, and the ways to it. */
 void ftx_alone_say(struct ftx_alone *alone);
 /* The same, and waits a moment: as long as the round took that began then. */
 void ftx_alone_rest(struct ftx_alone *alone, double begun);

@@ -65,12 +65,19 @@ void ftx_progress_say(struct ftx_progress *progress, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    ftx_progress_tell(progress, NULL, text);
+}
+
+void ftx_progress_tell(struct ftx_progress *progress, cJSON *line, const char *text)
+{
     ftx_progress_end(progress);
     if (progress->json) {
-        cJSON *line = cJSON_CreateObject();
+        if (!line)
+            line = cJSON_CreateObject();
         cJSON_AddStringToObject(line, "message", text);
         ftx_print_json(line);
     } else {
+        cJSON_Delete(line);
         ftx_print_name(text);
         putchar('\n');
         fflush(stdout);

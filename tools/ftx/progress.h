@@ -3,6 +3,7 @@
 #ifndef FTX_TOOLS_PROGRESS_H
 #define FTX_TOOLS_PROGRESS_H
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,6 +25,9 @@ void ftx_progress_set(struct ftx_progress *progress, uint64_t done);
 /* A sentence in place of the line, which comes back with the next ftx_progress_set. */
 void ftx_progress_say(struct ftx_progress *progress, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* The same with more to say as JSON: `line`, which is taken over (NULL: nothing more). */
+void ftx_progress_tell(struct ftx_progress *progress, cJSON *line, const char *text);
 
 /* Takes the line away. */
 void ftx_progress_end(struct ftx_progress *progress);

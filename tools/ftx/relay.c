@@ -7,7 +7,6 @@
 #include "transport/net/websocket.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +60,7 @@ static int dial(const struct ftx_websocket_target *target, struct look *look)
     return err ? err : look->waiting ? 0 : look->err;
 }
 
-static enum ftx_relay_health explain(int err, bool token, char message[FTX_RELAY_MESSAGE])
+enum ftx_relay_health ftx_relay_explain(int err, bool token, char message[FTX_RELAY_MESSAGE])
 {
     const char *text = message;
     switch (err) {
@@ -107,5 +106,5 @@ enum ftx_relay_health ftx_relay_look(const char *url, const char *token_file, co
     if (token)
         explicit_bzero(token, strlen(token));
     free(token);
-    return explain(err, token_file != NULL, message);
+    return ftx_relay_explain(err, token_file != NULL, message);
 }

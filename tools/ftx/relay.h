@@ -3,6 +3,8 @@
 #ifndef FTX_TOOLS_RELAY_H
 #define FTX_TOOLS_RELAY_H
 
+#include <stdbool.h>
+
 enum ftx_relay_health {
     FTX_RELAY_GOOD,
     FTX_RELAY_BUSY, /* not now */
@@ -16,5 +18,8 @@ enum { FTX_RELAY_MESSAGE = 512 };
  * and what to do. Takes as long as the relay, 20 s at most. */
 enum ftx_relay_health ftx_relay_look(const char *url, const char *token_file, const char *ca_file,
                                      char message[FTX_RELAY_MESSAGE]);
+
+/* What an error of the way there means, and what to do; `token`: one was shown there. */
+enum ftx_relay_health ftx_relay_explain(int err, bool token, char message[FTX_RELAY_MESSAGE]);
 
 #endif

@@ -161,6 +161,23 @@ static int find_code(const struct ftx_call *call, const char *mount, char out[FT
     return check_to(mount, to);
 }
 
+/* What the other end is to run: it needs the same relays. To be freed. */
+static char *receive_command(const struct ftx_call *call)
+{
+    char *command = strdup("ftx receive"), *longer;
+    for (size_t i = 0; i < call->n_flags; i++) {
+        if (strcmp(call->flags[i].name, "relay") != 0)
+            continue;
+        if (!command || asprintf(&longer, "%s --relay %s", command, call->flags[i].value) < 0)
+            abort();
+        free(command);
+        command = longer;
+    }
+    if (!command)
+        abort();
+    return command;
+}
+
 void ftx_send_show_code(const struct ftx_call *call, const char *code)
 {
     if (call->json) {
@@ -168,7 +185,9 @@ void ftx_send_show_code(const struct ftx_call *call, const char *code)
         cJSON_AddStringToObject(line, "code", code);
         ftx_print_json(line);
     } else if (!ftx_call_flag(call, "to")) {
-        ftx_arm_show(code, "ftx receive");
+        char *command = receive_command(call);
+        ftx_arm_show(code, command);
+        free(command);
     }
 }
 

@@ -72,6 +72,9 @@ struct ftx_peer_host {
     /* The peer says that it can be dialled at these (n up to FTX_ADDRESSES_MAX), and no longer where
      * it said before; also when a session ends. For ftx_peer_recall some day. May be NULL. */
     void (*told)(void *ctx, const struct ftx_told_address *told, size_t n);
+    /* A way that was configured led nowhere, for now; `address` as configured, of a relay its URL as
+     * host. UV_EOF: who answered there knows no such link. May be NULL. */
+    void (*failed)(void *ctx, const struct ftx_address *address, int err);
     /* Content that was sent compressed: its bytes before and after. May be NULL. */
     void (*packed)(void *ctx, uint64_t before, uint64_t after);
     /* After ftx_peer_remove or ftx_node_stop: the last call, `ctx` is not used any more. May be

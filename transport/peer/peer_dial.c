@@ -71,6 +71,12 @@ enum ftx_path ftx_peer_above(const struct ftx_peer *peer)
 
 /* -- one way -- */
 
+void ftx_peer_tell_failure(struct ftx_peer *peer, const struct ftx_way *way, int err)
+{
+    if (peer->host->failed && way->kind >= FTX_WAY_CONFIGURED)
+        peer->host->failed(peer->ctx, &way->address, err);
+}
+
 void ftx_peer_log_failure(struct ftx_peer *peer, const struct ftx_way *way, int err)
 {
     char port[16] = "";
@@ -147,6 +153,8 @@ void ftx_peer_dialled(void *owner, int err, struct ftx_pipe *pipe)
         return;
     if (err != UV_ECANCELED) /* that was us: something else is under way */
         ftx_peer_log_failure(peer, &try->way, err);
+    if (err != UV_ECANCELED && err != UV_EBUSY && !try->waited)
+        ftx_peer_tell_failure(peer, &try->way, err);
     ftx_list_remove(&try->node);
     if (err == UV_EBUSY && try->room.mode)
         ftx_peer_relay_taken(peer, &try->way, &try->room);
@@ -164,6 +172,7 @@ static int begin_try(struct ftx_peer *peer, const struct ftx_way *way, bool data
     }
     if (err) {
         ftx_peer_log_failure(peer, way, err);
+        ftx_peer_tell_failure(peer, way, err);
         free(try);
         return err;
     }

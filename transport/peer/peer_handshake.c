@@ -274,6 +274,9 @@ void ftx_peer_handshake_ended(struct ftx_peer *peer, struct ftx_connection *c, i
     bool dialled = c->try;
     if (c->place == FTX_PLACE_OUT)
         return;
+    if (c->try && c->try->way.path > FTX_PATH_RELAY && !c->guessed &&
+        (err == UV_EOF || err == UV_ECONNRESET))
+        ftx_peer_tell_failure(peer, &c->try->way, UV_EOF);
     ftx_peer_try_over(c);
     ftx_log(FTX_LOG_INFO, "connection %s %s ended: %s", c->dialled ? "to" : "from", c->address,
             ftx_err_text(err));

@@ -149,6 +149,7 @@ struct ftx_try {
     struct ftx_dial *dial;       /* one of the two, until there is a connection */
     struct ftx_websocket *relay; /* waits in `room` */
     struct ftx_room room;
+    bool waited; /* ... was let in */
 };
 
 /* -- node.c -- */
@@ -188,6 +189,8 @@ void ftx_peer_dialled(void *owner, int err, struct ftx_pipe *pipe);
 /* Of one that is no connection yet. */
 void ftx_peer_try_cancel(struct ftx_try *try);
 void ftx_peer_log_failure(struct ftx_peer *peer, const struct ftx_way *way, int err);
+/* The host hears of it, if it is a way that its user named. */
+void ftx_peer_tell_failure(struct ftx_peer *peer, const struct ftx_way *way, int err);
 /* The same without a rest, and without remembering earlier ones. */
 void ftx_peer_dial_at_once(struct ftx_peer *peer);
 /* What a new connection must be better than: the path of the running session. */

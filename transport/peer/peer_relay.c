@@ -78,6 +78,7 @@ static void on_waiting(void *owner)
 {
     struct ftx_try *try = owner;
     struct ftx_peer *peer = try->peer;
+    try->waited = true;
     if (try->room.as == peer->identity->role)
         return;
     ftx_peer_try_cancel(try);
