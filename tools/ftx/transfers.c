@@ -2,16 +2,13 @@
 /* queued and arriving begin a transfer; what ends one takes it out again. */
 #include "tools/ftx/transfers.h"
 
+#include "tools/ftx/events.h"
 #include "tools/ftx/look.h"
 #include "tools/ftx/place.h"
 #include "tools/ftx/value.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { ROOM = 1 << 18 };
 
 static struct ftx_transfer *find(struct ftx_transfers *t, const char *path)
 {
@@ -38,8 +35,9 @@ static void end(struct ftx_transfers *t, struct ftx_transfer *item)
     t->n--;
 }
 
-static void take_event(struct ftx_transfers *t, const cJSON *event)
+static void take_event(void *ctx, const cJSON *event)
 {
+    struct ftx_transfers *t = ctx;
     static const char *const ends[] = {"complete", "delivered", "interrupted",
                                        "refused",  "failed",    "cancelled"};
     const char *kind = ftx_value_text(event, "event"), *path = ftx_value_text(event, "path");
@@ -51,34 +49,6 @@ static void take_event(struct ftx_transfers *t, const cJSON *event)
             end(t, item);
             return;
         }
-}
-
-static void take_events(struct ftx_transfers *t, const char *text, size_t size)
-{
-    const char *line_end;
-    for (; (line_end = memchr(text, '\n', size)); text = line_end + 1) {
-        cJSON *event = ftx_value_read(text, (size_t)(line_end - text));
-        take_event(t, event);
-        cJSON_Delete(event);
-        size -= (size_t)(line_end - text) + 1;
-    }
-}
-
-static void read_events(struct ftx_transfers *t, const char *mount)
-{
-    char *path = ftx_place_join(mount, ".ftx", "events"), *text = malloc(ROOM);
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    ssize_t n;
-    if (fd >= 0 && t->offset > lseek(fd, 0, SEEK_END))
-        t->offset = 0; /* ftxfs was started anew */
-    while (fd >= 0 && text && (n = pread(fd, text, ROOM, t->offset)) > 0) {
-        take_events(t, text, (size_t)n);
-        t->offset += n;
-    }
-    if (fd >= 0)
-        close(fd);
-    free(text);
-    free(path);
 }
 
 /* How far it is; false: it is not there any more, or needs nothing. */
@@ -96,7 +66,7 @@ static bool measure(struct ftx_transfer *item, const char *mount)
 
 void ftx_transfers_update(struct ftx_transfers *transfers, const char *mount)
 {
-    read_events(transfers, mount);
+    ftx_events_read(mount, &transfers->offset, take_event, transfers);
     for (size_t i = 0; i < transfers->n;)
         if (measure(&transfers->items[i], mount))
             i++;
