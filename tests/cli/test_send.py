@@ -88,6 +88,19 @@ def test_what_the_peer_has_is_not_sent_again(make_pair, scratch):
     assert trees.sha256(pair.got("film")) == trees.sha256(film)
 
 
+def test_a_link_that_is_refused_is_no_success(team, scratch):
+    """There is no state of it to be read."""
+    top = os.path.join(scratch, "tree")
+    os.mkdir(top)
+    os.symlink("/etc/passwd", os.path.join(top, "out"))
+    for to in ("1-bravo", "1-bravo", "team"):
+        done = ftx("send", "--to", to, top, mount=team[0].mount)
+        assert done.returncode == 1 and b"tree/out: refused: the peer does not take" in done.stderr, done
+    os.unlink(os.path.join(top, "out"))
+    os.symlink("in", os.path.join(top, "out"))
+    assert good("send", "--to", "1-bravo", top, mount=team[0].mount).startswith("delivered")
+
+
 def test_what_cannot_be_sent_is_named_and_the_rest_arrives(shared_pair, odd):
     send_odd(odd, "--to", shared_pair.code, mount=shared_pair.a.mount)
     assert sorted(trees.files(shared_pair.got("odd"))) == [b"good", b"zoo"]

@@ -13,7 +13,7 @@
 #include <uv.h>
 
 static const double patience_s = 1; /* two that were started together may not be there yet */
-static const double hint_s = 5;
+static const double hint_s = 3;
 
 static bool is_relay(const char *place)
 {

@@ -29,6 +29,7 @@ struct waiting {
     const struct ftx_pick *pick;
     const char *mount, *name;
     struct ftx_progress *progress;
+    struct ftx_refusals *refusals;
     bool group;
     struct receiver receivers[MEMBERS_MAX];
     size_t n;
@@ -204,6 +205,7 @@ static int look(struct waiting *w, bool *out_over)
             is_over(w, &w->pick->entries[w->left - 1])))
         w->left--;
     *out_over = w->left == 0 && (w->lost || operations(w) == 0);
+    ftx_refusals_look(w->refusals); /* of what the peer has seen by then */
     if (!exit_status && is_connected(w))
         ftx_progress_set(w->progress, (double)w->pick->bytes > rest
                                           ? (uint64_t)((double)w->pick->bytes - rest)
@@ -212,17 +214,21 @@ static int look(struct waiting *w, bool *out_over)
     return exit_status;
 }
 
-int ftx_deliver(const struct ftx_pick *pick, const char *mount, const char *name,
-                struct ftx_progress *progress)
+int ftx_deliver(struct ftx_refusals *refusals)
 {
-    struct waiting w = {
-        .pick = pick, .mount = mount, .name = name, .progress = progress, .left = pick->n};
+    struct waiting w = {.pick = refusals->pick,
+                        .mount = refusals->mount,
+                        .name = refusals->name,
+                        .progress = refusals->progress,
+                        .refusals = refusals,
+                        .left = refusals->pick->n};
     bool over = false;
     int status;
-    ftx_progress_begin(progress, "sending", pick->bytes);
+    ftx_progress_begin(w.progress, "sending", w.pick->bytes);
     while (!(status = look(&w, &over)) && !over)
         nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
-    ftx_progress_end(progress);
+    ftx_progress_end(w.progress);
+    w.lost += refusals->n;
     if (!status && w.lost)
         status = ftx_fail("%llu did not arrive%s; see above", w.lost, w.group ? " everywhere" : "");
     return status;

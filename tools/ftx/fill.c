@@ -18,9 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { LOOK_EACH = 1000 }; /* some ten thousand events are kept */
+
 struct filling {
     const struct ftx_pick *pick;
     const char *folder;
+    struct ftx_refusals *refusals;
     struct ftx_progress *progress;
     struct ftx_filled *out;
     int64_t began_ns; /* when this run was, or the one that it goes on with */
@@ -115,21 +118,19 @@ static int fill_file(struct filling *f, const struct ftx_pick_entry *entry, cons
     return err;
 }
 
+/* Made anew in any case: there is no state that tells whether the peer has it. */
 static int fill_symlink(struct filling *f, const struct ftx_pick_entry *entry, const char *there)
 {
-    char target[PATH_MAX], is[PATH_MAX];
-    struct stat st, old;
+    char target[PATH_MAX];
+    struct stat st;
     ssize_t n = readlink(entry->source, target, sizeof target - 1);
     f->unread = n < 0 || lstat(entry->source, &st) < 0;
     if (f->unread)
         return -errno;
     const struct timespec times[] = {st.st_atim, st.st_mtim};
     target[n] = '\0';
-    bool same = lstat(there, &old) == 0 && ns_of(&old.st_ctim) >= f->began_ns &&
-                readlink(there, is, sizeof is) == n && memcmp(target, is, (size_t)n) == 0;
-    if (!same)
-        (void)unlink(there);
-    if (!same && symlink(target, there) < 0)
+    (void)unlink(there);
+    if (symlink(target, there) < 0)
         return -errno;
     return utimensat(AT_FDCWD, there, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
@@ -246,6 +247,8 @@ static int fill_all(struct filling *f, const char *first)
     for (size_t i = 0; i < pick->n; i++) {
         const struct ftx_pick_entry *entry = &pick->entries[i];
         char *there = ftx_place_join(f->folder, entry->source + entry->name, "");
+        if (i % LOOK_EACH == LOOK_EACH - 1)
+            ftx_refusals_look(f->refusals);
         int err = fill_entry(f, entry, there);
         if (!err && !offered && entry->kind != FTX_PICK_SYMLINK) {
             offer(f, there, pick->files, pick->bytes, false);
@@ -267,10 +270,11 @@ static int fill_all(struct filling *f, const char *first)
     return 0;
 }
 
-int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_progress *progress,
-             struct ftx_filled *out)
+int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_refusals *refusals,
+             struct ftx_progress *progress, struct ftx_filled *out)
 {
-    struct filling f = {.pick = pick, .folder = folder, .progress = progress, .out = out};
+    struct filling f = {
+        .pick = pick, .folder = folder, .refusals = refusals, .progress = progress, .out = out};
     char *first = first_of(&f);
     *out = (struct ftx_filled){0};
     f.began_ns = find_begin(first);

@@ -5,6 +5,7 @@
 
 #include "tools/ftx/pick.h"
 #include "tools/ftx/progress.h"
+#include "tools/ftx/refusals.h"
 
 /*
  * On one of the first names that are sent: "FILES BYTES" of the whole, for who receives. While it is
@@ -22,8 +23,8 @@ struct ftx_filled {
  * to be sent, or came there in a run that was cut off; else it is sent once more, for the peer may
  * have taken away what it had. 0, or an exit status after one line about it.
  */
-int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_progress *progress,
-             struct ftx_filled *out);
+int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_refusals *refusals,
+             struct ftx_progress *progress, struct ftx_filled *out);
 
 /* A line about what is not sent. */
 void ftx_fill_say_left(const char *path, const char *why);

@@ -213,6 +213,7 @@ int ftx_send_show_end(const struct ftx_call *call, uint64_t files, uint64_t byte
 static int send_picked(const struct ftx_call *call, const char *mount, const struct ftx_pick *pick)
 {
     struct ftx_progress progress = {.json = call->json};
+    struct ftx_refusals refusals;
     struct ftx_filled filled;
     char code[FTX_CODE_MAX + 1];
     double begun = ftx_look_clock();
@@ -221,12 +222,13 @@ static int send_picked(const struct ftx_call *call, const char *mount, const str
         return status;
     ftx_send_show_code(call, code);
     char *folder = ftx_place_join(mount, "outbox", code);
-    status = ftx_fill(pick, folder, &progress, &filled);
+    ftx_refusals_begin(&refusals, pick, mount, code, &progress);
+    status = ftx_fill(pick, folder, &refusals, &progress, &filled);
     free(folder);
     if (!status && ftx_print_live())
         printf("all is in the outbox; ^C ends only the waiting\n");
     if (!status)
-        status = ftx_deliver(pick, mount, code, &progress);
+        status = ftx_deliver(&refusals);
     if (!status)
         status = ftx_send_show_end(call, filled.files, filled.bytes, filled.left + pick->n_left,
                                    ftx_look_clock() - begun);
