@@ -21,7 +21,7 @@ CODE = re.compile(r"\b\d{4}-[a-z]{3,6}-[a-z]{3,6}-[a-z]{3,6}\b")
 def environment(**changes):
     """No variable of the person who runs the tests decides anything."""
     env = {name: value for name, value in os.environ.items() if name not in ("FTX_MOUNT", "NO_COLOR", "TERM")}
-    return {**env, "LC_ALL": "C.UTF-8", **changes}
+    return {**env, "LC_ALL": "C.UTF-8", "XDG_STATE_HOME": os.devnull, **changes}
 
 
 def ftx(*arguments, mount=None, stdin=b"", cwd="/", env=None, timeout=20):

@@ -88,6 +88,27 @@ def test_what_the_peer_has_is_not_sent_again(make_pair, scratch):
     assert trees.sha256(pair.got("film")) == trees.sha256(film)
 
 
+def test_a_send_that_was_ended_goes_on_with_its_code(shared_pair, scratch):
+    film, env = os.path.join(scratch, "film"), environment(XDG_STATE_HOME=os.path.join(scratch, "state"))
+    trees.write_random(film, MIB)
+
+    def send():
+        sender = start("--json", "send", film, mount=shared_pair.a.mount, env=env)
+        return sender, json.loads(sender.stdout.readline())["code"]
+    first, code = send()
+    wait_state(shared_pair.a.outbox(code, "film"), "queued")
+    first.kill()
+    first.communicate()
+    second, same = send()
+    os.mkdir(shared_pair.b.inbox(code))
+    second.communicate(timeout=60 * SLOW)
+    assert same == code and second.returncode == 0
+    third, other = send()
+    third.kill()
+    third.communicate()
+    assert other != code and trees.sha256(shared_pair.b.inbox(code, "film")) == trees.sha256(film)
+
+
 def test_a_link_that_is_refused_is_no_success(team, scratch):
     """There is no state of it to be read."""
     top = os.path.join(scratch, "tree")

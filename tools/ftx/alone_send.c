@@ -2,11 +2,10 @@
 /* ftx send without a mount: offers the files where they are, waits until the peer has them. */
 #include "tools/ftx/alone.h"
 #include "tools/ftx/arm.h"
+#include "tools/ftx/begun.h"
 #include "tools/ftx/fill.h"
 #include "tools/ftx/look.h"
 #include "tools/ftx/send.h"
-#include "tools/common/paths.h"
-#include "transport/base/hash.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,32 +23,6 @@ struct sending {
     unsigned long long lost; /* files that will not arrive */
     uint64_t unread;         /* could not be read */
 };
-
-/* Each send has a store of its own, which the same one finds again: what is sent, and over what. */
-static char *store_path(const struct ftx_call *call, char **paths)
-{
-    const char *to = ftx_call_flag(call, "to");
-    char *text = NULL, *path = NULL, name[64] = "ftxfs/send/";
-    size_t size = 0;
-    uint8_t hash[16];
-    FILE *all = open_memstream(&text, &size);
-    if (!all)
-        return NULL;
-    for (int i = 0; i < call->n_words; i++) {
-        fputs(paths[i], all);
-        putc('\0', all);
-    }
-    fputs(to ? to : "", all);
-    if (fclose(all) == 0) {
-        ftx_hash(text, size, hash);
-        size_t n = strlen(name);
-        for (size_t i = 0; i < sizeof hash; i++)
-            n += (size_t)snprintf(name + n, sizeof name - n, "%02x", hash[i]);
-        path = ftx_paths_user("XDG_STATE_HOME", ".local/state", name);
-    }
-    free(text);
-    return path;
-}
 
 /* -- offering -- */
 
@@ -167,7 +140,7 @@ int ftx_alone_send(const struct ftx_call *call, char **paths, const struct ftx_p
     double begun = ftx_look_clock();
     int status = ftx_alone_begin(&s.alone, call);
     if (!status)
-        status = ftx_alone_open(&s.alone, FTX_OUTBOX, store_path(call, paths),
+        status = ftx_alone_open(&s.alone, FTX_OUTBOX, ftx_begun_path(call, paths, NULL),
                                 "this is being sent already, by another ftx");
     if (!status)
         status = find_link(&s, call);

@@ -177,29 +177,37 @@ static int fill_entry(struct filling *f, const struct ftx_pick_entry *entry, con
 
 /* -- what is said of the whole -- */
 
-static char *first_of(const struct filling *f)
+static char *first_of(const struct ftx_pick *pick, const char *folder)
 {
-    for (size_t i = 0; i < f->pick->n; i++) {
-        const struct ftx_pick_entry *entry = &f->pick->entries[i];
+    for (size_t i = 0; i < pick->n; i++) {
+        const struct ftx_pick_entry *entry = &pick->entries[i];
         if (entry->kind != FTX_PICK_SYMLINK)
-            return ftx_place_join(f->folder, entry->source + entry->name, "");
+            return ftx_place_join(folder, entry->source + entry->name, "");
     }
     return NULL;
 }
 
-/* The time of a run that was cut off, or now. */
-static int64_t find_begin(const char *first)
+/* When the run was begun that was cut off there. */
+static bool find_cut(const char *first, int64_t *out_ns)
 {
     unsigned long long files, bytes;
     long long began_ns;
     char text[96];
-    struct timespec now;
     ssize_t n = first ? lgetxattr(first, FTX_FILL_OFFER, text, sizeof text - 1) : -1;
     text[n > 0 ? n : 0] = '\0';
-    if (sscanf(text, "%llu %llu %lld", &files, &bytes, &began_ns) == 3)
-        return began_ns;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return ns_of(&now);
+    if (sscanf(text, "%llu %llu %lld", &files, &bytes, &began_ns) != 3)
+        return false;
+    *out_ns = began_ns;
+    return true;
+}
+
+bool ftx_fill_is_cut(const struct ftx_pick *pick, const char *folder)
+{
+    int64_t began_ns;
+    char *first = first_of(pick, folder);
+    bool cut = find_cut(first, &began_ns);
+    free(first);
+    return cut;
 }
 
 /* Nothing depends on it: who receives with ftx knows when all is there. */
@@ -275,9 +283,12 @@ int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_refusal
 {
     struct filling f = {
         .pick = pick, .folder = folder, .refusals = refusals, .progress = progress, .out = out};
-    char *first = first_of(&f);
+    char *first = first_of(pick, folder);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
     *out = (struct ftx_filled){0};
-    f.began_ns = find_begin(first);
+    if (!find_cut(first, &f.began_ns))
+        f.began_ns = ns_of(&now);
     watch_for_end(on_end);
     ftx_progress_begin(progress, "copying", pick->bytes);
     int status = fill_all(&f, first);

@@ -26,6 +26,9 @@ struct ftx_filled {
 int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_refusals *refusals,
              struct ftx_progress *progress, struct ftx_filled *out);
 
+/* Was a run cut off that was copying this there? */
+bool ftx_fill_is_cut(const struct ftx_pick *pick, const char *folder);
+
 /* A line about what is not sent. */
 void ftx_fill_say_left(const char *path, const char *why);
 

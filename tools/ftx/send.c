@@ -4,6 +4,7 @@
 
 #include "tools/ftx/alone.h"
 #include "tools/ftx/arm.h"
+#include "tools/ftx/begun.h"
 #include "tools/ftx/deliver.h"
 #include "tools/ftx/fill.h"
 #include "tools/ftx/look.h"
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CACHES_SHOWN = 3 };
 
@@ -151,14 +153,40 @@ static int check_to(const char *mount, const char *to)
     return exit_status;
 }
 
-/* The code to send with: --to, if there is a folder for it here, or a new one. */
-static int find_code(const struct ftx_call *call, const char *mount, char out[FTX_CODE_MAX + 1])
+/* Is there more to come of a code that an earlier run has made? */
+static bool goes_on(const char *mount, const char *code, const struct ftx_pick *pick)
+{
+    cJSON *status;
+    struct stat st;
+    if (ftx_look_status(mount, &status))
+        return false;
+    const cJSON *link = ftx_look_link(status, code);
+    const cJSON *queue = cJSON_GetObjectItemCaseSensitive(link, "queue");
+    char *folder = ftx_place_join(mount, "outbox", code);
+    bool goes_on = link && stat(folder, &st) == 0 &&
+                   (!ftx_look_paired(link) || ftx_value_number(queue, "operations") > 0 ||
+                    ftx_value_number(queue, "files") > 0 || ftx_fill_is_cut(pick, folder));
+    free(folder);
+    cJSON_Delete(status);
+    return goes_on;
+}
+
+/* The code to send with: --to, if there is a folder for it here; the one of a run of the same that was
+ * ended; or a new one. */
+static int find_code(const struct ftx_call *call, const char *mount, const char *begun,
+                     const struct ftx_pick *pick, char out[FTX_CODE_MAX + 1])
 {
     const char *to = ftx_call_flag(call, "to");
-    if (!to)
-        return ftx_arm_new(mount, out);
-    snprintf(out, FTX_CODE_MAX + 1, "%s", to);
-    return check_to(mount, to);
+    if (to) {
+        snprintf(out, FTX_CODE_MAX + 1, "%s", to);
+        return check_to(mount, to);
+    }
+    if (ftx_begun_read(begun, out) && goes_on(mount, out, pick))
+        return 0;
+    int status = ftx_arm_new(mount, out);
+    if (!status)
+        ftx_begun_write(begun, out);
+    return status;
 }
 
 /* What the other end is to run: it needs the same relays. To be freed. */
@@ -210,20 +238,16 @@ int ftx_send_show_end(const struct ftx_call *call, uint64_t files, uint64_t byte
     return left ? ftx_fail("%llu left out; see above", (unsigned long long)left) : 0;
 }
 
-static int send_picked(const struct ftx_call *call, const char *mount, const struct ftx_pick *pick)
+static int send_over(const struct ftx_call *call, const char *mount, const char *code,
+                     const struct ftx_pick *pick)
 {
     struct ftx_progress progress = {.json = call->json};
     struct ftx_refusals refusals;
     struct ftx_filled filled;
-    char code[FTX_CODE_MAX + 1];
     double begun = ftx_look_clock();
-    int status = find_code(call, mount, code);
-    if (status)
-        return status;
-    ftx_send_show_code(call, code);
     char *folder = ftx_place_join(mount, "outbox", code);
     ftx_refusals_begin(&refusals, pick, mount, code, &progress);
-    status = ftx_fill(pick, folder, &refusals, &progress, &filled);
+    int status = ftx_fill(pick, folder, &refusals, &progress, &filled);
     free(folder);
     if (!status && ftx_print_live())
         printf("all is in the outbox; ^C ends only the waiting\n");
@@ -232,7 +256,22 @@ static int send_picked(const struct ftx_call *call, const char *mount, const str
     if (!status)
         status = ftx_send_show_end(call, filled.files, filled.bytes, filled.left + pick->n_left,
                                    ftx_look_clock() - begun);
+    return status;
+}
+
+static int send_picked(const struct ftx_call *call, char *const *paths, const char *mount,
+                       const struct ftx_pick *pick)
+{
+    char code[FTX_CODE_MAX + 1], *begun = ftx_begun_path(call, paths, mount);
+    int status = find_code(call, mount, begun, pick, code);
+    if (!status) {
+        ftx_send_show_code(call, code);
+        status = send_over(call, mount, code, pick);
+    }
+    if (!status && begun)
+        (void)unlink(begun);
     explicit_bzero(code, sizeof code);
+    free(begun);
     return status;
 }
 
@@ -255,7 +294,8 @@ int ftx_cmd_send(struct ftx_call *call)
     if (!status)
         status = pick(call, paths, mount, &picked);
     if (!status)
-        status = mount ? send_picked(call, mount, &picked) : ftx_alone_send(call, paths, &picked);
+        status =
+            mount ? send_picked(call, paths, mount, &picked) : ftx_alone_send(call, paths, &picked);
     ftx_pick_close(&picked);
     for (int i = 0; i < call->n_words; i++)
         free(paths[i]);
