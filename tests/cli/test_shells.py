@@ -60,6 +60,9 @@ def test_bash_completes_subcommands_options_links_and_paths(shared_pair, scratch
     assert bash(env, "verif") == {"verify", "verify-peer"}
     for words in (("unpair", "7"), ("send", "--to", ""), ("history", "--link", "7-g"), ("--mount", shared_pair.b.mount, "rename", "7")):
         assert bash(env, *words) == {shared_pair.code}, words
+    good("group", "team", "=", shared_pair.code, mount=shared_pair.a.mount)
+    assert bash(env, "send", "--to", "") == {shared_pair.code, "team"}
+    good("ungroup", "team", mount=shared_pair.a.mount)
     assert "folder" in bash(env, "send", "fol") and "*" in bash(env, "pause", "")
 
 

@@ -50,7 +50,11 @@ _ftx() {
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
-    --to | --link)
+    --to)
+        mapfile -t COMPREPLY < <(compgen -W "$(_ftx_links "${mount[@]}") $(_ftx_groups "${mount[@]}")" -- "$current")
+        return
+        ;;
+    --link)
         mapfile -t COMPREPLY < <(compgen -W "$(_ftx_links "${mount[@]}")" -- "$current")
         return
         ;;

@@ -67,7 +67,7 @@ complete -c ftx -n '__fish_seen_subcommand_from group ungroup' -a '(__ftx_groups
 complete -c ftx -n '__fish_seen_subcommand_from pause resume limit' -a "'*'" -d 'all links'
 complete -c ftx -n '__fish_seen_subcommand_from config' -d setting \
     -a 'accept=all accept=ask accept=none max_size= max_files= up= down= allow_ext= deny_ext= allow_mime= deny_mime='
-complete -c ftx -n '__fish_seen_subcommand_from send' -l to -xa '(__ftx_links)' -d 'over this link'
+complete -c ftx -n '__fish_seen_subcommand_from send' -l to -xa '(__ftx_links; __ftx_groups)' -d 'over this link, to this group'
 complete -c ftx -n '__fish_seen_subcommand_from send' -l exclude -x -d 'leave out what matches'
 complete -c ftx -n '__fish_seen_subcommand_from send receive' -l yes -d 'do not ask'
 complete -c ftx -n '__fish_seen_subcommand_from send' -l no-prompt -d 'do not ask, send all'

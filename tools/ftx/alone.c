@@ -80,7 +80,10 @@ int ftx_alone_open(struct ftx_alone *alone, enum ftx_box box, char *path, const 
     int err = ftx_headless_open(path, box, message, sizeof message, &alone->end);
     if (err == -EBUSY)
         return ftx_fail("%s: %s", path, busy);
-    return err ? ftx_fail("%s", err == -ENOMEM ? ftx_err_text(err) : message) : 0;
+    if (err == -ENOMEM)
+        return ftx_fail("%s", ftx_err_text(err));
+    return err ? ftx_fail("%s%s", message, named ? "" : "; name another place with --store DIR")
+               : 0;
 }
 
 int ftx_alone_arm(struct ftx_alone *alone, const char *code)
