@@ -8,9 +8,11 @@
 #include "fs/store/steer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* -- events of the store -- */
 
@@ -41,6 +43,27 @@ static const struct ftx_store_events events = {.wake = on_wake,
 
 /* -- life -- */
 
+/* Makes the store known as one of ours, or finds that it is. The links of a mount are not ours to
+ * send over, and to forget. */
+static int claim(struct ftx_headless *h, const char *store, char *message, size_t room)
+{
+    char *mark;
+    if (asprintf(&mark, "%s/.ftx/alone", store) < 0)
+        return -ENOMEM;
+    bool ours = access(mark, F_OK) == 0;
+    bool empty = ftx_links_status(h->store, NULL, 0) == 0;
+    int fd = ours || !empty ? -1 : open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int err = ours || fd >= 0 ? 0 : empty ? -errno : -EEXIST;
+    if (err == -EEXIST)
+        snprintf(message, room, "%s: a mount has its links there; name another --store", store);
+    else if (err)
+        snprintf(message, room, "%s: %s", mark, strerror(-err));
+    if (fd >= 0)
+        close(fd);
+    free(mark);
+    return err;
+}
+
 int ftx_headless_open(const char *store, enum ftx_box box, char *message, size_t room,
                       struct ftx_headless **out_headless)
 {
@@ -60,6 +83,13 @@ int ftx_headless_open(const char *store, enum ftx_box box, char *message, size_t
     pthread_mutex_init(&h->ways.lock, NULL);
     h->box = box;
     h->news = true;
+    err = claim(h, store, message, room);
+    if (err) {
+        ftx_store_close(h->store);
+        pthread_mutex_destroy(&h->ways.lock);
+        free(h);
+        return err;
+    }
     *out_headless = h;
     return 0;
 }

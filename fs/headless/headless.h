@@ -22,7 +22,8 @@ struct ftx_headless;
 
 enum { FTX_HEADLESS_PLACE_MAX = 272, FTX_HEADLESS_WAYS_MAX = 32 };
 
-/* Opens or makes the store. -EBUSY: another process has it; -errno, with a sentence in `message`. */
+/* Opens or makes the store. -EBUSY: another process has it; -EEXIST: a mount's; -errno; with a sentence
+ * in `message`. */
 int ftx_headless_open(const char *store, enum ftx_box box, char *message, size_t room,
                       struct ftx_headless **out_headless);
 

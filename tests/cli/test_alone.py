@@ -386,6 +386,20 @@ def test_what_was_taken_comes_again_with_the_same_code(place, scratch):
     assert not place.left()
 
 
+def test_the_store_of_a_mount_is_left_alone(make_pair, scratch):
+    pair, note = make_pair(debug=False), os.path.join(scratch, "note")
+    trees.write_random(note, 10)
+    pair.send_file("kept", b"mine")
+    ways = ("--no-lan", "--no-portmap", "--listen", "none", "--peer", f"127.0.0.1:{pair.b.port}", "--store", pair.a.store)
+    refused(1, "send", *ways, note, words=("in use",))
+    pair.a.stop()
+    refused(1, "send", *ways, note, words=("a mount has its links there; name another --store",))
+    refused(1, "receive", *ways, pair.code, scratch, words=("a mount has its links there",))
+    pair.a.start()
+    pair.wait_connected()
+    assert os.listdir(pair.sent()) == ["kept"] and os.listdir(pair.got()) == ["kept"]
+
+
 def test_wrong_words_end_with_a_line(place, scratch):
     source = os.path.join(scratch, "note")
     with open(source, "wb") as out:

@@ -78,7 +78,7 @@ int ftx_alone_open(struct ftx_alone *alone, enum ftx_box box, char *path, const 
     prctl(PR_SET_DUMPABLE, 0); /* nor in those that go through a pipe: these have no limit */
     ftx_log_open("ftx", false, FTX_LOG_ERROR); /* of the rest people are told here */
     int err = ftx_headless_open(path, box, message, sizeof message, &alone->end);
-    if (err == -EBUSY)
+    if (err == -EBUSY && !named)
         return ftx_fail("%s: %s", path, busy);
     if (err == -ENOMEM)
         return ftx_fail("%s", ftx_err_text(err));
