@@ -4,11 +4,13 @@
 
 #include "fs/store/item.h"
 #include "fs/store/names.h"
+#include "tests/wire/golden.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -59,6 +61,27 @@ static void golden_bytes_decode_and_encode(void **state)
     assert_true(op.target_size == 4 && memcmp(op.target, "../c", 4) == 0);
 }
 
+static void vectors_are_ours(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"make-file",  "make-folder", "make-symlink", "move",
+                                        "attr",       "drop",        "halt",         "xattr",
+                                        "xattr-gone", "cancel"};
+    unsigned seen = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[32];
+        uint8_t bytes[256], again[FTX_OP_ENCODED_MAX];
+        struct ftx_op op;
+        snprintf(path, sizeof path, "ops/%s", names[i]);
+        size_t size = golden_read(path, bytes, sizeof bytes);
+        assert_int_equal(ftx_op_decode(bytes, size, &op), 0);
+        assert_int_equal(ftx_op_encode(&op, again), size);
+        assert_memory_equal(again, bytes, size);
+        seen |= 1U << op.kind;
+    }
+    assert_int_equal(seen, (2U << FTX_OP_LAST) - 2); /* each kind has one */
+}
+
 static void refuses_every_truncation_and_more(void **state)
 {
     (void)state;
@@ -80,7 +103,7 @@ static void refuses_what_is_out_of_range(void **state)
     static const struct {
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 0}, {0, 8}, {1, 0}, {17, 0}, {17, 4}, {19, 2}, {36, 0}, {37, '/'}, {38, 0}};
+    } bad[] = {{0, 0}, {0, 9}, {1, 0}, {17, 0}, {17, 4}, {19, 2}, {36, 0}, {37, '/'}, {38, 0}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t bytes[sizeof make_link];
         struct ftx_op op;
@@ -208,6 +231,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_bytes_decode_and_encode),
+        cmocka_unit_test(vectors_are_ours),
         cmocka_unit_test(refuses_every_truncation_and_more),
         cmocka_unit_test(refuses_what_is_out_of_range),
         cmocka_unit_test(attributes_have_names_and_sizes_in_range),

@@ -22,6 +22,7 @@ target_link_options(test_database PRIVATE -Wl,--wrap=calloc -Wl,--wrap=realloc)
 ftx_test(store recovery ftx_store)
 
 ftx_test(store ops ftx_store)
+target_sources(test_ops PRIVATE wire/golden.c)
 
 # The two boxes of one store, call by call.
 ftx_test(store boxes ftx_store ftx_session)

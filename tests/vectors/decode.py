@@ -445,6 +445,8 @@ def check_all():
     for folder in ("messages", "ops"):
         names = {name[:-4] for name in os.listdir(os.path.join(HERE, folder)) if name.endswith(".hex")}
         assert names == set(expected[folder]), f"{folder} and expected.json name different vectors"
+    for folder, word, kinds in (("messages", "type", MESSAGES), ("ops", "kind", OPERATIONS)):
+        assert {values[word] for values in expected[folder].values()} == {name for name, _ in kinds.values()}, f"each of {folder} has a vector"
     for name, values in expected["messages"].items():
         plain = vector("messages", name)
         assert decode_plain(plain) == [values], name

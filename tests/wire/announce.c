@@ -5,12 +5,12 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "tests/wire/golden.h"
 #include "transport/base/err.h"
 
 static struct ftx_link_keys keys, other_keys;
@@ -62,20 +62,7 @@ static void announcement_is_the_golden_one(void **state)
     ftx_announce_begin(&a, 15820, counting, &next);
     assert_true(ftx_announce_add(&a, &armed_s));
     assert_true(ftx_announce_add(&a, &paired_r));
-    FILE *file = fopen(FTX_VECTORS "/announce.hex", "r");
-    assert_non_null(file);
-    char line[256];
-    size_t size = 0, n;
-    while (fgets(line, sizeof line, file)) {
-        if (line[0] == '#')
-            continue;
-        assert_int_equal(
-            sodium_hex2bin(golden + size, sizeof golden - size, line, strlen(line), "\n", &n, NULL),
-            0);
-        size += n;
-    }
-    fclose(file);
-    assert_int_equal(size, sizeof golden);
+    assert_int_equal(golden_read("announce", golden, sizeof golden), sizeof golden);
     assert_memory_equal(a.bytes, golden, sizeof golden);
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Our bytes are those of tests/vectors: each message, and a record plain and sealed, across REKEYs.
  */
+#include "tests/wire/golden.h"
 #include "tests/wire/samples.h"
 #include "transport/base/hash.h"
 #include "transport/crypto/record.h"
 #include "transport/session/codec.h"
 
-#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,29 +16,11 @@
 
 enum { VECTOR_MAX = 1024 };
 
-static unsigned digit(int c)
-{
-    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
-/* Hex digits with comment lines. */
 static size_t read_vector(const char *folder, const char *name, uint8_t out[VECTOR_MAX])
 {
-    char path[512], line[256];
-    snprintf(path, sizeof path, "%s/%s/%s.hex", FTX_VECTORS, folder, name);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    size_t size = 0;
-    while (fgets(line, sizeof line, file)) {
-        if (line[0] == '#')
-            continue;
-        for (size_t i = 0; isxdigit((unsigned char)line[i]); i += 2) {
-            assert_true(size < VECTOR_MAX);
-            out[size++] = (uint8_t)(digit(line[i]) << 4 | digit(line[i + 1]));
-        }
-    }
-    fclose(file);
-    return size;
+    char path[64];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return golden_read(path, out, VECTOR_MAX);
 }
 
 static void messages_are_the_golden_ones(void **state)
