@@ -201,6 +201,29 @@ static char *name_source(const char *source)
     return text;
 }
 
+/* allow_other, allow_root. */
+static bool is_for_others(const struct ftx_mount_options *options)
+{
+    return options->fuse_options && strstr(options->fuse_options, "allow_");
+}
+
+/* Whether ordinary users may let others in: where fusermount3 looks, and as it reads it. */
+static bool others_may_come(void)
+{
+    FILE *file = fopen("/etc/fuse.conf", "re");
+    char line[256];
+    bool may = false;
+    while (file && !may && fgets(line, sizeof line, file)) {
+        line[strcspn(line, "#\n")] = '\0';
+        char *word = line + strspn(line, " \t");
+        word[strcspn(word, " \t")] = '\0';
+        may = strcmp(word, "user_allow_other") == 0;
+    }
+    if (file)
+        fclose(file);
+    return may;
+}
+
 /*
  * With default_permissions the kernel checks them, and asks for the attributes of a folder again
  * after each name that was made in it. Where nobody but root has access there is next to nothing to
@@ -208,8 +231,8 @@ static char *name_source(const char *source)
  */
 static const char *who_checks(const struct ftx_mount_options *options)
 {
-    bool others = options->fuse_options && strstr(options->fuse_options, "allow_");
-    return geteuid() != 0 || others ? "-osubtype=ftxfs,default_permissions" : "-osubtype=ftxfs";
+    return geteuid() != 0 || is_for_others(options) ? "-osubtype=ftxfs,default_permissions"
+                                                    : "-osubtype=ftxfs";
 }
 
 static struct fuse_session *new_session(struct ftx_mount *mount,
@@ -260,6 +283,12 @@ int ftx_mount_open(struct ftx_store *store, const struct ftx_mount_options *opti
     if (err) {
         snprintf(message, room, "%s: FUSE takes none of these options: %s", options->path,
                  options->fuse_options ? options->fuse_options : "");
+    } else if (geteuid() != 0 && is_for_others(options) && !others_may_come()) {
+        err = -EPERM; /* fusermount3 would say it, and we that it did */
+        snprintf(message, room,
+                 "%s: only root may let others in, or who is allowed to by a line "
+                 "user_allow_other in /etc/fuse.conf",
+                 options->path);
     } else if (fuse_session_mount(mount->session, options->path) != 0) {
         err = -EPERM;
         snprintf(message, room, "%s: cannot be mounted; see man fusermount3", options->path);

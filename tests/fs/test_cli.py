@@ -185,6 +185,19 @@ def test_missing_dev_fuse_is_named(scratch):
     assert_refused(done, 1, "/dev/fuse")
 
 
+@pytest.mark.main_path
+def test_letting_others_in_is_refused_where_root_has_not_allowed_it(scratch):
+    with contextlib.suppress(FileNotFoundError), open("/etc/fuse.conf", encoding="utf-8") as file:
+        if any(line.split() == ["user_allow_other"] for line in file):
+            pytest.skip("it is allowed here")
+    if os.geteuid() == 0:
+        pytest.skip("root may")
+    mount = os.path.join(scratch, "mnt")
+    os.mkdir(mount)
+    done = ftxfs("--store", os.path.join(scratch, "store"), "--listen", "none", "--no-lan", "--no-portmap", "-o", "allow_other", mount)
+    assert_refused(done, 1, mount, "user_allow_other in /etc/fuse.conf")
+
+
 def test_busy_store_is_refused(make_node, scratch):
     node = make_node().start()
     other = os.path.join(scratch, "other")
