@@ -73,6 +73,13 @@ static void lines_are_options(void **state)
     assert_string_equal(options.store, "/somewhere/else#here");
 }
 
+static void debugging_is_in_the_foreground(void **state)
+{
+    (void)state;
+    assert_int_equal(read_text("debug\n"), 0);
+    assert_true(options.foreground && options.debug);
+}
+
 static void the_command_line_wins(void **state)
 {
     (void)state;
@@ -99,6 +106,7 @@ static void faults_name_file_line_and_key(void **state)
         {"= 5", "/etc/x:1: : no such option"},
         {"store = ~/ftx", "/etc/x:1: store: '~/ftx' does not begin with /"},
         {"relay_token = token", "/etc/x:1: relay_token: 'token' does not begin with /"},
+        {"relay_ca = /dev/null", "/etc/x:1: relay_ca: '/dev/null' holds no certificate"},
         {"config = /x", "/etc/x:1: config: cannot stand in a file"},
         {"noauto", "/etc/x:1: noauto: no such option"},
         {"\033[31m = 1", "/etc/x:1: \\x1b[31m: no such option"},
@@ -112,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(lines_are_options, setup, teardown),
+        cmocka_unit_test_setup_teardown(debugging_is_in_the_foreground, setup, teardown),
         cmocka_unit_test_setup_teardown(the_command_line_wins, setup, teardown),
         cmocka_unit_test_setup_teardown(faults_name_file_line_and_key, setup, teardown),
     };

@@ -3,6 +3,7 @@
 #include "tools/common/network_options.h"
 
 #include "transport/base/err.h"
+#include "transport/net/tls.h"
 #include "transport/net/websocket.h"
 #include "transport/wire/limits.h"
 
@@ -116,8 +117,13 @@ static int set_relay_token(struct ftx_network_options *o, const char *value, cha
 
 static int set_relay_ca(struct ftx_network_options *o, const char *value, char *message)
 {
+    struct ftx_tls *tls;
     if (access(value, R_OK))
         return bad(message, "'%s': %s", value, strerror(errno));
+    int err = ftx_tls_new("localhost", value, &tls); /* as each connection will */
+    if (err)
+        return err == -ENOENT ? bad(message, "'%s' holds no certificate", value) : err;
+    ftx_tls_free(tls);
     free(o->relay_ca);
     o->relay_ca = realpath(value, NULL); /* in the background the folder is another one */
     return o->relay_ca ? 0 : -ENOMEM;

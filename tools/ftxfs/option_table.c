@@ -236,21 +236,6 @@ static int pass_on(struct ftx_options *o, const char *option)
     return 0;
 }
 
-static int take_other(struct ftx_options *o, const char *name, size_t size, const char *value)
-{
-    static const char foreground[] = "foreground";
-    if (!value && size == sizeof foreground - 1 && memcmp(name, foreground, size) == 0) {
-        o->foreground = true;
-        return 0;
-    }
-    char *option = NULL;
-    if (asprintf(&option, "%.*s%s%s", (int)size, name, value ? "=" : "", value ? value : "") < 0)
-        return -ENOMEM;
-    int err = pass_on(o, option);
-    free(option);
-    return err;
-}
-
 /* The words of a name may be joined as FUSE joins them. */
 static bool is_named(const char *option, size_t size, const char *name)
 {
@@ -260,6 +245,24 @@ static bool is_named(const char *option, size_t size, const char *name)
         if (option[i] != name[i] && !(option[i] == '_' && name[i] == '-'))
             return false;
     return true;
+}
+
+static int take_other(struct ftx_options *o, const char *name, size_t size, const char *value)
+{
+    if (!value && is_named(name, size, "foreground")) {
+        o->foreground = true;
+        return 0;
+    }
+    if (!value && is_named(name, size, "debug")) {
+        o->foreground = o->debug = true;
+        return 0;
+    }
+    char *option = NULL;
+    if (asprintf(&option, "%.*s%s%s", (int)size, name, value ? "=" : "", value ? value : "") < 0)
+        return -ENOMEM;
+    int err = pass_on(o, option);
+    free(option);
+    return err;
 }
 
 /* Its value is a path, which in a file stands for the same place wherever ftxfs is started. */
