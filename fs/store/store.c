@@ -27,11 +27,14 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     JOURNAL_HALF = 4 << 20,
     MARGIN_MIN = 16 << 20, /* what the database may need to note it all */
+    LET_GO_MS = 5000,      /* a daemon that leaves is gone by then */
+    LOOK_MS = 20,
 };
 
 /*
@@ -130,6 +133,29 @@ static char *next_line(char *line)
     return line;
 }
 
+/*
+ * Two locks: who has the file has the store, until all is written; who has the folder .ftx too goes
+ * on having it. So who comes right after an unmount waits, and who comes too early is told at once.
+ */
+static int lock_files(struct ftx_store *store)
+{
+    const struct timespec look = {.tv_nsec = LOOK_MS * 1000000};
+    for (unsigned waited_ms = 0; flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0;
+         waited_ms += LOOK_MS) {
+        bool leaves = flock(store->state_fd, LOCK_SH | LOCK_NB) == 0;
+        (void)flock(store->state_fd, LOCK_UN);
+        if (!leaves || waited_ms >= LET_GO_MS)
+            return -EBUSY;
+        nanosleep(&look, NULL);
+    }
+    return flock(store->state_fd, LOCK_EX) < 0 ? -errno : 0; /* others only look at it */
+}
+
+void ftx_store_leave(struct ftx_store *store)
+{
+    (void)flock(store->state_fd, LOCK_UN);
+}
+
 static int take_lock(struct ftx_store *store, const char *path, char *room, size_t size)
 {
     char file[4096];
@@ -145,15 +171,16 @@ static int take_lock(struct ftx_store *store, const char *path, char *room, size
         openat(store->state_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (store->lock_fd < 0)
         return fail(room, size, -errno, file, NULL);
+    err = lock_files(store);
     char old[128] = "";
     ssize_t n = pread(store->lock_fd, old, sizeof old - 1, 0);
     old[n > 0 ? n : 0] = '\0';
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+    if (err) {
         snprintf(
             room, size,
             "%s: the store is in use by ftxfs (pid %.*s); unmount that, or name another --store",
             path, (int)strcspn(old, "\n"), old);
-        return -EBUSY;
+        return err;
     }
     read_boot_id(store->boot_id);
     char *boot = next_line(old), *word = next_line(boot);
@@ -379,6 +406,7 @@ static void leave_word(struct ftx_store *store)
 
 void ftx_store_close(struct ftx_store *store)
 {
+    ftx_store_leave(store);
     ftx_commit_stop(store);
     leave_word(store);
     store_free(store);

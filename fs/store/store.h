@@ -150,13 +150,16 @@ struct ftx_statfs {
 /*
  * Opens or makes the store in folder `path` (0700, ours), takes its lock, replays, loads, starts
  * the database thread. On failure *out_message is a sentence for people (static or in
- * `message_room`). -EBUSY: another daemon has it. FTX_ECORRUPT, -errno.
+ * `message_room`). Waits for one that leaves. -EBUSY: another daemon has it. FTX_ECORRUPT, -errno.
  */
 int ftx_store_open(const char *path, char *message_room, size_t room, struct ftx_store **out_store);
 
 /* Sets who is told; before anything else uses the store. */
 void ftx_store_set_events(struct ftx_store *store, const struct ftx_store_events *events,
                           void *ctx);
+
+/* It is going to be closed: who opens it meanwhile waits for that instead of failing. */
+void ftx_store_leave(struct ftx_store *store);
 
 /* Writes everything to the database and frees. Nobody may use the store any more. */
 void ftx_store_close(struct ftx_store *store);

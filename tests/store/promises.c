@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -704,6 +705,31 @@ static void after_a_power_cut_what_the_journal_says_has_come_is_asked_for(void *
 
 #define with_store(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* -- the lock -- */
+
+static void *come(void *arg)
+{
+    struct end *next = arg;
+    char room[512];
+    (void)ftx_store_open(next->scratch.path, room, sizeof room, &next->store);
+    return NULL;
+}
+
+static void who_comes_while_one_leaves_has_the_store_after_it(void **state)
+{
+    struct end *t = *state, next = {.scratch = t->scratch};
+    char room[512];
+    assert_int_equal(ftx_store_open(t->scratch.path, room, sizeof room, &next.store), -EBUSY);
+    assert_non_null(strstr(room, "in use"));
+    ftx_store_leave(t->store);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, come, &next), 0);
+    ftx_store_close(t->store);
+    pthread_join(thread, NULL);
+    t->store = next.store; /* for teardown */
+    assert_non_null(next.store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -726,6 +752,7 @@ int main(void)
         with_store(the_owner_may_chmod_here),
         with_store(what_could_not_be_synced_is_missing_again),
         with_store(after_a_power_cut_what_the_journal_says_has_come_is_asked_for),
+        with_store(who_comes_while_one_leaves_has_the_store_after_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

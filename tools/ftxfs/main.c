@@ -186,6 +186,7 @@ static int run(const struct ftx_options *o, const char *path, const char *store)
         err = open_hooks(&d, o, path, message);
     if (!err)
         err = serve(&d, path, message);
+    ftx_store_leave(d.store);
     if (d.network)
         ftx_network_close(d.network);
     if (d.mount)
