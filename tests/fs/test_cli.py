@@ -253,6 +253,18 @@ def test_background_start_means_usable(make_node):
     assert not is_mounted(node.mount)
 
 
+def test_background_start_needs_no_standard_streams(make_node, scratch):
+    node = make_node()
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", BIN]
+    assert subprocess.run([*closed, *node.arguments()], timeout=20 * SLOW, check=False).returncode == 0
+    os.mkdir(node.outbox(harness.CODE))
+    other = os.path.join(scratch, "other")
+    os.mkdir(other)
+    assert_refused(ftxfs("--store", node.store, "--listen", "none", "--no-lan", "--no-portmap", other), 1, "in use")
+    run("fusermount3", "-u", node.mount)
+    wait_until(lambda: not daemons_of(node.store), "the daemon to end", 5)
+
+
 def test_every_long_option_works_behind_o(make_node):
     node = make_node(listen=False)
     options = f"store={node.store},listen=127.0.0.1:{harness.free_port()},peer=127.0.0.1:{harness.free_port()},no_lan,no_portmap"

@@ -10,6 +10,7 @@
 #include "tools/ftx-relay/server.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
+#include "transport/base/streams.h"
 
 static void on_signal(uv_signal_t *signal, int number)
 {
@@ -57,6 +58,7 @@ int main(int argc, char **argv)
     struct ftx_relay_options options;
     int status;
 
+    ftx_streams_reserve();
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* no tokens in core files */
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)signal(SIGPIPE, SIG_IGN);

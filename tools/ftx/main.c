@@ -4,6 +4,7 @@
 
 #include "tools/common/network_options.h"
 #include "tools/ftx/print.h"
+#include "transport/base/streams.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -184,6 +185,7 @@ static int start(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    ftx_streams_reserve();
     setlocale(LC_CTYPE, ""); /* may UTF-8 be drawn? */
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf("ftx %s\n", FTX_VERSION_TEXT);

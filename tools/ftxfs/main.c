@@ -11,6 +11,7 @@
 #include "tools/ftxfs/options.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
+#include "transport/base/streams.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -241,6 +242,7 @@ int main(int argc, char **argv)
 {
     struct ftx_options options;
     int status = 2;
+    ftx_streams_reserve();
     if (ftx_options_parse(argc, argv, &options) == 0) {
         if (options.help) {
             ftx_options_help();
