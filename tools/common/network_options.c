@@ -201,7 +201,7 @@ struct ftx_network_config ftx_network_options_config(const struct ftx_network_op
 
 void ftx_network_options_explain(const struct ftx_network_options *options, int err, char *message)
 {
-    const char *host = options->listen.host[0] ? options->listen.host : "port";
+    const char *host = options->listen.host[0] ? options->listen.host : "*";
     unsigned port = options->listen.port;
     if (err == -EADDRINUSE)
         snprintf(message, FTX_OPTION_MESSAGE,
