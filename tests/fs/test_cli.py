@@ -178,7 +178,7 @@ class TestBadMountPoint:
 def test_missing_dev_fuse_is_named(scratch):
     mount = os.path.join(scratch, "mnt")
     os.mkdir(mount)
-    script = 'mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 && exec "$@"'
+    script = 'umount -a -l -t fuse.ftxfs; mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 && exec "$@"'
     done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", BIN, "--store", os.path.join(scratch, "store"),
                            "--listen", "none", "--no-lan", "--no-portmap", mount], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=20 * SLOW, check=False)

@@ -13,7 +13,8 @@ from harness import SLOW, daemons_of, wait_until
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mount(8) from an fstab of our own needs root")
 
 NOBODY = 65534
-INSTALL = 'mount -t tmpfs none /usr/local/bin && ln -s "$1" /usr/local/bin/ftxfs && echo ready && exec sleep 600'
+# Others' mounts would live on there, and their daemons with them, after they were unmounted.
+INSTALL = 'umount -a -l -t fuse.ftxfs; mount -t tmpfs none /usr/local/bin && ln -s "$1" /usr/local/bin/ftxfs && echo ready && exec sleep 600'
 
 
 class Machine:
