@@ -2,6 +2,7 @@
 /* Extended attributes: user.ftx.* tell what goes on, other user.* ones travel with their item, and
  * no other namespace exists here. */
 #include "fs/fuse/digest.h"
+#include "fs/fuse/take.h"
 
 #include "fs/store/outbox.h"
 #include "fs/store/steer.h"
@@ -103,7 +104,7 @@ static int check_change(const struct ftx_mount *mount, fuse_ino_t ino, const cha
     return !err && attr.box == FTX_INBOX ? -EPERM : err;
 }
 
-/* The only one of ours that can be set: 0 to 10; removed without a value. */
+/* The only one of ours that is kept: 0 to 10; removed without a value. */
 static int set_priority(const struct ftx_mount *mount, fuse_ino_t ino, const char *value,
                         size_t size)
 {
@@ -125,6 +126,14 @@ static void change(fuse_req_t req, fuse_ino_t ino, const char *name, const char 
     const struct ftx_mount *mount = ftx_mount_of(req);
     if (strcmp(name, FTX_USER OURS "priority") == 0) {
         ftx_reply_err(req, set_priority(mount, ino, value, size));
+        return;
+    }
+    if (value && strcmp(name, FTX_TAKE) == 0) {
+        ftx_reply_err(req, ftx_take_asked(req, ino, value, size));
+        return;
+    }
+    if (value && strcmp(name, FTX_CLONE) == 0) {
+        ftx_reply_err(req, ftx_clone_asked(req, ino, value, size));
         return;
     }
     int err = check_change(mount, ino, name);

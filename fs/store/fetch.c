@@ -454,6 +454,8 @@ int ftx_fetch_read(void *ctx, struct ftx_source *source, uint8_t *out)
         return fd;
     int err = ftx_object_read_padded(fd, out, size, source->extent.offset);
     close(fd);
+    if (!err && !ftx_object_is_here(&store->objects, source->object))
+        err = -ENOENT; /* its owner has taken it, and may have written to it */
     if (err)
         return err;
     ftx_hash(out, size, source->extent.hash);

@@ -154,6 +154,8 @@ void ftx_arriving_end(struct ftx_item *item);
 void ftx_inbox_let_go(struct ftx_log *log, struct ftx_item *item);
 /* Takes an item (a folder with all below it) out of the tree, with its shadows. */
 void ftx_inbox_drop(struct ftx_log *log, struct ftx_item *item);
+/* Its owner has it elsewhere now: it goes as if it had been removed. */
+void ftx_inbox_left(struct ftx_log *log, struct ftx_item *item);
 /* An unfinished file is not taken: it goes; what was complete before stays, its owner's alone. */
 void ftx_inbox_refuse(struct ftx_log *log, struct ftx_item *item, enum ftx_refusal reason);
 

@@ -135,6 +135,13 @@ int ftx_inbox_remove(struct ftx_store *store, uint64_t parent_id, const char *na
     return err;
 }
 
+void ftx_inbox_left(struct ftx_log *log, struct ftx_item *item)
+{
+    touch(log, item->parent);
+    log->news |= ftx_news_gone(log->store, item);
+    take_away(log, item);
+}
+
 int ftx_inbox_set_mode(struct ftx_store *store, uint64_t id, uint16_t mode)
 {
     struct ftx_log log;

@@ -6,6 +6,7 @@
 #include "fs/store/change_log.h"
 #include "fs/store/offer.h"
 #include "fs/store/opened.h"
+#include "fs/store/take.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -29,8 +30,12 @@ bool ftx_inbox_want(struct ftx_store *store, struct ftx_link *link, uint64_t *ou
 int ftx_inbox_open(struct ftx_store *store, uint64_t id, bool *out_direct, bool *out_keep)
 {
     pthread_mutex_lock(&store->lock);
-    struct ftx_item *item = ftx_inbox_file_of(store, id);
-    int err = !item ? -ENOENT : item->as.arriving && ftx_item_offered(item) ? -EPERM : 0;
+    struct ftx_item *item;
+    while ((item = ftx_inbox_file_of(store, id)) && ftx_take_runs(item))
+        pthread_cond_wait(&store->left, &store->lock);
+    int err = !item || item->state == FTX_ITEM_TAKEN        ? -ENOENT
+              : item->as.arriving && ftx_item_offered(item) ? -EPERM
+                                                            : 0;
     if (!err)
         err = ftx_opened_add(item, false);
     if (!err) {

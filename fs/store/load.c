@@ -10,6 +10,7 @@
 #include "fs/store/ops.h"
 #include "fs/store/outbox.h"
 #include "fs/store/released.h"
+#include "fs/store/take.h"
 #include "transport/base/err.h"
 
 #include <errno.h>
@@ -137,6 +138,7 @@ static int on_item(void *ctx, const struct ftx_item_row *row)
     item->state = row->state;
     item->error = row->error;
     item->named_here = row->named_here;
+    store->takes |= item->box == FTX_INBOX && item->kind == FTX_FILE && ftx_take_runs(item);
     ftx_item_set_remote(&store->index, item, row->remote);
     int err = dress(item, row);
     return err ? err : remember(loading, item, row);

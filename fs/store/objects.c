@@ -96,6 +96,47 @@ int ftx_object_move(const struct ftx_objects *objects, uint64_t id, int to_fd, c
     return unlinkat(objects->dir_fd, path, 0) < 0 ? -errno : 0;
 }
 
+bool ftx_object_is_here(const struct ftx_objects *objects, uint64_t id)
+{
+    char path[PATH_SIZE];
+    return faccessat(objects->dir_fd, object_path(path, id), F_OK, 0) == 0;
+}
+
+int ftx_object_own(const struct ftx_objects *objects, uint64_t id)
+{
+    char path[PATH_SIZE];
+    struct stat st;
+    if (fstatat(objects->dir_fd, object_path(path, id), &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    if (st.st_nlink > 1) /* ftx_object_move was cut off */
+        return unlinkat(objects->dir_fd, path, 0) < 0 ? -errno : -ENOENT;
+    return fchmodat(objects->dir_fd, path, 0600, 0) < 0 ? -errno : 0;
+}
+
+/* No request to the file system: it may be a FUSE mount of our own. */
+static bool find_mount(int fd, struct statx *out)
+{
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, out) == 0;
+}
+
+static bool same_disk(const struct ftx_objects *objects, int fd, bool mount)
+{
+    struct statx ours, its;
+    return find_mount(objects->dir_fd, &ours) && find_mount(fd, &its) &&
+           ours.stx_dev_major == its.stx_dev_major && ours.stx_dev_minor == its.stx_dev_minor &&
+           (!mount || ours.stx_mnt_id == its.stx_mnt_id);
+}
+
+bool ftx_objects_near(const struct ftx_objects *objects, int fd)
+{
+    return same_disk(objects, fd, false);
+}
+
+bool ftx_objects_beside(const struct ftx_objects *objects, int fd)
+{
+    return same_disk(objects, fd, true);
+}
+
 /* No file reaches past INT64_MAX, and off_t could not say it. */
 static bool past_any_file(uint64_t offset, uint64_t length)
 {

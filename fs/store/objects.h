@@ -4,6 +4,7 @@
 #ifndef FTX_STORE_OBJECTS_H
 #define FTX_STORE_OBJECTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,16 @@ int ftx_object_remove(const struct ftx_objects *objects, uint64_t id);
 /* It leaves, for `name` in the folder `to_fd` of the same file system, where nothing has that name.
  * -EEXIST, -EXDEV, -ENOENT: there is no such object. */
 int ftx_object_move(const struct ftx_objects *objects, uint64_t id, int to_fd, const char *name);
+
+bool ftx_object_is_here(const struct ftx_objects *objects, uint64_t id);
+
+/* Whatever was begun to move it away, it is ours with mode 0600. -ENOENT: it is elsewhere. */
+int ftx_object_own(const struct ftx_objects *objects, uint64_t id);
+
+/* Is `fd`, which may be an O_PATH one, on the same file system; and in the same mount of it, so that
+ * objects can be renamed to there? */
+bool ftx_objects_near(const struct ftx_objects *objects, int fd);
+bool ftx_objects_beside(const struct ftx_objects *objects, int fd);
 
 /* Whole reads and writes: all `size` bytes or an error; -ENODATA where a read meets the end. EINTR
  * and short counts are handled. */

@@ -15,6 +15,7 @@
 #include "fs/store/outbox.h"
 #include "fs/store/release.h"
 #include "fs/store/spool.h"
+#include "fs/store/take.h"
 #include "transport/base/err.h"
 
 #include <dirent.h>
@@ -339,6 +340,8 @@ static int start_anew(struct ftx_store *store)
     int err = ftx_outbox_interrupt(store, store->power_cut);
     if (!err)
         err = ftx_outbox_settle_places(store);
+    if (!err)
+        err = ftx_take_settle(store);
     if (!err)
         err = ftx_groups_start(store);
     if (!err)

@@ -84,7 +84,7 @@ struct ftx_spool {
 struct ftx_store {
     pthread_mutex_t lock;
     pthread_cond_t work;    /* the database thread has something to do */
-    pthread_cond_t left;    /* a handle past the page cache was released */
+    pthread_cond_t left;    /* a handle past the page cache was released, or a file was taken */
     pthread_cond_t drained; /* a half of the journal is free again; a commit or a job is done */
     struct ftx_index index;
     struct ftx_item *boxes[2];
@@ -110,6 +110,7 @@ struct ftx_store {
     char boot_id[FTX_BOOT_ID_SIZE];
     atomic_bool borrows; /* files of the outbox stand elsewhere: borrow.h */
     bool distrusts; /* ... and what the outbox's objects hold may not be what was written to them */
+    bool takes;     /* the last run was killed while something left: take.h */
     bool power_cut; /* the last run was in another boot: what was not durable may be gone */
     uint64_t next_item, reserved_item;
     uint64_t next_history;

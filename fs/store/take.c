@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* An object becomes a file with a name. */
+/*
+ * An object becomes a file with a name.
+ *
+ * Out of a mount, where programs read the inbox: TAKEN, durably, with its object -> mode, time,
+ * attributes -> rename -> the folder is synced -> the item goes. Killed in between, the next start
+ * finds the object, and the item is complete as before, or does not, and the item goes.
+ */
 #include "fs/store/take.h"
 
 #include "fs/store/change_log.h"
 #include "fs/store/inbox.h"
+#include "fs/store/inbox_room.h"
 #include "fs/store/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -44,6 +53,7 @@ struct taking {
     int64_t mtime_ns;
     uint16_t mode;
     bool empty;
+    bool sync;
 };
 
 /* No update of it begins from here on: it would take from these bytes what it does not bring. One
@@ -104,11 +114,15 @@ static int dress(struct ftx_store *store, uint64_t id, const struct taking *taki
 static int publish(struct ftx_store *store, uint64_t id, const struct taking *taking, int to_fd,
                    const char *name)
 {
-    int fd = ftx_object_open(&store->objects, taking->object,
-                             O_WRONLY | (taking->empty ? O_CREAT | O_EXCL : 0));
+    int flags = O_WRONLY | (taking->empty ? O_CREAT | O_EXCL : 0);
+    int fd = ftx_object_open(&store->objects, taking->object, flags);
+    if (fd == -EACCES && !ftx_object_own(&store->objects, taking->object)) /* killed after dress */
+        fd = ftx_object_open(&store->objects, taking->object, flags);
     if (fd < 0)
         return fd == -ENOENT ? -ENODATA : fd;
     int err = dress(store, id, taking, fd);
+    if (!err && taking->sync && fsync(fd) < 0)
+        err = -errno;
     close(fd);
     if (!err)
         err = ftx_object_move(&store->objects, taking->object, to_fd, name);
@@ -151,4 +165,135 @@ int ftx_take_done(struct ftx_store *store, uint64_t id, bool copied)
     }
     ftx_log_commit(&log);
     return complete ? 0 : -ENOENT;
+}
+
+/* -- out of a mount -- */
+
+bool ftx_take_runs(const struct ftx_item *item)
+{
+    return item->state == FTX_ITEM_TAKEN && item->object != 0;
+}
+
+/* What programs and the peer cannot reach any more, and nobody reads. */
+static int begin_out(struct ftx_store *store, uint64_t id, struct taking *out)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = ftx_inbox_file_of(store, id);
+    if (!item || !item->linked)
+        err = -ENOENT;
+    else if (item->state != FTX_ITEM_COMPLETE || item->shadow || item->opened)
+        err = -EBUSY;
+    else if (!item->object)
+        err = -EOPNOTSUPP;
+    if (!err) {
+        item->state = FTX_ITEM_TAKEN;
+        ftx_log_item(&log, item);
+        *out = (struct taking){.object = item->object,
+                               .size = item->size,
+                               .mtime_ns = item->mtime_ns,
+                               .mode = item->mode,
+                               .sync = true};
+    }
+    ftx_log_commit(&log);
+    return err;
+}
+
+/* Who opens it waits for this. `left` with an error: the next start finds out what holds. */
+static void end_out(struct ftx_store *store, uint64_t id, bool left, int err, uint64_t room)
+{
+    struct ftx_log log;
+    bool noted = ftx_log_begin(&log, store) == 0;
+    if (!noted) /* then the next start finds out */
+        ftx_log_lock(&log, store);
+    struct ftx_item *item = ftx_inbox_file_of(store, id);
+    if (item && left) {
+        item->object = 0;
+        ftx_inbox_gained(store, item->link->row.id, room);
+        if (noted && !err && item->linked)
+            ftx_inbox_left(&log, item);
+    } else if (item) {
+        item->state = FTX_ITEM_COMPLETE;
+        if (noted && item->linked)
+            ftx_log_item(&log, item);
+    }
+    pthread_cond_broadcast(&store->left);
+    ftx_log_commit(&log);
+}
+
+int ftx_take_out(struct ftx_store *store, uint64_t id, int to_fd, const char *name)
+{
+    struct taking taking;
+    if (!ftx_objects_beside(&store->objects, to_fd))
+        return -EXDEV;
+    int folder = openat(to_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err = folder < 0 ? -errno : begin_out(store, id, &taking);
+    if (!err) {
+        uint64_t room = ftx_object_room(&store->objects, taking.object);
+        err = ftx_store_sync(store); /* that it is complete, and may be gone */
+        if (!err)
+            err = publish(store, id, &taking, folder, name);
+        if (!err && fsync(folder) < 0)
+            err = -errno;
+        bool left =
+            !err || (err != -ENODATA && ftx_object_own(&store->objects, taking.object) == -ENOENT);
+        end_out(store, id, left, err, room);
+    }
+    if (folder >= 0)
+        close(folder);
+    return err;
+}
+
+int ftx_take_clone(struct ftx_store *store, uint64_t id, int to_fd)
+{
+    pthread_mutex_lock(&store->lock);
+    const struct ftx_item *item = ftx_inbox_file_of(store, id);
+    int err = !item                              ? -ENOENT
+              : item->state != FTX_ITEM_COMPLETE ? -EBUSY
+              : !item->object                    ? -EOPNOTSUPP
+                                                 : 0;
+    uint64_t object = err ? 0 : item->object, size = err ? 0 : item->size;
+    pthread_mutex_unlock(&store->lock);
+    int fd = err ? err : ftx_object_open(&store->objects, object, O_RDONLY);
+    if (fd < 0)
+        return fd;
+    if (ioctl(to_fd, FICLONE, fd) < 0 || ftruncate(to_fd, (off_t)size) < 0)
+        err = -errno;
+    close(fd);
+    return err;
+}
+
+static int settle(struct ftx_store *store, uint64_t id)
+{
+    struct ftx_log log;
+    int err = ftx_log_begin(&log, store);
+    if (err)
+        return err;
+    struct ftx_item *item = ftx_item_find(&store->index, id);
+    if (ftx_object_own(&store->objects, item->object) == -ENOENT) {
+        item->object = 0;
+        ftx_inbox_left(&log, item);
+    } else {
+        item->state = FTX_ITEM_COMPLETE;
+        ftx_log_item(&log, item);
+    }
+    ftx_log_commit(&log);
+    return 0;
+}
+
+int ftx_take_settle(struct ftx_store *store)
+{
+    int err = 0;
+    for (size_t i = 0; store->takes && i < store->index.by_id.n_buckets && !err; i++) {
+        struct ftx_item *next, *item = store->index.by_id.buckets[i];
+        for (; item && !err; item = next) {
+            next = item->next_id;
+            if (item->box == FTX_INBOX && item->kind == FTX_FILE && ftx_take_runs(item))
+                err = settle(store, item->id);
+        }
+    }
+    store->takes = false;
+    return err;
 }

@@ -46,15 +46,17 @@ class Tmpfs:
 class Ext4:
     """An ext4 in an image file, mounted at `path` through a loop device."""
 
+    make = ("mkfs.ext4", "-q", "-F")
+
     def __init__(self, path, image, mib):
         need_root()
-        if not shutil.which("mkfs.ext4"):
-            pytest.skip("there is no mkfs.ext4 here")
+        if not shutil.which(self.make[0]):
+            pytest.skip(f"there is no {self.make[0]} here")
         os.makedirs(path, exist_ok=True)
         self.path, self.image = path, image
         with open(image, "wb") as file:
             file.truncate(mib << 20)
-        run("mkfs.ext4", "-q", "-F", image)
+        run(*self.make, image)
         self._mount()
 
     def _mount(self):

@@ -18,6 +18,7 @@ set(fuzz_libraries_ops ftx_store ftx_session)
 set(fuzz_libraries_record ftx_session)
 set(fuzz_libraries_relay ftx_relay)
 set(fuzz_libraries_tailnet ftx_net)
+set(fuzz_libraries_take ftx_fuse ftx_xfer)
 set(fuzz_libraries_timetable ftx_store)
 set(fuzz_libraries_value ftx_command)
 set(fuzz_mutations_handshake 20000) # each costs group operations

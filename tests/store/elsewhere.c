@@ -3,7 +3,9 @@
  * come and were moved to their place. */
 #include "fs/store/borrow.h"
 #include "fs/store/digest.h"
+#include "fs/store/fetch.h"
 #include "fs/store/inbox.h"
+#include "fs/store/inbox_room.h"
 #include "fs/store/ops.h"
 #include "fs/store/outbox.h"
 #include "fs/store/outgoing.h"
@@ -14,10 +16,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -427,6 +433,229 @@ static void an_empty_file_and_one_of_holes_are_made(void **state)
     assert_true(st.st_size == 1 << 20 && st.st_blocks == 0);
 }
 
+/* -- taken out of a mount -- */
+
+/* What happens at the moment when the object leaves. */
+static struct {
+    bool kill_before, kill_after;
+    bool by_link; /* the file system knows no rename that replaces nothing */
+    struct test *test;
+    uint64_t opens; /* somebody opens it then */
+    pthread_t thread;
+    int err;
+} moment;
+
+static void *open_it(void *arg)
+{
+    bool direct, keep;
+    (void)arg;
+    moment.err = ftx_inbox_open(moment.test->store, moment.opens, &direct, &keep);
+    return NULL;
+}
+
+/* In place of the C library's. */
+int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+    if (moment.kill_before)
+        (void)raise(SIGKILL);
+    if (moment.opens)
+        assert_int_equal(pthread_create(&moment.thread, NULL, open_it, NULL), 0);
+    if (moment.by_link) {
+        errno = EINVAL;
+        return -1;
+    }
+    int rc = (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
+    if (moment.kill_after)
+        (void)raise(SIGKILL);
+    return rc;
+}
+
+int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+    int rc = (int)syscall(SYS_linkat, from_fd, from, to_fd, to, flags);
+    if (moment.kill_after)
+        (void)raise(SIGKILL);
+    return rc;
+}
+
+static bool is_there(const struct test *t, const char *name)
+{
+    char room[64] = {0};
+    struct stat st;
+    int fd = openat(t->scratch.fd, name, O_RDONLY | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    assert_int_equal(read(fd, room, sizeof room), SIZE);
+    assert_memory_equal(room, bytes, SIZE);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_nlink, 1);
+    close(fd);
+    return true;
+}
+
+static bool is_in_the_inbox(struct test *t, uint64_t id)
+{
+    const struct ftx_item *item = ftx_inbox_file_of(t->store, id);
+    bool direct, keep;
+    char room[64];
+    int fd;
+    size_t size;
+    if (!item || !item->linked)
+        return false;
+    assert_int_equal(item->state, FTX_ITEM_COMPLETE);
+    assert_int_equal(ftx_inbox_open(t->store, id, &direct, &keep), 0);
+    assert_int_equal(ftx_inbox_read(t->store, id, SIZE, 0, false, &fd, &size), 0);
+    assert_int_equal(size, SIZE);
+    assert_int_equal(ftx_object_read_padded(fd, room, SIZE, 0), 0);
+    assert_memory_equal(room, bytes, SIZE);
+    ftx_inbox_release(t->store, id);
+    return true;
+}
+
+static void what_leaves_an_inbox_is_the_object_itself(void **state)
+{
+    struct test *t = *state;
+    struct stat st;
+    char value[8];
+    uint64_t id = arrived(t, 1, "a");
+    apply(t, &(struct ftx_op){.kind = FTX_OP_XATTR,
+                              .item = 1,
+                              .name = "color",
+                              .name_size = 5,
+                              .value = "red",
+                              .value_size = 3});
+    struct ftx_source source;
+    ftx_fetch_serve(t->store, t->link, 1, &(struct ftx_range){0, SIZE}, &source);
+    uint64_t object = ftx_inbox_file_of(t->store, id)->object;
+    int fd = ftx_object_open(&t->store->objects, object, O_RDONLY);
+    assert_int_equal(fstat(fd, &st), 0);
+    ino_t inode = st.st_ino;
+    close(fd);
+
+    assert_int_equal(ftx_take_out(t->store, id, t->scratch.fd, "b"), 0);
+    for (int run = 0; run < 2; run++) {
+        assert_true(is_there(t, "b"));
+        assert_false(is_in_the_inbox(t, id));
+        assert_null(ftx_item_find_remote(&t->store->index, t->link, 1));
+        assert_int_equal(extent(t, 1, 2, "x"), -ENOENT);
+        open_again(t);
+    }
+    fd = openat(t->scratch.fd, "b", O_RDONLY);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_true(st.st_ino == inode && st.st_nlink == 1);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    assert_true(st.st_mtim.tv_sec == -1 && st.st_mtim.tv_nsec == 999999999);
+    assert_true(fgetxattr(fd, "user.color", value, sizeof value) == 3 || errno == EOPNOTSUPP);
+    close(fd);
+    uint8_t room[64]; /* its sender had asked for it before */
+    assert_int_equal(ftx_fetch_read(t->store, &source, room), -ENOENT);
+}
+
+static void what_is_read_or_updated_is_not_moved(void **state)
+{
+    struct test *t = *state;
+    bool direct, keep;
+    uint64_t id = arrived(t, 1, "a");
+    assert_int_equal(ftx_inbox_open(t->store, id, &direct, &keep), 0);
+    assert_int_equal(ftx_take_out(t->store, id, t->scratch.fd, "b"), -EBUSY);
+    ftx_inbox_release(t->store, id);
+    assert_int_equal(extent(t, 1, 2, "W"), 0);
+    assert_int_equal(ftx_take_out(t->store, id, t->scratch.fd, "b"), -EBUSY);
+    assert_false(is_there(t, "b"));
+    assert_true(is_in_the_inbox(t, id));
+}
+
+static void what_cannot_leave_stays_complete(void **state)
+{
+    struct test *t = *state;
+    uint64_t id = arrived(t, 1, "a");
+    int elsewhere = open("/proc", O_PATH | O_DIRECTORY);
+    assert_int_equal(symlinkat("STORE", t->scratch.fd, "b"), 0);
+    assert_int_equal(ftx_take_out(t->store, id, t->scratch.fd, "b"), -EEXIST);
+    assert_int_equal(ftx_take_out(t->store, id, elsewhere, "b"), -EXDEV);
+    close(elsewhere);
+    struct stat st;
+    int fd = ftx_object_open(&t->store->objects, ftx_inbox_file_of(t->store, id)->object, O_RDONLY);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    close(fd);
+    for (int run = 0; run < 2; run++) {
+        assert_true(is_in_the_inbox(t, id));
+        open_again(t);
+    }
+    assert_int_equal(extent(t, 1, 2, "W"), 0); /* it can be updated */
+    make(t, 2, "empty");
+    assert_int_equal(complete(t, 2, 1, 0), 0);
+    id = ftx_item_find_remote(&t->store->index, t->link, 2)->id;
+    assert_int_equal(ftx_take_out(t->store, id, t->scratch.fd, "c"), -EOPNOTSUPP);
+}
+
+static void who_opens_it_meanwhile_finds_it_gone_or_whole(void **state)
+{
+    struct test *t = *state;
+    moment.test = t;
+    for (int there = 0; there < 2; there++) {
+        moment.opens = arrived(t, 1 + (uint64_t)there, there ? "b" : "a");
+        int err = ftx_take_out(t->store, moment.opens, t->scratch.fd, "c");
+        assert_int_equal(err, there ? -EEXIST : 0);
+        pthread_join(moment.thread, NULL);
+        assert_int_equal(moment.err, there ? 0 : -ENOENT);
+    }
+    ftx_inbox_release(t->store, moment.opens);
+    assert_true(is_in_the_inbox(t, moment.opens));
+    moment.opens = 0;
+}
+
+static void a_kill_leaves_it_here_or_there(void **state)
+{
+    struct test *t = *state;
+    for (uint64_t run = 0; run < 4; run++) {
+        bool after = run & 1, by_link = run & 2;
+        uint64_t id = arrived(t, 1 + run, (const char *[]){"a", "b", "c", "d"}[run]);
+        const char *name = by_link ? "f" : "e";
+        int status;
+        ftx_store_close(t->store);
+        pid_t child = fork();
+        if (child == 0) {
+            moment.kill_before = !after;
+            moment.kill_after = after;
+            moment.by_link = by_link;
+            open_store(t);
+            (void)ftx_take_out(t->store, id, t->scratch.fd, name);
+            _exit(1);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        open_store(t);
+        for (int start = 0; start < 2; start++) {
+            assert_int_equal(is_there(t, name), after);
+            assert_int_equal(is_in_the_inbox(t, id), !after);
+            open_again(t);
+        }
+    }
+}
+
+static void its_room_is_given_back(void **state)
+{
+    struct test *t = *state;
+    uint64_t id = arrived(t, 1, "a");
+    ftx_inbox_limit(t->store, 1 << 20);
+    assert_true(t->link->inbox_used > 0);
+    assert_int_equal(ftx_take_out(t->store, id, t->scratch.fd, "b"), 0);
+    assert_int_equal(t->link->inbox_used, 0);
+}
+
+static void a_clone_has_the_bytes_or_says_that_it_cannot(void **state)
+{
+    struct test *t = *state;
+    uint64_t id = arrived(t, 1, "a");
+    int fd = openat(t->scratch.fd, "b", O_RDWR | O_CREAT | O_EXCL, 0600);
+    int err = ftx_take_clone(t->store, id, fd);
+    close(fd);
+    assert_true(err == -EOPNOTSUPP || (err == 0 && is_there(t, "b")));
+    assert_true(is_in_the_inbox(t, id));
+}
+
 #define with_store(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -443,6 +672,13 @@ int main(void)
         with_store(names_that_are_there_are_not_replaced),
         with_store(one_that_a_kill_left_between_has_left),
         with_store(an_empty_file_and_one_of_holes_are_made),
+        with_store(what_leaves_an_inbox_is_the_object_itself),
+        with_store(what_is_read_or_updated_is_not_moved),
+        with_store(what_cannot_leave_stays_complete),
+        with_store(who_opens_it_meanwhile_finds_it_gone_or_whole),
+        with_store(a_kill_leaves_it_here_or_there),
+        with_store(its_room_is_given_back),
+        with_store(a_clone_has_the_bytes_or_says_that_it_cannot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

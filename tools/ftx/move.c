@@ -83,6 +83,37 @@ static bool is_moved(const struct stat *st, int to, const char *name)
            there.st_mtim.tv_nsec == st->st_mtim.tv_nsec;
 }
 
+static void tell_moved(const struct ftx_move *move, const struct stat *st)
+{
+    if (move->copy.moved)
+        move->copy.moved(move->copy.ctx, (uint64_t)st->st_size);
+}
+
+/* The daemon moves it, where both are in one mount of a file system; nothing is copied. */
+static int take(struct ftx_move *move, int from, const char *name, int to, const char *to_name)
+{
+    char path[32 + NAME_MAX], value[16 + NAME_MAX];
+    if (move->elsewhere)
+        return -EXDEV;
+    snprintf(path, sizeof path, "/proc/self/fd/%d/%s", from, name);
+    int n = snprintf(value, sizeof value, "%d/%s", to, to_name);
+    if (lsetxattr(path, "system.ftx.take", value, (size_t)n, 0) == 0)
+        return 0;
+    move->elsewhere = errno == EXDEV || errno == EPERM;
+    return -errno;
+}
+
+/* The draft shares its bytes, where the file system knows that. */
+static bool clone(const struct ftx_move *move, int source, const struct stat *st, int draft)
+{
+    char value[16];
+    int n = snprintf(value, sizeof value, "%d", draft);
+    if (fsetxattr(source, "system.ftx.clone", value, (size_t)n, 0) < 0)
+        return false;
+    tell_moved(move, st);
+    return true;
+}
+
 /* What was copied is still what has the name: an update may have taken its place. */
 static int remove_source(int from, const char *name, const struct stat *st)
 {
@@ -100,7 +131,8 @@ static int copy_durably(struct ftx_move *move, int source, const struct stat *st
     int err = draft_open(to, &draft);
     if (err)
         return err;
-    err = ftx_copy_bytes(source, draft.fd, &move->copy);
+    if (!clone(move, source, st, draft.fd))
+        err = ftx_copy_bytes(source, draft.fd, &move->copy);
     if (!err && (fstat(draft.fd, &copied) < 0 || copied.st_size != st->st_size))
         err = -EIO;
     if (!err)
@@ -115,7 +147,13 @@ static int copy_durably(struct ftx_move *move, int source, const struct stat *st
     return err;
 }
 
-static int move_file(struct ftx_move *move, int from, const char *name, int to, const char *to_name)
+static void count(struct ftx_move *move, const struct stat *st)
+{
+    move->files++;
+    move->bytes += (uint64_t)st->st_size;
+}
+
+static int copy_file(struct ftx_move *move, int from, const char *name, int to, const char *to_name)
 {
     struct stat st;
     int source = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -136,9 +174,24 @@ static int move_file(struct ftx_move *move, int from, const char *name, int to, 
     }
     if (err)
         return err;
-    move->files++;
-    move->bytes += (uint64_t)st.st_size;
+    count(move, &st);
     return remove_source(from, name, &st);
+}
+
+/* It must not be open: what somebody has open is not moved, but copied. */
+static int move_file(struct ftx_move *move, int from, const char *name, int to, const char *to_name,
+                     const struct stat *st)
+{
+    int err = is_moved(st, to, to_name) ? -EALREADY : take(move, from, name, to, to_name);
+    if (err == -EEXIST) {
+        conflict(move, to_name);
+        return 0;
+    }
+    if (err)
+        return copy_file(move, from, name, to, to_name);
+    tell_moved(move, st);
+    count(move, st);
+    return 0;
 }
 
 static int move_symlink(struct ftx_move *move, int from, const char *name, int to,
@@ -218,7 +271,7 @@ int ftx_move_item(struct ftx_move *move, int from, const char *name, int to, con
         return move_folder(move, from, name, to, to_name);
     if (S_ISLNK(st.st_mode))
         return move_symlink(move, from, name, to, to_name, &st);
-    return move_file(move, from, name, to, to_name);
+    return move_file(move, from, name, to, to_name, &st);
 }
 
 /* The names first, then the moves: what is removed while it is listed may be skipped. */

@@ -11,6 +11,7 @@ struct ftx_move {
     struct ftx_copy copy;
     struct timespec begun; /* when the first of the calls was made */
     bool last;             /* nothing more comes: folders get their modes, and go from the inbox */
+    bool elsewhere;        /* the daemon cannot move files to there: they are copied */
     uint64_t files;        /* were moved, durably, up to now */
     uint64_t bytes;
     uint64_t waiting;   /* are not complete; of the last call */
@@ -20,7 +21,8 @@ struct ftx_move {
 
 /*
  * Moves one name of the folder `from` into the folder `to`: a file if it is complete, a symlink, or
- * a folder with all below that can be moved. Names in `to` are never followed and never replaced; a
+ * a folder with all below that can be moved. A file is renamed where it can be, else it shares its
+ * blocks, else it is copied. Names in `to` are never followed and never replaced; a
  * file is synced before it goes from the inbox. -errno; what is left over is in `move`.
  */
 int ftx_move_item(struct ftx_move *move, int from, const char *name, int to, const char *to_name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ftx take INBOX-PATH DEST: by rename within the inbox; out of the mount it has to be copied, and is
- * removed from the inbox once the copy is durable. */
+/* ftx take INBOX-PATH DEST: by rename within the inbox; out of the mount the daemon renames it if it
+ * can, else it is copied, and removed from the inbox once the copy is durable (move.c). */
 #include "tools/ftx/look.h"
 #include "tools/ftx/move.h"
 #include "tools/ftx/place.h"
@@ -64,7 +64,7 @@ static void on_moved(void *ctx, uint64_t n)
     ftx_progress_set(progress, progress->done + n);
 }
 
-static int copy_out(const struct ftx_call *call, const struct ftx_place *place, const char *target,
+static int move_out(const struct ftx_call *call, const struct ftx_place *place, const char *target,
                     const struct amount *amount)
 {
     struct ftx_progress progress = {.json = call->json};
@@ -108,7 +108,7 @@ static int take(const struct ftx_call *call, const struct ftx_place *place)
     char *target = target_of(call->words[1], place->item);
     int status = 0;
     if (renameat2(AT_FDCWD, place->path, AT_FDCWD, target, RENAME_NOREPLACE) < 0)
-        status = errno == EXDEV    ? copy_out(call, place, target, &amount)
+        status = errno == EXDEV    ? move_out(call, place, target, &amount)
                  : errno == EEXIST ? ftx_fail("%s: is there already; nothing is replaced", target)
                                    : ftx_fail("%s: %s", target, strerror(errno));
     if (!status && call->json) {
