@@ -354,20 +354,28 @@ void ftx_link_verifier(const struct ftx_link_row *row, char out[FTX_VERIFIER_TEX
                                ftx_words[numbers[i]]);
 }
 
-/* What the new row says of the pairing. */
-static void tell_progress(struct ftx_store *store, const struct ftx_link *link,
-                          const struct ftx_link_row *row)
+static void tell_paired(struct ftx_store *store, const struct ftx_link *link,
+                        const struct ftx_link_row *row)
 {
     char words[FTX_VERIFIER_TEXT];
-    int left = row->guesses < FTX_GUESSES_MAX ? FTX_GUESSES_MAX - row->guesses : 0;
-    if (row->state == FTX_LINK_PAIRED && link->row.state != FTX_LINK_PAIRED) {
-        ftx_link_verifier(row, words);
-        ftx_tell_link(store, FTX_EVENT_PAIRED, link, words, NULL, 0);
-    } else if (row->guesses > link->row.guesses) {
+    if (row->state != FTX_LINK_PAIRED || link->row.state == FTX_LINK_PAIRED)
+        return;
+    ftx_link_verifier(row, words);
+    ftx_tell_link(store, FTX_EVENT_PAIRED, link, words, NULL, 0);
+}
+
+void ftx_link_guess_failed(struct ftx_store *store, uint64_t id)
+{
+    pthread_mutex_lock(&store->lock);
+    struct ftx_link *link = ftx_link_find(store, id);
+    if (link && !link->removed) {
+        uint8_t guesses = link->row.guesses;
+        int left = guesses < FTX_GUESSES_MAX ? FTX_GUESSES_MAX - guesses : 0;
         ftx_tell_link(store, FTX_EVENT_PAIRING_FAILED, link, NULL, NULL, left);
         if (!left)
             ftx_tell_link(store, FTX_EVENT_LOCKED, link, NULL, NULL, 0);
     }
+    pthread_mutex_unlock(&store->lock);
 }
 
 int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_link_written_fn done,
@@ -382,7 +390,7 @@ int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_li
         memcpy(merged.name, link->row.name, sizeof merged.name); /* it may be renamed meanwhile */
         merged.op_seen = link->row.op_seen;
         merged.op_acked = link->row.op_acked;
-        tell_progress(store, link, &merged);
+        tell_paired(store, link, &merged);
         link->row = merged;
         sodium_memzero(&merged, sizeof merged);
         bool had[] = {link->folders[FTX_OUTBOX] != NULL, link->folders[FTX_INBOX] != NULL};

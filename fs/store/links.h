@@ -164,6 +164,9 @@ typedef void (*ftx_link_written_fn)(void *ctx, int err);
 int ftx_link_put(struct ftx_store *store, const struct ftx_link_row *row, ftx_link_written_fn done,
                  void *ctx);
 
+/* A guess that is written as spent was wrong, or ended unknown: told to who looks. */
+void ftx_link_guess_failed(struct ftx_store *store, uint64_t id);
+
 void ftx_link_set_health(struct ftx_store *store, uint64_t id, enum ftx_link_health health,
                          const char *peer_address);
 

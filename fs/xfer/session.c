@@ -71,6 +71,12 @@ void ftx_transfer_health(void *ctx, enum ftx_peer_health health, const char *add
     ftx_link_set_health(t->store, t->link->row.id, meaning[health], address);
 }
 
+void ftx_transfer_guess_failed(void *ctx)
+{
+    struct ftx_transfer *t = ctx;
+    ftx_link_guess_failed(t->store, t->link->row.id);
+}
+
 int ftx_transfer_read(void *ctx, struct ftx_source *source, uint8_t *out)
 {
     struct ftx_transfer *t = ctx;

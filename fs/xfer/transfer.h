@@ -69,6 +69,7 @@ void ftx_transfer_begin(void *ctx, struct ftx_engine *engine);
 bool ftx_transfer_busy(void *ctx);
 void ftx_transfer_end(void *ctx, int reason);
 void ftx_transfer_health(void *ctx, enum ftx_peer_health health, const char *address);
+void ftx_transfer_guess_failed(void *ctx);
 int ftx_transfer_read(void *ctx, struct ftx_source *source, uint8_t *out);
 void ftx_transfer_packed(void *ctx, uint64_t before, uint64_t after);
 /* The store is told which way the session goes, and how good that is. */

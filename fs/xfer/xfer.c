@@ -165,6 +165,7 @@ static const struct ftx_peer_host host = {
     .busy = ftx_transfer_busy,
     .end = ftx_transfer_end,
     .health = ftx_transfer_health,
+    .guess_failed = ftx_transfer_guess_failed,
     .told = ftx_transfer_told,
     .failed = failed,
     .packed = ftx_transfer_packed,

@@ -156,6 +156,12 @@ static void gone(void *ctx)
     end->peer = NULL;
 }
 
+static void guess_failed(void *ctx)
+{
+    struct end *end = ctx;
+    end->n_guesses_failed++;
+}
+
 static const struct ftx_peer_host host = {
     .app = &test_app,
     .read = test_read,
@@ -165,6 +171,7 @@ static const struct ftx_peer_host host = {
     .busy = busy,
     .end = ended,
     .health = health,
+    .guess_failed = guess_failed,
     .told = told,
     .packed = packed,
     .gone = gone,

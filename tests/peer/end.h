@@ -77,6 +77,7 @@ struct end {
     uint64_t kept_age_ms; /* at the next start */
 
     /* what was told */
+    size_t n_guesses_failed;   /* in the life of the end */
     struct ftx_engine *engine; /* while a session runs */
     enum ftx_peer_health health;
     enum ftx_path path;

@@ -36,6 +36,7 @@ static void pairs_whoever_dials_and_starts_first(void **state)
             link_start(&both, 1 - first);
             test_loop_await(&both.loop, link_connected(&both));
             assert_paired();
+            assert_int_equal(both.ends[S].n_guesses_failed + both.ends[R].n_guesses_failed, 0);
             link_close(&both);
         }
     }
@@ -139,6 +140,8 @@ static void wrong_code_counts_at_both_ends_and_ten_lock(void **state)
     test_loop_await(&both.loop, both.ends[S].disk.guesses == FTX_GUESSES_MAX &&
                                     both.ends[R].disk.guesses == FTX_GUESSES_MAX);
     assert_true(both.ends[S].was_pairing && both.ends[R].was_pairing);
+    for (int i = 0; i < 2; i++)
+        test_loop_await(&both.loop, both.ends[i].n_guesses_failed == FTX_GUESSES_MAX);
     uint64_t dialled = both.ways[S].n_accepted + both.ways[R].n_accepted;
     size_t saves = both.ends[S].n_saves + both.ends[R].n_saves;
 

@@ -79,6 +79,7 @@ struct ftx_connection {
     enum ftx_connection_place place;
     bool data;                    /* dialled to become a data connection */
     bool guessed;                 /* PAIR: a guess is spent on it */
+    bool guess_open;              /* ... and nobody knows yet whether it was right */
     struct ftx_try *try;          /* dialled and in handshake: what it belongs to */
     struct ftx_way way;           /* it came over; accepted: without an address to dial */
     bool in_session;              /* its plans are the engine's */

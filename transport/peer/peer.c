@@ -84,8 +84,18 @@ const struct ftx_connection_events ftx_peer_events = {
     .gone = on_gone,
 };
 
+/* Whatever becomes of the link: who looks at it sees that somebody had another code. */
+static void judge_guess(struct ftx_peer *peer, struct ftx_connection *c)
+{
+    bool failed = c->guess_open && !peer->removed;
+    c->guess_open = false;
+    if (failed && peer->host->guess_failed)
+        peer->host->guess_failed(peer->ctx);
+}
+
 void ftx_peer_drop(struct ftx_peer *peer, struct ftx_connection *c)
 {
+    judge_guess(peer, c);
     c->place = FTX_PLACE_OUT;
     c->awaits = 0;
     ftx_peer_try_over(c);

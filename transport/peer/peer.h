@@ -69,6 +69,9 @@ struct ftx_peer_host {
     void (*end)(void *ctx, int reason);
     /* When it changes; `address` is that of CONNECTED, else "". */
     void (*health)(void *ctx, enum ftx_peer_health health, const char *address);
+    /* A guess that was written as spent came to nothing: the code was another one, or the connection
+     * broke before that was known. May be NULL. */
+    void (*guess_failed)(void *ctx);
     /* The peer says that it can be dialled at these (n up to FTX_ADDRESSES_MAX), and no longer where
      * it said before; also when a session ends. For ftx_peer_recall some day. May be NULL. */
     void (*told)(void *ctx, const struct ftx_told_address *told, size_t n);

@@ -167,7 +167,7 @@ static void spend_guess(struct ftx_peer *peer, struct ftx_connection *c)
     for (struct ftx_list *it = peer->connections.next; it != &peer->connections; it = it->next)
         if (connection_at(it) != c && connection_at(it)->place == FTX_PLACE_HANDSHAKE)
             ftx_peer_drop(peer, connection_at(it));
-    c->guessed = true;
+    c->guessed = c->guess_open = true;
     ftx_peer_tell(peer, FTX_PEER_PAIRING, "");
     peer->identity->guesses++;
     c->awaits = ftx_peer_save(peer);
@@ -203,6 +203,7 @@ void ftx_peer_handshake_wants(struct ftx_peer *peer, struct ftx_connection *c,
         spend_guess(peer, c);
         break;
     case FTX_WANT_GUESS_BACK:
+        c->guess_open = false;
         peer->identity->guesses = 0;
         ftx_peer_save(peer);
         ftx_connection_written(c);
