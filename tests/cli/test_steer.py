@@ -24,6 +24,7 @@ def link_of(pair, end):
     (("limit", harness.CODE, "up=fast"), 2), (("limit", harness.CODE, "sideways=1"), 2), (("limit", harness.CODE, "up=1\npause *"), 2),
     (("config", harness.CODE, "nonsense=1"), 2), (("config", harness.CODE, "max_size=-1"), 2), (("priority", harness.CODE, "11"), 2),
     (("priority", harness.CODE, "\x1b[2J"), 2), (("unpair", harness.CODE, "gently"), 2), (("rearm", harness.CODE), 1),
+    (("history", "--link", "nobody"), 4), (("stats", "--link", "nobody"), 4), (("history", "--link", harness.CODE, "--limit", "x"), 2),
     (("cancel", harness.CODE), 2), (("cancel", "outbox"), 2), (("reject", f"outbox/{harness.CODE}/x"), 2), (("accept", "inbox/nobody/x"), 2),
 ], ids=ascii)
 def test_what_cannot_be_done_is_one_line(shared_pair, arguments, status):
@@ -216,6 +217,11 @@ def test_unpair_needs_force_for_what_is_there(make_pair):
     pair = make_pair(debug=False)
     pair.send_file("kept", b"x")
     refused(1, "unpair", pair.code, mount=pair.b.mount)
+    for folder in (pair.b.inbox(pair.code), pair.b.outbox(pair.code)):
+        os.stat(folder)  # which the kernel remembers for a while
     good("unpair", pair.code, "force", mount=pair.b.mount)
+    for command, *words in (("accept",), ("reject",), ("priority", "3"), ("status",), ("pause",)):
+        refused(4, command, pair.code, *words, mount=pair.b.mount)
     assert not os.listdir(pair.b.inbox()) and not os.listdir(pair.b.outbox())
     refused(4, "verify-peer", pair.code, mount=pair.b.mount)
+    assert [line["link"] for line in lines("history", "--link", pair.code, mount=pair.b.mount)] == [pair.code]  # it is remembered

@@ -127,14 +127,15 @@ static const char *line_before(const char *text, const char *at)
     return end ? end + 1 : text;
 }
 
-/* From where at most `limit` lines pass, looking from the end. */
-static const char *first_of(const struct filter *filter, const char *text, size_t size)
+/* From where at most `limit` lines pass, looking from the end; *out_n: how many do. */
+static const char *first_of(const struct filter *filter, const char *text, size_t size,
+                            size_t *out_n)
 {
     const char *at = text + size;
-    for (size_t left = filter->limit; at > text && left > 0;) {
+    for (*out_n = 0; at > text && *out_n < filter->limit;) {
         const char *start = line_before(text, at);
         cJSON *line = ftx_value_read(start, (size_t)(at - start));
-        left -= passes(filter, line);
+        *out_n += passes(filter, line);
         cJSON_Delete(line);
         at = start;
     }
@@ -144,13 +145,36 @@ static const char *first_of(const struct filter *filter, const char *text, size_
 static void give(const struct filter *filter, const char *text, size_t size,
                  void (*take)(void *ctx, const cJSON *line), void *ctx)
 {
-    const char *at = filter->limit == SIZE_MAX ? text : first_of(filter, text, size), *end;
+    size_t n;
+    const char *at = filter->limit == SIZE_MAX ? text : first_of(filter, text, size, &n), *end;
     for (; (end = memchr(at, '\n', size - (size_t)(at - text))); at = end + 1) {
         cJSON *line = ftx_value_read(at, (size_t)(end - at));
         if (line && passes(filter, line))
             take(ctx, line);
         cJSON_Delete(line);
     }
+}
+
+/* Is there such a link, or was there when something of it ended? 0, or an exit status after one
+ * line. */
+static int check_link(const struct filter *filter, const char *mount, const char *text, size_t size)
+{
+    const struct filter of_link = {.link = filter->link, .limit = 1};
+    cJSON *status;
+    size_t n = 1;
+    if (filter->link)
+        (void)first_of(&of_link, text, size, &n);
+    if (n)
+        return 0;
+    int exit_status = ftx_look_status(mount, &status);
+    if (exit_status)
+        return exit_status;
+    if (!ftx_look_link(status, filter->link) && !ftx_look_group(status, filter->link)) {
+        ftx_fail("%s: no such link; ftx links shows those that are", filter->link);
+        exit_status = FTX_EXIT_NO_LINK;
+    }
+    cJSON_Delete(status);
+    return exit_status;
 }
 
 int ftx_finished(const struct ftx_call *call, void (*take)(void *ctx, const cJSON *line), void *ctx)
@@ -165,10 +189,12 @@ int ftx_finished(const struct ftx_call *call, void (*take)(void *ctx, const cJSO
         return status;
     char *path = ftx_place_join(mount, ".ftx", "history");
     char *text = ftx_look_file(path, &size);
-    if (text)
-        give(&filter, text, size, take, ctx);
-    else
+    if (!text)
         status = ftx_fail("%s: %s", path, strerror(errno));
+    else
+        status = check_link(&filter, mount, text, size);
+    if (!status)
+        give(&filter, text, size, take, ctx);
     free(text);
     free(path);
     free(mount);

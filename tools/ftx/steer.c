@@ -66,7 +66,8 @@ static int steer_one(const struct ftx_call *call, const struct steer *steer, int
                       : find_item(call, steer, call->words[n], &place);
     if (status)
         return status;
-    status = ftx_control_call(call, place.mount, place.item, rest, link ? place.item : NULL);
+    bool named = !strchr(place.item, '/'); /* a link; it may have gone since it was found */
+    status = ftx_control_call(call, place.mount, place.item, rest, named ? place.item : NULL);
     ftx_place_close(&place);
     return status;
 }
