@@ -46,4 +46,8 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "fuse3, libwebsockets-evlib-uv") # neither is linked: a program, and a plugin of libwebsockets
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates") # whom a wss:// relay is trusted by
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libnotify-bin") # the shipped hook
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/tools/deb/prerm)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 include(CPack)
