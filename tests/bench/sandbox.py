@@ -115,6 +115,7 @@ def wait_for(child):
 def init(folder, driver):
     check(libc.unshare(CLONE_NEWNET), "a network of our own")
     mount("none", "/", "none", MS_REC | MS_PRIVATE)
+    subprocess.run(["umount", "-a", "-l", "-t", "fuse.ftxfs"], check=False)  # a copy in here would keep its daemon alive after an unmount out there
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     if folder:
         base = tempfile.mkdtemp(prefix="ftxfs-bench-", dir=os.path.realpath(folder))
