@@ -32,11 +32,15 @@ int ftx_inbox_apply(struct ftx_store *store, struct ftx_link *link, uint64_t num
                     const uint8_t *op, size_t size, enum ftx_links_policy policy,
                     uint64_t *out_entry, uint64_t *out_item, uint8_t *out_refused);
 
+/* Is the peer's item here? */
+bool ftx_inbox_has(struct ftx_store *store, struct ftx_link *link, uint64_t remote);
+
 /*
  * An extent is about to be written: *out_object is where; the item counts one write under way until
  * ftx_inbox_wrote. -EALREADY: nothing to do (old version). -ENOENT: no such file here (refuse it).
- * -EDQUOT: there is no room for it in the link's inbox, -EFBIG: it is larger than what its owner
- * takes; it was dropped (refuse it).
+ * -EPERM: it stands in what is not accepted, and its sender may have it elsewhere (refuse it).
+ * FTX_EPROTO: it is not accepted. -EDQUOT: there is no room for it in the link's inbox, -EFBIG: it is
+ * larger than what its owner takes; it was dropped (refuse it).
  */
 int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *extent,
                     uint64_t *out_item, uint64_t *out_object);

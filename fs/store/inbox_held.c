@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* What is here of unfinished files: a session begins with telling the sender. */
+/* What is here: of unfinished files a session begins with telling the sender. */
 #include "fs/store/inbox.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+bool ftx_inbox_has(struct ftx_store *store, struct ftx_link *link, uint64_t remote)
+{
+    pthread_mutex_lock(&store->lock);
+    bool here = ftx_item_find_remote(&store->index, link, remote) != NULL;
+    pthread_mutex_unlock(&store->lock);
+    return here;
+}
 
 size_t ftx_inbox_unfinished(struct ftx_store *store, struct ftx_link *link, uint64_t **out_items)
 {

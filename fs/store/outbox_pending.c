@@ -86,11 +86,18 @@ int ftx_sending_put(struct ftx_log *log, struct ftx_sending *sending,
     return ftx_mirrors_put(log, sending->item, segment);
 }
 
+/* It was refused while it was being written: what its writer adds is, too. */
+static bool is_refused_meanwhile(const struct ftx_store *store, struct ftx_item *item)
+{
+    const struct ftx_opened *opened = ftx_mirror_contents(store, item)->opened;
+    return item->state == FTX_ITEM_REFUSED && opened && opened->n_writers && !opened->again;
+}
+
 void ftx_sending_reopen(struct ftx_log *log, struct ftx_item *item)
 {
     struct ftx_sending *sending = item->as.sending;
     sending->sealed = false;
-    if (item->state == FTX_ITEM_WRITING)
+    if (item->state == FTX_ITEM_WRITING || is_refused_meanwhile(log->store, item))
         return;
     free(item->prints);
     item->prints = NULL;

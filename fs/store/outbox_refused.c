@@ -149,7 +149,7 @@ static bool was_removed_there(const struct ftx_store *store, struct ftx_item *it
            ftx_outbox_can_offer_again(store, item);
 }
 
-static void refuse(struct ftx_log *log, struct ftx_item *item, uint8_t reason)
+static int refuse(struct ftx_log *log, struct ftx_item *item, uint8_t reason)
 {
     bool news = item->state != FTX_ITEM_REFUSED;
     if (news) /* what the peer says of the item's content follows from it */
@@ -163,6 +163,10 @@ static void refuse(struct ftx_log *log, struct ftx_item *item, uint8_t reason)
     if (item->kind == FTX_FOLDER && ftx_item_held(item))
         ftx_outgoing_refuse_below(log, item, reason);
     ftx_mirror_settle(log, item, 0, FTX_OFFSET_MAX);
+    /* a file that could not be moved is nothing to anybody where it is now */
+    if (news && reason == FTX_REFUSED_FOLDER && item->kind == FTX_FILE && !was_delivered(item))
+        return ftx_outbox_log_drop(log, item, item->parent->mtime_ns);
+    return 0;
 }
 
 static int refused(struct ftx_log *log, struct ftx_item *item, uint8_t reason)
@@ -178,15 +182,11 @@ static int refused(struct ftx_log *log, struct ftx_item *item, uint8_t reason)
     if (folder && reason == FTX_REFUSED_DELETED)
         folder->gone_at = now(log->store, item->link);
     if (folder &&
-        (reason == FTX_REFUSED_DELETED || (reason == FTX_REFUSED_FOLDER && was_under_way(item))))
+        (reason == FTX_REFUSED_DELETED || (reason == FTX_REFUSED_FOLDER && was_under_way(item)))) {
         folder->gone = true;
-    else
-        refuse(log, item, reason);
-    /* what has come of a file that could not be moved is nothing to anybody */
-    bool came = item->kind == FTX_FILE && item->as.sending && item->as.sending->sent;
-    if (reason == FTX_REFUSED_FOLDER && came && !was_delivered(item))
-        return ftx_outbox_log_drop(log, item, item->parent->mtime_ns);
-    return 0;
+        return 0;
+    }
+    return refuse(log, item, reason);
 }
 
 int ftx_outgoing_refused(struct ftx_store *store, struct ftx_link *link, uint64_t stream,

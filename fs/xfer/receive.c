@@ -6,6 +6,7 @@
  */
 #include "fs/xfer/inbound.h"
 
+#include "fs/store/ops.h"
 #include "transport/base/err.h"
 #include "transport/base/log.h"
 
@@ -72,9 +73,13 @@ int ftx_inbound_refuse(struct ftx_transfer *t, uint64_t item, uint8_t reason)
     return ftx_engine_refuse(t->engine, item, reason);
 }
 
-/* It was taken after all: made again, or moved. */
-static void forget_refused(struct ftx_transfer *t, uint64_t item)
+/* It was taken after all: made again, or moved. Other operations take nothing, nor does a MOVE of what
+ * is not here. */
+static void forget_refused(struct ftx_transfer *t, uint64_t item, uint8_t kind)
 {
+    if (!t->n_refused || (kind != FTX_OP_MAKE && kind != FTX_OP_MOVE) ||
+        !ftx_inbox_has(t->store, t->link, item))
+        return;
     size_t n = t->n_refused < REFUSED_KEPT ? t->n_refused : REFUSED_KEPT;
     for (size_t i = 0; i < n; i++)
         if (t->refused[i].item == item)
@@ -143,7 +148,7 @@ int ftx_receive_apply(void *ctx, uint64_t number, const uint8_t *op, size_t size
     r->effect = true;
     ftx_inbound_need(r, entry);
     if (!refused) {
-        forget_refused(t, item);
+        forget_refused(t, item, op[0]);
         return 0;
     }
     if (refused == FTX_REFUSED_FOLDER) /* who hears first that it is gone does not make it again */

@@ -103,7 +103,6 @@ def test_rejected_is_said_at_both_ends(asking):
 
 def test_endings_are_judged_by_the_name_that_a_file_gets(make_pair):
     pair = make_pair(debug=False)
-    pair.send_file("before", b"x")  # the session that stays: a cut may take the reason with it
     command(pair.b, f"config {CODE} deny_ext=exe,tar.gz")
     for name in ("tool.EXE", "a.tar.gz"):
         write(pair.sent(name))

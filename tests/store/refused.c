@@ -80,7 +80,7 @@ static void what_was_under_way_into_a_removed_folder_is_refused(void **state)
     const uint64_t under_way[] = {file, inner, deep, link};
     for (size_t i = 0; i < sizeof under_way / sizeof *under_way; i++)
         refuse(t, under_way[i], FTX_REFUSED_FOLDER);
-    assert_ops(t, "");
+    assert_ops(t, "cancel , cancel , "); /* the files: they may have been made elsewhere */
     assert_state_of(t, file, "refused");
     assert_state_of(t, deep, "refused");
     assert_state_of(t, link, "refused");
@@ -173,7 +173,7 @@ static void a_peer_that_loses_every_folder_is_not_told_for_ever(void **state)
         refuse(t, inner, FTX_REFUSED_FOLDER);
         refuse(t, deep, FTX_REFUSED_FOLDER);
     }
-    assert_true(t->link->op_next == next + 1);
+    assert_true(t->link->op_next == next + 2); /* to make it, and to take it back */
     assert_state_of(t, deep, "refused");
     assert_state_of(t, file, "refused");
     assert_state_of(t, moved, "refused");
@@ -193,18 +193,43 @@ static void what_is_in_a_refused_folder_is_refused(void **state)
     uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER), file = we_make_file(t, folder, "f");
     assert_ops(t, "make d, make f, ");
     refuse(t, folder, FTX_REFUSED_POLICY);
-    refuse(t, file, FTX_REFUSED_FOLDER);
-    assert_ops(t, "");
+    for (int i = 0; i < 3; i++)
+        refuse(t, file, FTX_REFUSED_FOLDER);
+    assert_ops(t, "cancel , ");
     assert_state_of(t, folder, "refused");
     assert_state_of(t, file, "refused");
 }
 
-/* It had been made elsewhere, and some of it had come. */
+/* ... with its reason: none of it leaves, until the next writer has it offered anew. */
+static void what_is_refused_while_it_is_written_stays_refused(void **state)
+{
+    struct box_test *t = *state;
+    uint64_t id = we_make(t, t->out, "f", FTX_FILE);
+    assert_ops(t, "make f, ");
+    refuse(t, id, FTX_REFUSED_TYPE);
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_int_equal(ftx_outbox_write(t->store, id, "x", 1, i), 0);
+        assert_state_of(t, id, "refused");
+    }
+    assert_int_equal(ftx_outbox_truncate(t->store, id, 2), 0);
+    we_close(t, id);
+    assert_state_of(t, id, "refused");
+    assert_int_equal(box_item(t, id)->error, FTX_REFUSED_TYPE);
+    assert_ops(t, "");
+    assert_int_equal(ftx_outbox_open(t->store, id, true, false), 0);
+    assert_int_equal(ftx_outbox_write(t->store, id, "y", 1, 0), 0);
+    assert_ops(t, "make f, ");
+    we_close(t, id);
+    forget_finished(t);
+    assert_state_of(t, id, "queued");
+    assert_int_equal(box_item(t, id)->as.sending->pending.bytes, 2);
+}
+
+/* It had been made elsewhere; some of it may have come, in whatever session. */
 static void what_cannot_be_moved_into_a_refused_folder_is_taken_back(void **state)
 {
     struct box_test *t = *state;
     uint64_t folder = we_make(t, t->out, "d", FTX_FOLDER), file = we_make_file(t, t->out, "f");
-    box_item(t, file)->as.sending->sent = true;
     assert_int_equal(ftx_outbox_rename(t->store, t->out, "f", 1, folder, "f", 1, 0), 0);
     assert_ops(t, "make d, make f, move f, ");
     refuse(t, folder, FTX_REFUSED_POLICY);
@@ -226,6 +251,7 @@ int main(void)
         with_store(what_is_written_again_brings_its_folder_along),
         with_store(a_peer_that_loses_every_folder_is_not_told_for_ever),
         with_store(what_is_in_a_refused_folder_is_refused),
+        with_store(what_is_refused_while_it_is_written_stays_refused),
         with_store(what_cannot_be_moved_into_a_refused_folder_is_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
