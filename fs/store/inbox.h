@@ -75,8 +75,8 @@ struct ftx_seal_check {
  * Judges a SEAL, after the extents of its record are written. 0: everything is here; wait for
  * `settled`, copy `ranges` from the base's object if there are any (then ask again), then complete.
  * -ENODATA: `ranges` are missing. -EALREADY: nothing to do, it is complete or a later version has
- * begun. -ENOENT: no such file. -EDQUOT: no room for the copy, it was dropped. -EBUSY: writes are
- * under way. FTX_EPROTO.
+ * begun. -ENOENT, -EPERM: as of ftx_inbox_begin. -EDQUOT: no room for the copy, it was dropped.
+ * -EBUSY: writes are under way. FTX_EPROTO.
  */
 int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
                    struct ftx_seal_check *out);

@@ -114,18 +114,6 @@ static uint32_t complete_version(const struct ftx_item *item)
     return base ? base->version : 0;
 }
 
-/* Must its sender know that its owner has not accepted it? Not if it stands in what is offered only
- * because its owner moved it, or a folder above it. */
-static bool is_unasked(const struct ftx_item *item)
-{
-    if (!ftx_item_offered(item))
-        return false;
-    for (; item->parent && !ftx_item_is_root(item->parent); item = item->parent)
-        if (item->named_here)
-            return false;
-    return true;
-}
-
 /* The item that takes content of this version; NULL with *out_err. */
 static struct ftx_item *receiver_of(struct ftx_log *log, struct ftx_link *link, uint64_t stream,
                                     uint32_t version, int *out_err)
@@ -134,8 +122,8 @@ static struct ftx_item *receiver_of(struct ftx_log *log, struct ftx_link *link, 
     *out_err = -ENOENT;
     if (!item || item->kind != FTX_FILE)
         return NULL;
-    *out_err = FTX_EPROTO;
-    if (is_unasked(item))
+    *out_err = ftx_offer_check(item);
+    if (*out_err)
         return NULL;
     *out_err = -EALREADY;
     if (version <= complete_version(item))
@@ -233,12 +221,19 @@ int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct
     return err;
 }
 
-static void grow(struct ftx_log *log, struct ftx_item *item, uint64_t size)
+static void set_size(struct ftx_log *log, struct ftx_item *item, uint64_t size)
 {
-    if (item->as.arriving->sealed || size <= item->size)
+    if (item->as.arriving->sealed || size == item->size)
         return;
     item->size = size;
     ftx_log_item(log, item);
+}
+
+/* Of what is under way some may come late, and tell of an older size. */
+static void grow(struct ftx_log *log, struct ftx_item *item, uint64_t size)
+{
+    if (size > item->size)
+        set_size(log, item, size);
 }
 
 /* The last write to an item that was let go of meanwhile ends it. */
@@ -321,7 +316,11 @@ int ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link, const struc
     else
         item = NULL;
     if (item && !err) {
-        grow(&log, item, size->size_now);
+        if (ftx_item_offered(item))
+            set_size(&log, item,
+                     size->size_now); /* nothing of it is under way that could say more */
+        else
+            grow(&log, item, size->size_now);
         ftx_offer_sized(&log, item);
     }
     ftx_log_commit(&log);
@@ -361,7 +360,7 @@ int ftx_inbox_seal_comes(struct ftx_store *store, struct ftx_link *link,
         err = 0;
     }
     ftx_log_commit(&log);
-    return err == -ENOENT || err == -EALREADY ? 0 : err; /* judged later */
+    return err == -ENOENT || err == -EALREADY || err == -EPERM ? 0 : err; /* judged later */
 }
 
 /* How much of its front an update may leave to its base. */
@@ -505,6 +504,7 @@ static int take_place(struct ftx_log *log, struct ftx_item *item)
         ftx_log_xattrs_moved(log, base, item); /* another version of the same file */
     item->as.arriving->base = NULL;
     item->named_here = base->named_here;
+    item->moved_here = base->moved_here;
     base->shadow = NULL;
     ftx_item_unlink(&store->index, base);
     ftx_log_orphan(log, base);

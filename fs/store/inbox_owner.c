@@ -210,6 +210,7 @@ int ftx_inbox_rename(struct ftx_store *store, uint64_t parent_id, const char *na
             take_away(&log, there);
         ftx_item_unlink(&store->index, item);
         ftx_item_place(&store->index, item, parent, copy, new_size);
+        item->moved_here |= parent != from;
         item->named_here = true;
         leave_newer(&log, item, from, name, size);
         touch(&log, from);

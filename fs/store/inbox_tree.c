@@ -180,7 +180,7 @@ static void become_shadow(struct applying *a, struct ftx_item *item, struct ftx_
     }
     ftx_item_clear_remote(&store->index, base);
     item->as.arriving->base = base;
-    item->named_here = false;
+    item->named_here = item->moved_here = false;
     base->shadow = item;
     ftx_log_item(&a->log, base);
     ftx_log_item(&a->log, item);
@@ -275,7 +275,7 @@ static int place(struct applying *a, struct ftx_item *item, struct ftx_item *par
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, name, a->op.name_size);
     if (there)
         ftx_inbox_drop(&a->log, there);
-    item->named_here = false;
+    item->named_here = item->moved_here = false;
     ftx_inbox_rename_to(&a->log, item, parent, name, a->op.name_size);
     item->ctime_ns = ftx_now_ns();
     ftx_log_item(&a->log, item);
@@ -329,7 +329,7 @@ static int apply_move(struct applying *a)
     }
     struct ftx_item *there = ftx_item_lookup(&store->index, parent, op->name, op->name_size);
     if (there == item) {
-        item->named_here = false;
+        item->named_here = item->moved_here = false;
         ftx_log_item(&a->log, item);
         touch(&a->log, parent, op->when_ns);
         return stays(a, item);

@@ -196,6 +196,7 @@ struct ftx_item {
     uint8_t box : 1;
     uint8_t kind : 2;
     bool named_here : 1; /* inbox: its name was given here, not by its sender */
+    bool moved_here : 1; /* ... and by its owner, who took it to another folder; until a restart */
     bool linked : 1;     /* stands in its parent */
     bool looked_at : 1;  /* looked up by a program, and the kernel still knows it: news.h */
     bool away : 1;       /* outbox file without object: all of it is at the peer only */

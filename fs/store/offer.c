@@ -6,6 +6,7 @@
 #include "fs/store/news.h"
 #include "fs/store/steer.h"
 #include "fs/store/tell.h"
+#include "transport/base/err.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +17,22 @@ bool ftx_item_offered(const struct ftx_item *item)
         item = item->as.arriving->base;
     uint8_t state = ftx_item_top(item)->state;
     return state == FTX_ITEM_OFFERED || state == FTX_ITEM_REFUSED;
+}
+
+int ftx_offer_check(const struct ftx_item *item)
+{
+    int err = FTX_EPROTO;
+    if (!ftx_item_offered(item))
+        return 0;
+    if (!item->linked && item->as.arriving && item->as.arriving->base)
+        item = item->as.arriving->base;
+    for (; item->parent && !ftx_item_is_root(item->parent); item = item->parent) {
+        if (item->moved_here)
+            return 0;
+        if (item->named_here)
+            err = -EPERM;
+    }
+    return err;
 }
 
 uint64_t ftx_offers_count(const struct ftx_link *link)

@@ -57,6 +57,10 @@ struct ftx_log;
 uint64_t ftx_offers_count(const struct ftx_link *link);
 /* It, or what it stands in, is offered. */
 bool ftx_item_offered(const struct ftx_item *item);
+/* May content of the file come? Not (FTX_EPROTO) of what its owner has not accepted. What stands in an
+ * offer only because its owner took it there was accepted where it was. -EPERM: its sender need not
+ * know, for it has the file, or a folder above it, elsewhere, or may have. */
+int ftx_offer_check(const struct ftx_item *item);
 /* Its owner has accepted it, or its place is such that nobody asks. No change of the tree. */
 void ftx_offer_take(struct ftx_log *log, struct ftx_item *item);
 /* The peer made or moved the item into the root: `taken` if something of it was accepted already.

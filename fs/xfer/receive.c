@@ -183,6 +183,8 @@ int ftx_receive_arrived(void *ctx, const struct ftx_content *content)
         return 0;
     if (err == -ENOENT)
         return ftx_engine_refuse(t->engine, extent->stream, FTX_REFUSED_DELETED);
+    if (err == -EPERM)
+        return ftx_engine_refuse(t->engine, extent->stream, FTX_REFUSED_FOLDER);
     if (err == -EDQUOT)
         return ftx_inbound_refuse(t, extent->stream, FTX_REFUSED_POLICY);
     if (err == -EFBIG)

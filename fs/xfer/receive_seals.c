@@ -195,6 +195,8 @@ static int act_on(struct ftx_inbound_record *r, struct ftx_inbound_seal *seal, i
                                    r->check->ranges, r->check->n);
     else if (found == -ENOENT)
         found = ftx_engine_refuse(t->engine, seal->seal.stream, FTX_REFUSED_DELETED);
+    else if (found == -EPERM)
+        found = ftx_engine_refuse(t->engine, seal->seal.stream, FTX_REFUSED_FOLDER);
     else if (found == -EDQUOT)
         found = ftx_inbound_refuse(t, seal->seal.stream, FTX_REFUSED_POLICY);
     else if (found == -EALREADY)

@@ -201,6 +201,81 @@ static void what_the_owner_has_put_into_an_offer_goes_on(void **state)
     assert_int_equal(send(t, 5), FTX_EPROTO);
 }
 
+/* ... also its next version; not after a restart, when nobody knows. */
+static void an_update_of_what_the_owner_has_put_into_an_offer_goes_on(void **state)
+{
+    struct box_test *t = *state;
+    make(t, 1, 0, FTX_FOLDER, "x");
+    make(t, 2, 0, FTX_FOLDER, "y");
+    make(t, 3, 0, FTX_FOLDER, "z");
+    assert_int_equal(ftx_item_accept(t->store, id_of(t, "x")), 0);
+    assert_int_equal(ftx_item_accept(t->store, id_of(t, "y")), 0);
+    make(t, 4, 1, FTX_FILE, "f");
+    make(t, 5, 1, FTX_FILE, "g");
+    peer_sends(t, 4, 1, 0, "one");
+    peer_completes(t, 4, 1, 3);
+    assert_int_equal(ftx_inbox_rename(t->store, id_of(t, "x"), "f", 1, id_of(t, "y"), "f", 1, 0),
+                     0);
+    assert_int_equal(ftx_inbox_rename(t->store, id_of(t, "x"), "g", 1, id_of(t, "y"), "g", 1, 0),
+                     0);
+    move(t, 2, 3, "y");
+    peer_sends(t, 4, 2, 0, "T");
+    peer_sends(t, 4, 2, 1, "WO");
+    peer_completes(t, 4, 2, 3);
+    assert_int_equal(of_peer(t, 4)->version, 2);
+    peer_sends(t, 4, 3, 0, "3");
+    assert_int_equal(send(t, 5), 0);
+    box_reopen(t);
+    assert_int_equal(send(t, 5), -EPERM);
+}
+
+/* What is given another name in an offer, by its owner or for want of the folder that its sender
+ * moved it to, is no more accepted than before. */
+static void a_new_name_accepts_nothing(void **state)
+{
+    struct box_test *t = *state;
+    make(t, 1, 0, FTX_FOLDER, "open");
+    make(t, 2, 1, FTX_FILE, "a");
+    make(t, 3, 1, FTX_FOLDER, "d");
+    make(t, 4, 3, FTX_FILE, "b");
+    make(t, 5, 1, FTX_FOLDER, "e");
+    make(t, 6, 5, FTX_FILE, "c");
+    uint64_t folder = id_of(t, "open");
+    assert_int_equal(ftx_inbox_rename(t->store, folder, "a", 1, folder, "A", 1, 0), 0);
+    assert_int_equal(ftx_inbox_rename(t->store, folder, "d", 1, folder, "D", 1, 0), 0);
+    assert_int_equal(peer_moves(t, 5, 99, "e"), FTX_REFUSED_FOLDER);
+    make(t, 7, 3, FTX_FILE, "later");
+    for (uint64_t item = 2; item < 8; item++)
+        if (item % 2 == 0 || item == 7)
+            assert_int_equal(send(t, item), -EPERM);
+    struct ftx_plan_seal seal = peer_seal(2, 1, 0);
+    struct ftx_seal_check check;
+    seal.attributes_size = ftx_seal_attr_encode(0600, 77, seal.attributes);
+    assert_int_equal(ftx_inbox_seal_comes(t->store, t->link, &seal), 0);
+    assert_int_equal(ftx_inbox_seal(t->store, t->link, &seal, &check), -EPERM);
+    assert_int_equal(ftx_item_accept(t->store, folder), 0);
+    assert_int_equal(send(t, 2), 0);
+    assert_int_equal(send(t, 7), 0);
+}
+
+/* The peer says only that: no content brings it. */
+static void what_is_offered_is_as_large_as_it_is_there(void **state)
+{
+    struct box_test *t = *state;
+    struct ftx_attr attr;
+    make(t, 1, 0, FTX_FILE, "film");
+    static const uint64_t sizes[] = {0, 7000, 100, 0, 5};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct ftx_extent size = {.stream = 1, .version = 1, .size_now = sizes[i]};
+        assert_int_equal(ftx_inbox_resize(t->store, t->link, &size), 0);
+        assert_int_equal(ftx_tree_attr(t->store, id_of(t, "film"), &attr), 0);
+        assert_int_equal(attr.size, sizes[i]);
+    }
+    box_reopen(t);
+    assert_int_equal(ftx_tree_attr(t->store, id_of(t, "film"), &attr), 0);
+    assert_int_equal(attr.size, 5);
+}
+
 static void offers_and_answers_survive_a_restart(void **state)
 {
     struct box_test *t = *state;
@@ -326,6 +401,9 @@ int main(void)
         fact(word_of_the_owner_goes_where_the_item_goes),
         fact(owner_moves_nothing_past_his_own_word),
         fact(what_the_owner_has_put_into_an_offer_goes_on),
+        fact(an_update_of_what_the_owner_has_put_into_an_offer_goes_on),
+        fact(a_new_name_accepts_nothing),
+        fact(what_is_offered_is_as_large_as_it_is_there),
         fact(offers_and_answers_survive_a_restart),
         fact(what_its_sender_takes_back_is_gone),
         fact(nothing_leaves_of_what_is_held),
