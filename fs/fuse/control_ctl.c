@@ -109,6 +109,9 @@ static int run(struct ftx_store *store, const struct ftx_command *command)
     }
 }
 
+static const char asking[] =
+    "the other members are asked whether they still have what is not here; say it again";
+
 static const char *group_reason(const struct ftx_command *command, int err)
 {
     bool change = command->kind == FTX_COMMAND_GROUP;
@@ -122,8 +125,10 @@ static const char *group_reason(const struct ftx_command *command, int err)
         return "a link has this name, or something of this name stands in a member's outbox";
     case -EALREADY:
         return command->how == FTX_GROUP_ADD ? "it is a member already" : "it is no member";
+    case -EAGAIN:
+        return asking;
     case -EBUSY:
-        return change ? "bytes of it are at that member only, until another has them"
+        return change ? "bytes of it are at that member only, or at others that are not connected"
                       : "a member does not have all of it; `ungroup NAME force` gives it up";
     case -E2BIG:
         return "a group has at most 64 members";
@@ -146,6 +151,8 @@ static const char *reason(const struct ftx_command *command, int err)
     case -ENOENT:
         return path ? "no such item; a path begins with outbox/ or inbox/"
                     : "no such link; .ftx/status has their names";
+    case -EAGAIN:
+        return asking;
     case -EBUSY:
         return command->kind == FTX_COMMAND_UNPAIR
                    ? "something in its outbox is not delivered; `unpair CODE force` gives it up"

@@ -28,6 +28,7 @@ enum {
 struct fetch {
     struct ftx_list node; /* link->fetches */
     uint64_t item, offset, length;
+    bool proves; /* `item` is a mirror, whose peer is to show that it has the byte */
 };
 
 /* -- readers ask -- */
@@ -90,6 +91,19 @@ static bool ask_range(const struct ftx_store *store, struct ftx_item *item, uint
     ftx_list_append(&link->fetches, &fetch->node);
     link->n_fetches++;
     return true;
+}
+
+int ftx_fetch_prove(struct ftx_item *mirror, uint64_t offset)
+{
+    struct fetch *fetch = malloc(sizeof *fetch);
+    if (!fetch)
+        return -EBUSY;
+    *fetch = (struct fetch){.item = mirror->id, .offset = offset, .length = 1, .proves = true};
+    ftx_list_init(&fetch->node);
+    ftx_list_append(&mirror->link->fetches, &fetch->node);
+    mirror->link->n_fetches++;
+    mirror->proving = true;
+    return -EAGAIN;
 }
 
 /* Asks for what of [offset, end) was not asked for yet, in pieces within cells. */
@@ -217,11 +231,11 @@ bool ftx_fetch_next(struct ftx_store *store, struct ftx_link *link, uint64_t *ou
         struct ftx_item *item = ftx_item_find(&store->index, fetch->item);
         const struct ftx_item *told =
             item && ftx_link_is_group(item->link) ? ftx_mirror_of(store, item, link) : item;
-        found = told && still_wanted(store, item, fetch);
+        found = told && (fetch->proves ? item->linked : still_wanted(store, item, fetch));
         if (found) {
             *out_stream = ftx_item_wire(told);
             *out_range = (struct ftx_range){fetch->offset, fetch->length};
-        } else if (item && item->released) {
+        } else if (item && item->released && !fetch->proves) {
             unask(item, fetch);
         }
     }
@@ -291,7 +305,10 @@ void ftx_fetch_answered(struct ftx_store *store, struct ftx_link *link, uint64_t
                         const struct ftx_extent *extent)
 {
     pthread_mutex_lock(&store->lock);
-    struct ftx_item *item = released_file(store, link, extent->stream);
+    struct ftx_item *mirror = ftx_outgoing_item(store, link, extent->stream);
+    struct ftx_item *item = mirror ? ftx_mirror_contents(store, mirror) : NULL;
+    if (item != mirror)
+        ftx_mirror_shows(mirror, item->link, extent->kind != FTX_EXTENT_GONE);
     if (item && asked > extent->length)
         set_state(item, extent->offset + extent->length, extent->offset + asked, FTX_RELEASED_AWAY,
                   0);

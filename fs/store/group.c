@@ -260,17 +260,16 @@ static int make_group(struct ftx_store *store, const struct ftx_word *name,
 /* Not who alone has what was released. */
 static int let_go(struct ftx_store *store, struct ftx_link *group, struct ftx_link *member)
 {
-    return ftx_mirrors_supplied(store, group->folders[FTX_OUTBOX], member)
-               ? leave(store, group, member)
-               : -EBUSY;
+    int err = ftx_mirrors_prove(store, group, member);
+    return err ? err : leave(store, group, member);
 }
 
-bool ftx_groups_need(const struct ftx_store *store, const struct ftx_link *link)
+int ftx_groups_spare(struct ftx_store *store, const struct ftx_link *link)
 {
-    for (size_t i = 0; i < link->n_groups; i++)
-        if (!ftx_mirrors_supplied(store, link->groups[i]->folders[FTX_OUTBOX], link))
-            return true;
-    return false;
+    int err = 0;
+    for (size_t i = 0; i < link->n_groups && !err; i++)
+        err = ftx_mirrors_prove(store, link->groups[i], link);
+    return err;
 }
 
 static int apply(struct ftx_store *store, struct change *change)

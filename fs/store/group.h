@@ -30,7 +30,8 @@ struct ftx_word {
  * (REMOVE);
  * -EOPNOTSUPP: it is a group itself, or has no outbox yet; -E2BIG: more members than there may be.
  * Nothing was done then, but for an error of the disk. -EBUSY: bytes are at a member only that would
- * leave; others may have come or gone.
+ * leave, or nobody else who may have them is connected; -EAGAIN: the others are being asked whether
+ * they still have them. Some may have come or gone then.
  */
 int ftx_group_change(struct ftx_store *store, const struct ftx_word *name, enum ftx_group_how how,
                      const struct ftx_word *members, size_t n);
@@ -58,8 +59,8 @@ struct ftx_log;
 
 /* In memory only. -ENOMEM. */
 int ftx_group_attach(struct ftx_link *group, struct ftx_link *member);
-/* Bytes of its groups are at its peer only. */
-bool ftx_groups_need(const struct ftx_store *store, const struct ftx_link *link);
+/* May the link leave its groups? As ftx_mirrors_prove. */
+int ftx_groups_spare(struct ftx_store *store, const struct ftx_link *link);
 /* The link was removed: its groups forget it. */
 void ftx_groups_left(struct ftx_log *log, struct ftx_link *link);
 /* What a kill left between groups and their members. -ENOMEM. */

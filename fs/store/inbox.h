@@ -39,8 +39,8 @@ bool ftx_inbox_has(struct ftx_store *store, struct ftx_link *link, uint64_t remo
  * An extent is about to be written: *out_object is where; the item counts one write under way until
  * ftx_inbox_wrote. -EALREADY: nothing to do (old version). -ENOENT: no such file here (refuse it).
  * -EPERM: it stands in what is not accepted, and its sender may have it elsewhere (refuse it).
- * FTX_EPROTO: it is not accepted. -EDQUOT: there is no room for it in the link's inbox, -EFBIG: it is
- * larger than what its owner takes; it was dropped (refuse it).
+ * FTX_EPROTO: it is not accepted. -EDQUOT: there is no room for it in the link's inbox, -EFBIG: it
+ * is larger than what its owner takes; it was dropped (refuse it).
  */
 int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct ftx_extent *extent,
                     uint64_t *out_item, uint64_t *out_object);

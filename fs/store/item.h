@@ -205,6 +205,8 @@ struct ftx_item {
     bool going : 1;      /* outbox file that is orphaned: counted in store->spool.n_going;
                             inbox: its bytes are about to leave the store, no version begins */
     bool unsure : 1;     /* outbox file: a power cut may have taken what the object had */
+    bool proving : 1;    /* a mirror: its peer is asked whether it still has the bytes ... */
+    bool proven : 1;     /* ... and has shown some of them: mirror_bytes.c */
     bool held : 1;       /* outbox, in the root: the peer has not accepted it yet (offer.h) */
     bool stale : 1; /* outbox: was written past the page cache since it was last opened through it;
                        inbox: was opened before it was complete, and not since; a mirror: bytes of it

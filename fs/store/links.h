@@ -72,6 +72,7 @@ struct ftx_link {
     struct ftx_link **members; /* of a group */
     struct ftx_link **groups;  /* that it is a member of */
     size_t n_members, n_groups;
+    int64_t proven_ms;         /* of a group: when a member last showed that it has something */
     struct ftx_list sendings;  /* ftx_sending.all */
     struct ftx_list due;       /* ftx_sending.due: the loop must look at them */
     struct ftx_list undurable; /* ftx_sending.due: once more is durable here */

@@ -94,9 +94,17 @@ size_t ftx_mirrors_pending(const struct ftx_store *store, const struct ftx_item 
 /* A mirror whose peer has the range; `now`: and can be asked. NULL: none. */
 struct ftx_item *ftx_mirrors_supplier(const struct ftx_store *store, const struct ftx_item *item,
                                       uint64_t offset, uint64_t end, bool now);
-/* Without this member, is every released byte of the group's item, and below it, at some member? */
+/* Without this member, is every released byte of the group's item, and below it, at some member, as
+ * far as we know? What its owner removes there, nobody tells us. */
 bool ftx_mirrors_supplied(const struct ftx_store *store, const struct ftx_item *item,
                           const struct ftx_link *without);
+/* The same of all of the group, with proof: 0, if each file was shown by another member in the last
+ * minute. -EAGAIN: they are being asked (the loop is to be woken); -EBUSY: no other has it, or can be
+ * asked now. */
+int ftx_mirrors_prove(struct ftx_store *store, struct ftx_link *group,
+                      const struct ftx_link *without);
+/* The mirror's peer has given back some of it, or said that it has none. */
+void ftx_mirror_shows(struct ftx_item *mirror, struct ftx_link *group, bool has);
 /* The link can be asked, or no more: what its groups send of released bytes is looked at. */
 void ftx_mirrors_pull(struct ftx_log *log, const struct ftx_link *link);
 

@@ -207,10 +207,13 @@ int ftx_link_unpair(struct ftx_store *store, const char *name, size_t size, bool
         err = -ENOENT;
     else if (ftx_link_is_group(link))
         err = -EOPNOTSUPP;
-    else if (!force && (ftx_link_is_undelivered(link) || ftx_groups_need(store, link)))
+    else if (!force && ftx_link_is_undelivered(link))
         err = -EBUSY;
     else if (!force && inbox && ftx_folder_count(inbox))
         err = -ENOTEMPTY;
+    else if (!force)
+        err = ftx_groups_spare(store, link);
+    log.wake = err == -EAGAIN;
     if (!err) {
         for (int box = 0; box < 2; box++)
             ftx_link_empty_box(&log, link->folders[box]);

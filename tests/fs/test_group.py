@@ -33,6 +33,16 @@ class Team:
         with open(os.path.join(self.a.mount, ".ftx/ctl"), "wb", buffering=0) as ctl:
             ctl.write(line.encode() + b"\n")
 
+    def leave(self, code):
+        """The others are asked first whether they have what is not here."""
+        def left():
+            try:
+                self.ctl(f"group team - {code}")
+            except BlockingIOError:
+                return False
+            return True
+        wait_until(left, f"{code} to leave")
+
     def wait_connected(self, *names):
         for name in names:
             wait_state(self.a.outbox(CODES[name]), "connected", timeout=30)
@@ -122,7 +132,7 @@ def test_who_joins_late_gets_released_bytes_from_another_and_who_leaves_nothing_
     wait_until(lambda: objects_room(team.a) < MIB, "the room to be given back")
     team.ctl(f"group team + {CODES['D']}")
     team.wait_file(data, "first", "D")
-    team.ctl(f"group team - {CODES['B']}")
+    team.leave(CODES["B"])
     with open(team.sent("second"), "wb") as out:
         out.write(b"later")
     team.wait_file(b"later", "second", "C", "D")
