@@ -286,6 +286,13 @@ int ftx_object_reserve(int fd, uint64_t offset, uint64_t length)
     return rc < 0 && errno != EOPNOTSUPP && errno != ENOSYS ? -errno : 0;
 }
 
+int ftx_object_cut(int fd, uint64_t size)
+{
+    uint64_t has;
+    int rc = size_of(fd, &has);
+    return rc == 0 && has >= size && ftruncate(fd, (off_t)size) < 0 ? -errno : rc;
+}
+
 int ftx_object_trim(int fd)
 {
     uint64_t size, start = 0, end, at = 0;

@@ -45,6 +45,10 @@ int ftx_object_write(int fd, const void *bytes, size_t size, uint64_t offset);
 /* A read with zeros behind the object's end, and where there is no object (fd -1). -errno. */
 int ftx_object_read_padded(int fd, void *out, size_t size, uint64_t offset);
 
+/* What lies behind `size` goes, with its room. An object that is shorter stays so: a file may be larger
+ * than the disk lets one be, as long as nothing stands there. -errno. */
+int ftx_object_cut(int fd, uint64_t size);
+
 /* Makes a range read as zeros, giving its blocks back where the filesystem can; never changes the
  * size. -errno. */
 int ftx_object_punch(int fd, uint64_t offset, uint64_t length);

@@ -177,7 +177,7 @@ static int shorten(struct ftx_store *store, struct ftx_item *item, uint64_t size
     if (fd < 0)
         return fd;
     uint64_t before = own && store->spool.max ? ftx_object_room(&store->objects, item->object) : 0;
-    int err = ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
+    int err = ftx_object_cut(fd, size);
     uint64_t after = before ? ftx_object_room(&store->objects, item->object) : 0;
     if (own)
         close(fd);
@@ -500,7 +500,7 @@ static void distrust(struct ftx_store *store, struct ftx_item *item)
     int fd = item->object ? ftx_object_open(&store->objects, item->object, O_WRONLY) : -1;
     if (fd < 0)
         return;
-    if (ftruncate(fd, (off_t)item->size) < 0)
+    if (ftx_object_cut(fd, item->size))
         item->state = FTX_ITEM_FAILED;
     close(fd);
 }

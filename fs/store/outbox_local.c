@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 bool ftx_outbox_travels(const struct ftx_item *item)
@@ -196,12 +195,10 @@ static void trim(struct ftx_store *store, const struct ftx_item *item)
         trim(store, child);
     if (!ftx_item_stays(item) || item->kind != FTX_FILE || !item->object)
         return;
-    struct stat st;
     int fd = ftx_object_open(&store->objects, item->object, O_WRONLY);
     if (fd < 0)
         return;
-    if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > item->size &&
-        ftruncate(fd, (off_t)item->size) < 0)
+    if (ftx_object_cut(fd, item->size))
         ftx_log(FTX_LOG_WARNING, "a file that stays here cannot be cut to its size");
     close(fd);
 }

@@ -76,7 +76,7 @@ const struct ftx_prints *ftx_remains_prints(const struct ftx_item *item)
 
 static int cut(struct ftx_store *store, struct ftx_item *item)
 {
-    int err = ftruncate(item->opened->fd, (off_t)item->size) < 0 ? -errno : 0;
+    int err = ftx_object_cut(item->opened->fd, item->size);
     if (!err)
         ftx_remains_forget(item);
     ftx_spool_measure(store, item);

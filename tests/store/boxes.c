@@ -216,6 +216,29 @@ static void make_and_die(struct box_test *t)
         _exit(3);
 }
 
+/* Nothing stands where the disk has no place for it, so nothing is to be cut there. */
+static void make_huge_and_die(struct box_test *t)
+{
+    uint64_t id = make_file(t, "huge");
+    for (int shift = 0; shift < 3; shift++)
+        if (ftx_outbox_truncate(t->store, id, (UINT64_C(1) << 62) >> shift) ||
+            ftx_outbox_write(t->store, id, "12345", 5, 0))
+            _exit(3);
+}
+
+static void a_file_may_be_larger_than_the_disk_lets_one_be(void **state)
+{
+    struct box_test *t = *state;
+    box_killed(t, make_huge_and_die);
+    box_open(t);
+    struct ftx_item *item =
+        ftx_item_lookup(&t->store->index, t->link->folders[FTX_OUTBOX], "huge", 4);
+    assert_true(item->state == FTX_ITEM_INTERRUPTED && item->size == UINT64_C(1) << 60);
+    assert_int_equal(ftx_outbox_truncate(t->store, item->id, UINT64_C(1) << 59), 0);
+    assert_int_equal(ftx_outbox_truncate(t->store, item->id, 2), 0);
+    assert_int_equal(item->state, FTX_ITEM_CLOSED);
+}
+
 static void a_kill_takes_nothing_and_numbers_are_not_used_again(void **state)
 {
     struct box_test *t = *state;
@@ -549,6 +572,7 @@ int main(void)
         with_store(allocated_room_changes_no_version),
         with_store(handles_past_the_cache_keep_others_out_of_it),
         with_store(says_what_is_wrong),
+        with_store(a_file_may_be_larger_than_the_disk_lets_one_be),
         with_store(a_kill_takes_nothing_and_numbers_are_not_used_again),
         with_store(a_database_that_cannot_be_written_is_an_error),
         with_store(what_was_delivered_is_not_lost_for_a_name),
