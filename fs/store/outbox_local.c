@@ -186,20 +186,22 @@ int ftx_outbox_settle_place(struct ftx_log *log, struct ftx_item *item, int64_t 
     return err;
 }
 
-/* The object of a LOCAL file may hold bytes behind its end, of a write or truncate that a kill
+/* The object of a LOCAL or refused file may hold bytes behind its end, of a write or truncate that a kill
  * ended: they must not come to light when the file grows. */
 static void trim(struct ftx_store *store, const struct ftx_item *item)
 {
     for (struct ftx_item *child = ftx_folder_after(item, 0); child;
          child = ftx_folder_after(item, child->cookie))
         trim(store, child);
-    if (!ftx_item_stays(item) || item->kind != FTX_FILE || !item->object)
+    bool unsent = ftx_item_stays(item) || item->state == FTX_ITEM_REFUSED;
+    if (!unsent || item->kind != FTX_FILE || !item->object)
         return;
     int fd = ftx_object_open(&store->objects, item->object, O_WRONLY);
     if (fd < 0)
         return;
     if (ftx_object_cut(fd, item->size))
-        ftx_log(FTX_LOG_WARNING, "a file that stays here cannot be cut to its size");
+        ftx_log(FTX_LOG_WARNING,
+                "a file that stays here, or was refused, cannot be cut to its size");
     close(fd);
 }
 

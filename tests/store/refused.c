@@ -8,6 +8,7 @@
 #include "fs/store/tree.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -225,6 +226,32 @@ static void what_is_refused_while_it_is_written_stays_refused(void **state)
     assert_int_equal(box_item(t, id)->as.sending->pending.bytes, 2);
 }
 
+/* ... nor what a write had reached when it was killed. */
+static void write_what_is_refused_and_die(struct box_test *t)
+{
+    uint64_t id = we_make(t, t->out, "f", FTX_FILE);
+    refuse(t, id, FTX_REFUSED_TYPE);
+    int err = ftx_outbox_write(t->store, id, "12345", 5, 0);
+    int fd = ftx_object_open(&t->store->objects, box_item(t, id)->object, O_WRONLY);
+    if (err || fd < 0 || ftx_object_write(fd, "never answered", 14, 5))
+        _exit(3);
+}
+
+static void what_was_being_written_to_a_refused_file_is_cut_at_the_start(void **state)
+{
+    struct box_test *t = *state;
+    char got[10];
+    box_killed(t, write_what_is_refused_and_die);
+    box_open(t);
+    uint64_t id = ftx_item_lookup(&t->store->index, t->link->folders[FTX_OUTBOX], "f", 1)->id;
+    assert_state_of(t, id, "refused");
+    assert_int_equal(ftx_outbox_truncate(t->store, id, 10), 0);
+    assert_int_equal(ftx_outbox_open(t->store, id, false, false), 0);
+    assert_int_equal(ftx_outbox_read(t->store, id, got, sizeof got, 0, true), 10);
+    assert_memory_equal(got, "12345\0\0\0\0\0", sizeof got);
+    ftx_outbox_release(t->store, id, false);
+}
+
 /* It had been made elsewhere; some of it may have come, in whatever session. */
 static void what_cannot_be_moved_into_a_refused_folder_is_taken_back(void **state)
 {
@@ -252,6 +279,7 @@ int main(void)
         with_store(a_peer_that_loses_every_folder_is_not_told_for_ever),
         with_store(what_is_in_a_refused_folder_is_refused),
         with_store(what_is_refused_while_it_is_written_stays_refused),
+        with_store(what_was_being_written_to_a_refused_file_is_cut_at_the_start),
         with_store(what_cannot_be_moved_into_a_refused_folder_is_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
