@@ -56,9 +56,9 @@ int ftx_fetch_ask(struct ftx_store *store, struct ftx_item *item, uint64_t offse
 /* Nobody will be asked any more: the link goes. */
 void ftx_fetch_forget(struct ftx_link *link);
 /* What could not be had may be asked for again: somebody opens the file anew. */
+void ftx_fetch_retry(struct ftx_store *store, struct ftx_item *item);
 /* The peer of a group's member is asked for a byte, to show that it has the file. -EAGAIN: it will be;
  * -EBUSY: without memory. Under the lock. */
 int ftx_fetch_prove(struct ftx_item *mirror, uint64_t offset);
-void ftx_fetch_retry(struct ftx_store *store, struct ftx_item *item);
 
 #endif
