@@ -262,6 +262,50 @@ static void link_with_work_rests_for_seconds_only(void **state)
     link_close(&both);
 }
 
+/* By the clock, which the timers outrun: how long the rest still is. */
+static uint64_t rest_ms(const struct ftx_peer *peer)
+{
+    uint64_t now_ms = uv_now(peer->node->loop);
+    return peer->rest_until_ms > now_ms ? peer->rest_until_ms - now_ms : 0;
+}
+
+static void new_work_and_its_owner_end_a_rest(void **state)
+{
+    (void)state;
+    for (int which = 0; which < 2; which++) {
+        link_open(&both, CODE, CODE);
+        both.dials[R] = false;
+        link_start(&both, S);
+        link_start(&both, R);
+        struct ftx_peer *peer = both.ends[S].peer;
+        both.ways[R].target = 0;
+        test_loop_await(&both.loop, rest_ms(peer) > 10 * 1000);
+        both.ways[R].target = ftx_node_port(both.ends[R].node);
+        if (which == 0)
+            ftx_peer_kick(peer);
+        else
+            ftx_peer_dial_now(peer);
+        assert_true(rest_ms(peer) <= (which == 0 ? 1000 : 0));
+        test_loop_await(&both.loop, link_connected(&both));
+        link_close(&both);
+    }
+}
+
+/* Who does not answer now may have been asked before he was there. */
+static void owner_begins_anew_what_is_being_connected(void **state)
+{
+    (void)state;
+    link_open(&both, CODE, CODE);
+    struct ftx_address silent = {.host = "192.0.2.1", .port = 15820};
+    link_start(&both, S);
+    struct ftx_peer *peer = both.ends[S].peer;
+    ftx_peer_found(peer, FTX_WAY_LAN, &silent);
+    test_loop_await(&both.loop, peer->n_dials > 0);
+    ftx_peer_dial_now(peer);
+    assert_true(ftx_list_empty(&peer->tries) && rest_ms(peer) == 0);
+    link_close(&both);
+}
+
 static void simultaneous_dials_end_in_one_session(void **state)
 {
     (void)state;
@@ -470,6 +514,8 @@ int main(void)
         cmocka_unit_test(network_change_finds_out_what_is_dead),
         cmocka_unit_test(paused_reading_is_not_silence),
         cmocka_unit_test(link_with_work_rests_for_seconds_only),
+        cmocka_unit_test(new_work_and_its_owner_end_a_rest),
+        cmocka_unit_test(owner_begins_anew_what_is_being_connected),
         cmocka_unit_test(simultaneous_dials_end_in_one_session),
         cmocka_unit_test(old_session_numbers_are_leapt_over),
         cmocka_unit_test(removed_link_takes_leave),

@@ -23,10 +23,13 @@ void ftx_peer_pause(struct ftx_peer *peer, bool paused)
     }
 }
 
+/* What is being connected begins anew too: the next SYN of its own may be seconds away. */
 void ftx_peer_dial_now(struct ftx_peer *peer)
 {
-    if (!peer->removed && peer->session.state == FTX_SESSION_NONE)
-        ftx_peer_dial_at_once(peer);
+    if (peer->removed || peer->session.state != FTX_SESSION_NONE)
+        return;
+    ftx_peer_dial_cancel(peer);
+    ftx_peer_dial_at_once(peer);
 }
 
 void ftx_peer_rearm(struct ftx_peer *peer)
