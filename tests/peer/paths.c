@@ -350,6 +350,39 @@ static void what_a_peer_may_not_make_us_dial_is_forgotten(void **state)
     link_close(&both);
 }
 
+static void assert_told(const struct ftx_node *node, const char *text)
+{
+    struct ftx_ip ip;
+    assert_int_equal(node->n_told, 1);
+    assert_true(ftx_ip_parse(text, &ip));
+    assert_memory_equal(node->told[0].address, ip.bytes, sizeof ip.bytes);
+}
+
+/* The machine was carried from behind one NAT behind another, then to where the router maps its
+ * port. */
+static void what_a_relay_sees_now_is_told_and_no_longer_what_it_saw(void **state)
+{
+    (void)state;
+    link_open(&both, CODE, CODE);
+    link_start(&both, S);
+    struct ftx_node *node = both.ends[S].node;
+    struct ftx_ip ip;
+    node->told_set = false;
+    for (int i = 1; i <= 3; i++) {
+        const char *const texts[] = {"192.0.2.1", "192.0.2.1", "192.0.2.2"};
+        assert_true(ftx_ip_parse(texts[i - 1], &ip));
+        ftx_node_seen(node, &ip, 15820);
+        ftx_node_look(node);
+        assert_told(node, texts[i - 1]);
+    }
+    node->outside = (struct ftx_told_address){{[10] = 0xff, 0xff, 192, 0, 2, 3}, 15820};
+    assert_true(ftx_ip_parse("192.0.2.3", &ip));
+    ftx_node_seen(node, &ip, 15820);
+    ftx_node_look(node);
+    assert_told(node, "192.0.2.3");
+    link_close(&both);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +397,7 @@ int main(void)
         cmocka_unit_test(worse_ways_are_left_alone),
         cmocka_unit_test(told_address_is_dialled),
         cmocka_unit_test(what_a_peer_may_not_make_us_dial_is_forgotten),
+        cmocka_unit_test(what_a_relay_sees_now_is_told_and_no_longer_what_it_saw),
     };
     signal(SIGPIPE, SIG_IGN);
     if (sodium_init() < 0)

@@ -84,14 +84,20 @@ static void on_mapped(void *owner, const struct ftx_ip *external, uint16_t port)
 void ftx_node_seen(struct ftx_node *node, const struct ftx_ip *ip, uint16_t port)
 {
     struct ftx_told_address seen = {.port = port};
+    bool was_seen = node->seen.port;
     memcpy(seen.address, ip->bytes, sizeof ip->bytes);
+    if (!ftx_ip_is_host(ip) || port < PORT_MIN || equal(&seen, &node->seen))
+        return;
+    node->seen = (struct ftx_told_address){0};
     ftx_node_look(node);
-    if (!ftx_ip_is_host(ip) || port < PORT_MIN || is_ours(node, &seen))
-        return; /* no NAT is between, or it is known */
-    char text[FTX_IP_TEXT];
-    ftx_ip_text(ip, text);
-    ftx_log(FTX_LOG_INFO, "from outside our port is port %u of %s", port, text);
-    node->seen = seen;
+    if (!is_ours(node, &seen)) {
+        char text[FTX_IP_TEXT];
+        ftx_ip_text(ip, text);
+        ftx_log(FTX_LOG_INFO, "from outside our port is port %u of %s", port, text);
+        node->seen = seen;
+    } else if (!was_seen) {
+        return; /* no NAT is between, and none was */
+    }
     tell_all(node);
 }
 
