@@ -205,6 +205,26 @@ static void bytes_after_the_end_are_left(void **state)
         }
 }
 
+static void hello_for_a_data_connection_says_so(void **state)
+{
+    (void)state;
+    for (int dialler = 0; dialler < 2; dialler++) {
+        struct end ends[2];
+        for (int role = 0; role < 2; role++) {
+            end_init(&ends[role], FTX_MODE_RESUME, role, (uint32_t)role + 1);
+            ends[role].link.data = role == dialler;
+            end_start(&ends[role], role == dialler);
+        }
+        assert_int_equal(ends[dialler].sent[4], HELLO + 1);
+        assert_int_equal(ends[dialler].sent[HELLO], 1);
+        ends_connect(ends, &WIRE_WHOLE);
+        assert_agreed(ends, FTX_MODE_RESUME);
+        assert_true(ends[1 - dialler].hs.peer_hello.data);
+        assert_false(ends[dialler].hs.peer_hello.data);
+        ends_close(ends);
+    }
+}
+
 static void extension_of_a_hello_is_ignored_but_counts(void **state)
 {
     (void)state;
@@ -422,6 +442,7 @@ int main(void)
         cmocka_unit_test(paired_keys_resume),
         cmocka_unit_test(cut_after_each_byte_changes_nothing_else),
         cmocka_unit_test(bytes_after_the_end_are_left),
+        cmocka_unit_test(hello_for_a_data_connection_says_so),
         cmocka_unit_test(extension_of_a_hello_is_ignored_but_counts),
         cmocka_unit_test(pair_is_as_specified),
         cmocka_unit_test(resume_is_as_specified),

@@ -93,6 +93,30 @@ static void data_connections_carry_content(void **state)
     link_close(&both);
 }
 
+/* Whoever has much to send, and whoever can dial. */
+static void either_end_adds_data_connections(void **state)
+{
+    (void)state;
+    for (int adds = 0; adds < 2; adds++) {
+        for (int dials = 0; dials < 2; dials++) {
+            link_open(&both, CODE, CODE);
+            both.dials[1 - dials] = false;
+            link_start(&both, S);
+            link_start(&both, R);
+            test_loop_await(&both.loop, link_connected(&both));
+            struct ftx_address way = {.host = "127.0.0.1", .port = both.ways[1 - adds].port};
+            ftx_peer_found(both.ends[adds].peer, FTX_WAY_LAN, &way);
+            ftx_node_set_data_connections(both.ends[adds].node, 2, 2);
+            end_send(&both.ends[adds], BIG);
+            test_loop_await(&both.loop, runs_with_data(2));
+            await_delivered(adds);
+            assert_int_equal(both.ends[S].n_begun, 1);
+            assert_true(both.ways[1 - adds].n_accepted >= 2);
+            link_close(&both);
+        }
+    }
+}
+
 static void cut_while_content_flows_resumes(void **state)
 {
     (void)state;
@@ -507,6 +531,7 @@ int main(void)
         cmocka_unit_test(content_arrives_both_ways),
         cmocka_unit_test(content_armed_before_pairing_arrives),
         cmocka_unit_test(data_connections_carry_content),
+        cmocka_unit_test(either_end_adds_data_connections),
         cmocka_unit_test(cut_while_content_flows_resumes),
         cmocka_unit_test(flipped_bit_ends_the_session_and_content_arrives),
         cmocka_unit_test(silent_death_is_replaced),

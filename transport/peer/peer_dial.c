@@ -103,8 +103,11 @@ static void learn_path(struct ftx_try *try, const struct ftx_pipe *pipe)
 static bool may_shake_hands(const struct ftx_try *try, struct ftx_handshake_link *out_link)
 {
     const struct ftx_peer *peer = try->peer;
-    if (try->data)
-        return ftx_peer_link(peer, FTX_MODE_RESUME, out_link);
+    if (try->data) {
+        bool resumes = ftx_peer_link(peer, FTX_MODE_RESUME, out_link);
+        out_link->data = true;
+        return resumes;
+    }
     if (!is_wanting(peer) || try->way.path <= ftx_peer_above(peer))
         return false;
     bool has_link = try->room.mode ? ftx_peer_link(peer, try->room.mode, out_link)
@@ -259,8 +262,8 @@ void ftx_peer_dial_cancel_data(struct ftx_peer *peer)
 void ftx_peer_dial_data(struct ftx_peer *peer)
 {
     const struct ftx_peer_session *session = &peer->session;
-    if (peer->removed || peer->identity->role != FTX_ROLE_S || session->no_more_data ||
-        session->n_connections > peer->node->most_data || data_try(peer))
+    if (peer->removed || session->no_more_data || session->n_connections > peer->node->most_data ||
+        data_try(peer))
         return;
     const struct ftx_way *way = &session->connections[0]->way;
     if (!way->address.port)

@@ -131,6 +131,7 @@ bool ftx_peer_accept(struct ftx_peer *peer, struct ftx_connection *c,
     ftx_list_append(&peer->connections, &c->node);
     ftx_connection_own(c, &ftx_peer_events, peer);
     c->way.path = ftx_address_path(c->address);
+    c->data = hello->data;
     ftx_connection_resolved(c, link);
     return true;
 }

@@ -196,7 +196,7 @@ void ftx_peer_dial_at_once(struct ftx_peer *peer);
 /* What a new connection must be better than: the path of the running session. */
 enum ftx_path ftx_peer_above(const struct ftx_peer *peer);
 void ftx_peer_dial_kick(struct ftx_peer *peer);
-/* S, in a session: one more data connection. */
+/* In a session: one more data connection. */
 void ftx_peer_dial_data(struct ftx_peer *peer);
 /* What the connection was tried for has come of it, or never will: the try is over. Harmless if it
  * was accepted. */

@@ -128,7 +128,11 @@ static int adopt(struct ftx_handshake *hs, const struct ftx_handshake_link *link
 /* Both Hellos are known: are these the two ends of one link? */
 static int begin(struct ftx_handshake *hs)
 {
-    const struct ftx_handshake_link link = {hs->mode, hs->role, hs->code, hs->label, &hs->keys};
+    const struct ftx_handshake_link link = {.mode = hs->mode,
+                                            .role = hs->role,
+                                            .code = hs->code,
+                                            .label = hs->label,
+                                            .keys = &hs->keys};
     const struct ftx_hello *peer = &hs->peer_hello;
 
     if (peer->mode != hs->mode)

@@ -43,6 +43,7 @@ struct ftx_hello {
     enum ftx_role role;
     uint8_t nonce[FTX_NONCE_SIZE];
     uint8_t hint[FTX_HINT_SIZE];
+    bool data; /* it was dialled to become a data connection */
 };
 
 /* What a handshake needs of a link; pointers are borrowed during the call. */
@@ -52,6 +53,7 @@ struct ftx_handshake_link {
     const char *code;                 /* PAIR: NUL-ended */
     const char *label;                /* PAIR */
     const struct ftx_link_keys *keys; /* RESUME */
+    bool data;                        /* RESUME, dialler: for a data connection */
 };
 
 typedef void (*ftx_random_fn)(void *ctx, void *out, size_t size);

@@ -11,6 +11,8 @@
 
 static const uint8_t magic[4] = "FTXP";
 
+enum { FOR_DATA = 1 };
+
 static void make_hint(const struct ftx_handshake_link *link, enum ftx_role role,
                       const uint8_t nonce[FTX_NONCE_SIZE], uint8_t out_hint[FTX_HINT_SIZE])
 {
@@ -22,18 +24,19 @@ static void make_hint(const struct ftx_handshake_link *link, enum ftx_role role,
 
 /*
  *   0 magic[4] "FTXP" | 4 u8 length | 5 u8 version_min | 6 u8 version_max | 7 u8 mode | 8 u8 role
- *   9 u8 reserved 0 | 10 nonce[16] | 26 hint[16] | 42 extension[length - 42]
+ *   9 u8 reserved 0 | 10 nonce[16] | 26 hint[16] | 42 extension[length - 42]: u8 1: for a data
+ *   connection
  */
 void ftx_hello_make(struct ftx_hello *hello, const struct ftx_handshake_link *link,
                     const uint8_t nonce[FTX_NONCE_SIZE])
 {
-    *hello = (struct ftx_hello){.mode = link->mode, .role = link->role};
+    *hello = (struct ftx_hello){.mode = link->mode, .role = link->role, .data = link->data};
     memcpy(hello->nonce, nonce, FTX_NONCE_SIZE);
     make_hint(link, link->role, nonce, hello->hint);
 
     struct ftx_writer w = ftx_writer(hello->raw, sizeof hello->raw);
     ftx_write_bytes(&w, magic, sizeof magic);
-    ftx_write_u8(&w, FTX_HELLO_MIN);
+    ftx_write_u8(&w, (uint8_t)(FTX_HELLO_MIN + link->data));
     ftx_write_u8(&w, FTX_VERSION);
     ftx_write_u8(&w, FTX_VERSION);
     ftx_write_u8(&w, (uint8_t)hello->mode);
@@ -41,7 +44,9 @@ void ftx_hello_make(struct ftx_hello *hello, const struct ftx_handshake_link *li
     ftx_write_u8(&w, 0);
     ftx_write_bytes(&w, hello->nonce, FTX_NONCE_SIZE);
     ftx_write_bytes(&w, hello->hint, FTX_HINT_SIZE);
-    assert(!w.failed && w.size == FTX_HELLO_MIN);
+    if (link->data)
+        ftx_write_u8(&w, FOR_DATA);
+    assert(!w.failed);
     hello->size = w.size;
 }
 
@@ -74,6 +79,7 @@ int ftx_hello_parse(struct ftx_hello *hello, const uint8_t *raw, size_t size)
         return FTX_EPROTO;
 
     *hello = (struct ftx_hello){.size = size, .mode = mode, .role = role};
+    hello->data = size > FTX_HELLO_MIN && ftx_read_u8(&r) == FOR_DATA;
     memcpy(hello->raw, raw, size);
     memcpy(hello->nonce, nonce, FTX_NONCE_SIZE);
     memcpy(hello->hint, hint, FTX_HINT_SIZE);
