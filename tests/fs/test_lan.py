@@ -78,12 +78,22 @@ def test_ipv6_is_enough(network):
     assert_meet(a, b)
 
 
-def test_nodes_of_the_tailnet_may_connect(network, scratch, monkeypatch):
+STRANGER = """
+import socket
+call = socket.create_connection(("10.9.0.1", %d))
+call.settimeout(8)  # who may connect has ten seconds
+assert call.recv(1) == b""
+""" % PORT
+
+
+@pytest.mark.parametrize("allowed", ["tailscale", "10.9.0.2/32"], ids=["tailnet", "range"])
+def test_only_who_is_allowed_may_connect(network, scratch, monkeypatch, allowed):
     monkeypatch.setenv("PATH", tailnet(scratch, "10.9.0.2"))
-    a = network.node("A", network.host(), QUIET, "--allow", "tailscale", "--listen", f"eth0:{PORT}")
+    a = network.node("A", network.host(), QUIET, "--allow", allowed, "--listen", f"eth0:{PORT}")
     b = network.node("B", network.host(), QUIET, "--listen", "none")
     arm(a, b)
     assert_meet(a, b)
+    network.host().run(sys.executable, "-c", STRANGER)
 
 
 # Runs on the bridge: a line for each datagram to the groups, its sender's hardware address and what is in it.

@@ -2,13 +2,15 @@
 """What ftx-relay promises its clients and operators."""
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
 import subprocess
 
 import pytest
-from clients import (RELAY, Client, Refused, assert_passes, certificate, frame, join, pair, running)
+from clients import (RELAY, Client, Refused, assert_passes, certificate, frame, join, pair, running, wait_until)
+from harness import scaled
 
 
 def test_pairs_and_pipes_both_ways():
@@ -29,6 +31,29 @@ def test_bytes_before_the_end_arrive_then_the_end():
         s.close()
         assert r.bytes(len(data)) == data
         assert r.end() == 1000
+
+
+@pytest.fixture
+def descriptors():
+    """Enough of them for all clients of a crowd."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] < 5000:
+        pytest.skip(f"{before[1]} descriptors are not enough")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (5000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_two_thousand_idle_pairs_take_less_than_200_mib(descriptors):
+    with running("--joins", "60000") as relay:
+        pairs = [pair(relay, f"idle-{number}") for number in range(scaled(2000))]
+        assert relay.metric("pairs") == len(pairs)
+        assert relay.resident_mib() < 200
+        assert_passes(*pairs[0])
+        for s, r in pairs:
+            s.close()
+            r.close()
+        wait_until(lambda: relay.metric("pairs") == 0, "all of them to be gone")
 
 
 def test_room_can_be_used_again():
