@@ -23,10 +23,9 @@ void ftx_inbox_limit(struct ftx_store *store, uint64_t max)
 {
     pthread_mutex_lock(&store->lock);
     store->inbox_max = max;
-    for (size_t i = 0; max && i < store->index.by_id.n_buckets; i++)
-        for (struct ftx_item *item = store->index.by_id.buckets[i]; item; item = item->next_id)
-            if (item->link && item->box == FTX_INBOX && item->kind == FTX_FILE && item->object)
-                count(store, item);
+    for (struct ftx_item *item = NULL; max && (item = ftx_item_next(&store->index, item));)
+        if (item->link && item->box == FTX_INBOX && item->kind == FTX_FILE && item->object)
+            count(store, item);
     pthread_mutex_unlock(&store->lock);
 }
 

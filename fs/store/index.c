@@ -33,9 +33,9 @@ static uint64_t hash(const void *bytes, size_t size)
     return out;
 }
 
-static uint64_t hash_id(const struct ftx_item *item)
+static uint64_t hash_id(uint64_t id)
 {
-    return item->id * UINT64_C(0x9e3779b97f4a7c15) >> 20; /* our own numbers */
+    return id * UINT64_C(0x9e3779b97f4a7c15) >> 20; /* our own numbers */
 }
 
 static uint64_t hash_name(const struct ftx_item *parent, const char *name, size_t size)
@@ -54,10 +54,15 @@ static uint64_t hash_remote(const struct ftx_link *link, uint64_t remote)
     return hash(pair, sizeof pair);
 }
 
+static struct ftx_item *at(const struct ftx_index *index, uint32_t place)
+{
+    return ftx_item_pool_at(&index->items, place);
+}
+
 /* Which of an item's chains belongs to which table, and its hash there. */
 enum chain { CHAIN_ID, CHAIN_NAME, CHAIN_REMOTE };
 
-static struct ftx_item **chain_of(struct ftx_item *item, enum chain chain)
+static uint32_t *chain_of(struct ftx_item *item, enum chain chain)
 {
     switch (chain) {
     case CHAIN_ID:
@@ -73,7 +78,7 @@ static uint64_t hash_of(const struct ftx_item *item, enum chain chain)
 {
     switch (chain) {
     case CHAIN_ID:
-        return hash_id(item);
+        return hash_id(item->id);
     case CHAIN_NAME:
         return hash_name(item->parent, item->name, item->name_size);
     default:
@@ -82,13 +87,19 @@ static uint64_t hash_of(const struct ftx_item *item, enum chain chain)
     }
 }
 
-static struct ftx_item **bucket(const struct ftx_table *table, uint64_t hash)
+static uint32_t *bucket(const struct ftx_table *table, uint64_t hash)
 {
     return &table->buckets[hash & (table->n_buckets - 1)];
 }
 
+static void chain_push(uint32_t *head, struct ftx_item *item, enum chain chain)
+{
+    *chain_of(item, chain) = *head;
+    *head = item->place;
+}
+
 /* Doubles a full table; without memory it just stays slower. */
-static void table_grow(struct ftx_table *table, enum chain chain)
+static void table_grow(const struct ftx_index *index, struct ftx_table *table, enum chain chain)
 {
     struct ftx_table grown = {.n_buckets = 2 * table->n_buckets, .count = table->count};
     grown.buckets = calloc(grown.n_buckets, sizeof *grown.buckets);
@@ -96,45 +107,40 @@ static void table_grow(struct ftx_table *table, enum chain chain)
         return;
     for (size_t i = 0; i < table->n_buckets; i++) {
         /* keep the order within a chain: find_remote wants the newest first */
-        struct ftx_item *reversed = NULL;
-        for (struct ftx_item *item = table->buckets[i], *next; item; item = next) {
-            next = *chain_of(item, chain);
-            *chain_of(item, chain) = reversed;
-            reversed = item;
+        uint32_t reversed = 0;
+        for (struct ftx_item *item = at(index, table->buckets[i]), *next; item; item = next) {
+            next = at(index, *chain_of(item, chain));
+            chain_push(&reversed, item, chain);
         }
-        for (struct ftx_item *item = reversed, *next; item; item = next) {
-            next = *chain_of(item, chain);
-            struct ftx_item **to = bucket(&grown, hash_of(item, chain));
-            *chain_of(item, chain) = *to;
-            *to = item;
+        for (struct ftx_item *item = at(index, reversed), *next; item; item = next) {
+            next = at(index, *chain_of(item, chain));
+            chain_push(bucket(&grown, hash_of(item, chain)), item, chain);
         }
     }
     free(table->buckets);
     *table = grown;
 }
 
-static void table_add(struct ftx_table *table, struct ftx_item *item, enum chain chain)
+static void table_add(const struct ftx_index *index, struct ftx_table *table, struct ftx_item *item,
+                      enum chain chain)
 {
     if (table->count >= table->n_buckets)
-        table_grow(table, chain);
-    struct ftx_item **to = bucket(table, hash_of(item, chain));
-    *chain_of(item, chain) = *to;
-    *to = item;
+        table_grow(index, table, chain);
+    chain_push(bucket(table, hash_of(item, chain)), item, chain);
     table->count++;
 }
 
-static void table_remove(struct ftx_table *table, struct ftx_item *item, enum chain chain)
+static void table_remove(const struct ftx_index *index, struct ftx_table *table,
+                         struct ftx_item *item, enum chain chain)
 {
-    for (struct ftx_item **at = bucket(table, hash_of(item, chain)); *at;
-         at = chain_of(*at, chain)) {
-        if (*at != item)
-            continue;
-        *at = *chain_of(item, chain);
-        *chain_of(item, chain) = NULL;
-        table->count--;
-        return;
+    uint32_t *place = bucket(table, hash_of(item, chain));
+    while (*place != item->place) {
+        assert(*place); /* it stands in its table */
+        place = chain_of(at(index, *place), chain);
     }
-    assert(false); /* it stands in its table */
+    *place = *chain_of(item, chain);
+    *chain_of(item, chain) = 0;
+    table->count--;
 }
 
 static int table_init(struct ftx_table *table)
@@ -150,6 +156,7 @@ int ftx_index_init(struct ftx_index *index)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_hash_key);
     memset(index, 0, sizeof *index);
+    ftx_item_pool_init(&index->items);
     if (table_init(&index->by_id) || table_init(&index->by_name) || table_init(&index->by_remote)) {
         ftx_index_close(index);
         return -ENOMEM;
@@ -175,7 +182,7 @@ void ftx_arriving_free(struct ftx_arriving *arriving)
     free(arriving);
 }
 
-/* Frees the item and what it owns, not looking at tables. */
+/* Frees what the item owns. */
 static void item_destroy(struct ftx_item *item)
 {
     if (item->kind == FTX_FOLDER && item->as.folder) {
@@ -199,17 +206,13 @@ static void item_destroy(struct ftx_item *item)
         free(item->opened);
     }
     free(item->name);
-    free(item);
 }
 
 void ftx_index_close(struct ftx_index *index)
 {
-    for (size_t i = 0; index->by_id.buckets && i < index->by_id.n_buckets; i++) {
-        for (struct ftx_item *item = index->by_id.buckets[i], *next; item; item = next) {
-            next = item->next_id;
-            item_destroy(item);
-        }
-    }
+    for (struct ftx_item *item = NULL; (item = ftx_item_next(index, item));)
+        item_destroy(item);
+    ftx_item_pool_close(&index->items);
     free(index->by_id.buckets);
     free(index->by_name.buckets);
     free(index->by_remote.buckets);
@@ -219,7 +222,7 @@ void ftx_index_close(struct ftx_index *index)
 struct ftx_item *ftx_item_new(struct ftx_index *index, uint64_t id, enum ftx_kind kind,
                               enum ftx_box box, struct ftx_link *link)
 {
-    struct ftx_item *item = calloc(1, sizeof *item);
+    struct ftx_item *item = ftx_item_pool_get(&index->items);
     if (!item)
         return NULL;
     item->id = id;
@@ -229,11 +232,11 @@ struct ftx_item *ftx_item_new(struct ftx_index *index, uint64_t id, enum ftx_kin
     if (kind == FTX_FOLDER) {
         item->as.folder = calloc(1, sizeof *item->as.folder);
         if (!item->as.folder) {
-            free(item);
+            ftx_item_pool_put(&index->items, item);
             return NULL;
         }
     }
-    table_add(&index->by_id, item, CHAIN_ID);
+    table_add(index, &index->by_id, item, CHAIN_ID);
     if (link)
         link->n_items[box]++;
     return item;
@@ -243,28 +246,33 @@ void ftx_item_free(struct ftx_index *index, struct ftx_item *item)
 {
     assert(!item->linked);
     ftx_item_clear_remote(index, item);
-    table_remove(&index->by_id, item, CHAIN_ID);
+    table_remove(index, &index->by_id, item, CHAIN_ID);
     if (item->link)
         item->link->n_items[item->box]--;
     item_destroy(item);
+    ftx_item_pool_put(&index->items, item);
 }
 
 struct ftx_item *ftx_item_find(const struct ftx_index *index, uint64_t id)
 {
-    struct ftx_item key = {.id = id};
-    struct ftx_item *item = *bucket(&index->by_id, hash_id(&key));
+    struct ftx_item *item = at(index, *bucket(&index->by_id, hash_id(id)));
     while (item && item->id != id)
-        item = item->next_id;
+        item = at(index, item->next_id);
     return item;
+}
+
+struct ftx_item *ftx_item_next(const struct ftx_index *index, const struct ftx_item *item)
+{
+    return ftx_item_pool_next(&index->items, item);
 }
 
 struct ftx_item *ftx_item_lookup(const struct ftx_index *index, const struct ftx_item *parent,
                                  const char *name, size_t size)
 {
-    struct ftx_item *item = *bucket(&index->by_name, hash_name(parent, name, size));
+    struct ftx_item *item = at(index, *bucket(&index->by_name, hash_name(parent, name, size)));
     while (item && (item->parent != parent || item->name_size != size ||
                     memcmp(item->name, name, size) != 0))
-        item = item->next_name;
+        item = at(index, item->next_name);
     return item;
 }
 
@@ -386,7 +394,7 @@ void ftx_item_place(struct ftx_index *index, struct ftx_item *item, struct ftx_i
     item->linked = true;
     folder->entries[folder->n++] = (struct ftx_folder_entry){item->cookie, item};
     folder->n_folders += item->kind == FTX_FOLDER;
-    table_add(&index->by_name, item, CHAIN_NAME);
+    table_add(index, &index->by_name, item, CHAIN_NAME);
     if (item->kind == FTX_FOLDER)
         count_height(folder, 0, item->as.folder->height);
     update_heights(parent);
@@ -416,7 +424,7 @@ void ftx_item_unlink(struct ftx_index *index, struct ftx_item *item)
 {
     assert(item->linked);
     struct ftx_folder *folder = item->parent->as.folder;
-    table_remove(&index->by_name, item, CHAIN_NAME);
+    table_remove(index, &index->by_name, item, CHAIN_NAME);
     folder->entries[folder_search(folder, item->cookie - 1)].item = NULL;
     folder->n_gone++;
     folder->n_folders -= item->kind == FTX_FOLDER;
@@ -433,22 +441,22 @@ void ftx_item_set_remote(struct ftx_index *index, struct ftx_item *item, uint64_
     ftx_item_clear_remote(index, item);
     item->remote = remote;
     if (remote)
-        table_add(&index->by_remote, item, CHAIN_REMOTE);
+        table_add(index, &index->by_remote, item, CHAIN_REMOTE);
 }
 
 void ftx_item_clear_remote(struct ftx_index *index, struct ftx_item *item)
 {
     if (item->remote)
-        table_remove(&index->by_remote, item, CHAIN_REMOTE);
+        table_remove(index, &index->by_remote, item, CHAIN_REMOTE);
     item->remote = 0;
 }
 
 struct ftx_item *ftx_item_find_remote(const struct ftx_index *index, const struct ftx_link *link,
                                       uint64_t remote)
 {
-    struct ftx_item *item = *bucket(&index->by_remote, hash_remote(link, remote));
+    struct ftx_item *item = at(index, *bucket(&index->by_remote, hash_remote(link, remote)));
     while (item && (item->remote != remote || item->link != link || item->box != FTX_INBOX))
-        item = item->next_remote;
+        item = at(index, item->next_remote);
     return item;
 }
 
@@ -459,9 +467,9 @@ uint64_t ftx_item_wire(const struct ftx_item *item)
 
 struct ftx_item *ftx_item_find_wire(const struct ftx_index *index, uint64_t wire)
 {
-    struct ftx_item *item = *bucket(&index->by_remote, hash_remote(NULL, wire));
+    struct ftx_item *item = at(index, *bucket(&index->by_remote, hash_remote(NULL, wire)));
     while (item && (item->remote != wire || item->box != FTX_OUTBOX))
-        item = item->next_remote;
+        item = at(index, item->next_remote);
     if (!item)
         item = ftx_item_find(index, wire);
     bool travels = item && item->link && item->box == FTX_OUTBOX && ftx_item_wire(item) == wire &&

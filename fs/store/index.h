@@ -4,15 +4,16 @@
 #ifndef FTX_STORE_INDEX_H
 #define FTX_STORE_INDEX_H
 
-#include "fs/store/item.h"
+#include "fs/store/item_pool.h"
 
 struct ftx_table {
-    struct ftx_item **buckets;
-    size_t n_buckets; /* a power of two */
+    uint32_t *buckets; /* places */
+    size_t n_buckets;  /* a power of two */
     size_t count;
 };
 
 struct ftx_index {
+    struct ftx_item_pool items;
     struct ftx_table by_id, by_name, by_remote;
 };
 
@@ -27,6 +28,9 @@ struct ftx_item *ftx_item_new(struct ftx_index *index, uint64_t id, enum ftx_kin
 /* Takes it out of the tables and frees it with what it owns; it must not be linked. */
 void ftx_item_free(struct ftx_index *index, struct ftx_item *item);
 struct ftx_item *ftx_item_find(const struct ftx_index *index, uint64_t id);
+/* All items, one after the other: NULL begins and ends. What is freed or made meanwhile is another
+ * than the one at hand. */
+struct ftx_item *ftx_item_next(const struct ftx_index *index, const struct ftx_item *item);
 
 /* Frees what an item owned; it stands in no list. NULL is fine. */
 void ftx_sending_free(struct ftx_sending *sending);

@@ -175,12 +175,13 @@ struct ftx_item {
     };
     struct ftx_item *
         parent; /* NULL: a box, or orphaned (removed, but still known to the kernel), or a shadow */
-    struct ftx_item *next_id, *next_name, *next_remote; /* hash chains */
-    struct ftx_link *link;                              /* NULL: a box */
-    char *name;                                         /* NUL-ended, name_size bytes */
-    struct ftx_opened *opened;                          /* NULL: nobody has it open */
-    struct ftx_xattrs *xattrs;                          /* NULL: it has none */
-    struct ftx_released *released;                      /* outbox file; NULL: see `away` */
+    uint32_t place;                           /* its own: item_pool.h */
+    uint32_t next_id, next_name, next_remote; /* places: hash chains */
+    struct ftx_link *link;                    /* NULL: a box */
+    char *name;                               /* NUL-ended, name_size bytes */
+    struct ftx_opened *opened;                /* NULL: nobody has it open */
+    struct ftx_xattrs *xattrs;                /* NULL: it has none */
+    struct ftx_released *released;            /* outbox file; NULL: see `away` */
     struct ftx_prints *prints; /* outbox file: of what was delivered; NULL: not known */
     union {
         struct ftx_folder *folder;
@@ -220,7 +221,7 @@ static inline bool ftx_item_stays(const struct ftx_item *item)
 }
 
 /* There may be a million: docs/performance.md has what each of them costs in all. */
-_Static_assert(sizeof(struct ftx_item) <= 176, "an item and its name no longer fit in 300 bytes");
+_Static_assert(sizeof(struct ftx_item) <= 160, "an item and its name no longer fit in 300 bytes");
 _Static_assert(sizeof(struct ftx_sending) <= 248, "more than a block of 256 for each that waits");
 
 #endif

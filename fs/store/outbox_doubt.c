@@ -48,17 +48,15 @@ static bool has_contents(const struct ftx_item *item)
 
 void ftx_outbox_distrust(struct ftx_store *store, uint64_t id)
 {
-    for (size_t i = 0; i < store->index.by_id.n_buckets; i++)
-        for (struct ftx_item *item = store->index.by_id.buckets[i]; item; item = item->next_id)
-            item->unsure |= (id == 0 || item->id == id) && has_contents(item);
+    for (struct ftx_item *item = NULL; (item = ftx_item_next(&store->index, item));)
+        item->unsure |= (id == 0 || item->id == id) && has_contents(item);
 }
 
 bool ftx_outbox_distrusted(const struct ftx_store *store)
 {
-    for (size_t i = 0; i < store->index.by_id.n_buckets; i++)
-        for (struct ftx_item *item = store->index.by_id.buckets[i]; item; item = item->next_id)
-            if (item->unsure)
-                return true;
+    for (struct ftx_item *item = NULL; (item = ftx_item_next(&store->index, item));)
+        if (item->unsure)
+            return true;
     return false;
 }
 

@@ -81,10 +81,9 @@ void ftx_release_nothing(struct ftx_store *store)
 void ftx_release_load(struct ftx_store *store)
 {
     pthread_mutex_lock(&store->lock); /* the database thread runs already */
-    for (size_t i = 0; i < store->index.by_id.n_buckets; i++)
-        for (struct ftx_item *item = store->index.by_id.buckets[i]; item; item = item->next_id)
-            if (item->link && item->box == FTX_OUTBOX && item->kind == FTX_FILE)
-                ftx_release_later(store, item);
+    for (struct ftx_item *item = NULL; (item = ftx_item_next(&store->index, item));)
+        if (item->link && item->box == FTX_OUTBOX && item->kind == FTX_FILE)
+            ftx_release_later(store, item);
     pthread_mutex_unlock(&store->lock);
 }
 

@@ -16,10 +16,9 @@ static bool counts(const struct ftx_item *item)
 
 static void count(struct ftx_store *store)
 {
-    for (size_t i = 0; i < store->index.by_id.n_buckets; i++)
-        for (struct ftx_item *item = store->index.by_id.buckets[i]; item; item = item->next_id)
-            if (counts(item))
-                store->spool.used += ftx_object_room(&store->objects, item->object);
+    for (struct ftx_item *item = NULL; (item = ftx_item_next(&store->index, item));)
+        if (counts(item))
+            store->spool.used += ftx_object_room(&store->objects, item->object);
 }
 
 void ftx_spool_configure(struct ftx_store *store, const struct ftx_spool_config *config)

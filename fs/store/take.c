@@ -286,13 +286,11 @@ static int settle(struct ftx_store *store, uint64_t id)
 int ftx_take_settle(struct ftx_store *store)
 {
     int err = 0;
-    for (size_t i = 0; store->takes && i < store->index.by_id.n_buckets && !err; i++) {
-        struct ftx_item *next, *item = store->index.by_id.buckets[i];
-        for (; item && !err; item = next) {
-            next = item->next_id;
-            if (item->box == FTX_INBOX && item->kind == FTX_FILE && ftx_take_runs(item))
-                err = settle(store, item->id);
-        }
+    struct ftx_item *next, *item = store->takes ? ftx_item_next(&store->index, NULL) : NULL;
+    for (; item && !err; item = next) {
+        next = ftx_item_next(&store->index, item);
+        if (item->box == FTX_INBOX && item->kind == FTX_FILE && ftx_take_runs(item))
+            err = settle(store, item->id);
     }
     store->takes = false;
     return err;

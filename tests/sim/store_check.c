@@ -278,11 +278,9 @@ void check_delivered(struct store_end *e)
 
 static bool is_used(struct store_end *e, uint64_t object)
 {
-    const struct ftx_table *table = &e->store->index.by_id;
-    for (size_t i = 0; i < table->n_buckets; i++)
-        for (const struct ftx_item *item = table->buckets[i]; item; item = item->next_id)
-            if (item->object == object)
-                return true;
+    for (struct ftx_item *item = NULL; (item = ftx_item_next(&e->store->index, item));)
+        if (item->object == object)
+            return true;
     return false;
 }
 

@@ -69,6 +69,15 @@ static void step(struct model *m, uint64_t *random, uint64_t seed)
     assert_true_seed(seed, !ftx_item_find_remote(&m->index, NULL, id * 7));
 }
 
+/* Each item once, no more and no fewer than the model has. */
+static void check_all(const struct model *m, uint64_t seed)
+{
+    size_t n = 0;
+    for (struct ftx_item *item = NULL; (item = ftx_item_next(&m->index, item)); n++)
+        assert_true_seed(seed, ftx_item_find(&m->index, item->id) == item);
+    assert_true_seed(seed, n == m->index.by_id.count);
+}
+
 static void finds_what_the_model_has(void **state)
 {
     (void)state;
@@ -82,6 +91,8 @@ static void finds_what_the_model_has(void **state)
         if (i % 500 == 0)
             for (unsigned f = 0; f < FOLDERS; f++)
                 check_folder(m, f, seed);
+        if (i % 500 == 0)
+            check_all(m, seed);
     }
     ftx_index_close(&m->index);
     free(m);
