@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Links: arming and disarming codes, rows, operations waiting for their acknowledgement. */
+/* Links: arming and disarming codes, and rows. */
 #include "fs/store/links.h"
 
 #include "fs/store/change_log.h"
@@ -17,8 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { OPS_MIN = 64 }; /* places of an empty queue of operations */
 
 struct ftx_link *ftx_link_find(const struct ftx_store *store, uint64_t id)
 {
@@ -108,8 +106,7 @@ int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
 
 void ftx_link_free(struct ftx_link *link)
 {
-    for (uint64_t n = link->op_first; n < link->op_next; n++)
-        free(link->ops[n & (link->ops_capacity - 1)]);
+    ftx_link_drop_ops(link, UINT64_MAX);
     free(link->ops);
     ftx_fetch_forget(link);
     ftx_peer_digest_forget(link);
@@ -122,45 +119,6 @@ void ftx_link_free(struct ftx_link *link)
     free(link->members);
     free(link->groups);
     sodium_free(link);
-}
-
-int ftx_link_push_op(struct ftx_link *link, const uint8_t *bytes, size_t size)
-{
-    if (link->op_next - link->op_first == link->ops_capacity) {
-        size_t capacity = link->ops_capacity ? 2 * link->ops_capacity : OPS_MIN;
-        struct ftx_stored_op **grown = calloc(capacity, sizeof(struct ftx_stored_op *));
-        if (!grown)
-            return -ENOMEM;
-        for (uint64_t n = link->op_first; n < link->op_next; n++)
-            grown[n & (capacity - 1)] = link->ops[n & (link->ops_capacity - 1)];
-        free(link->ops);
-        link->ops = grown;
-        link->ops_capacity = capacity;
-    }
-    struct ftx_stored_op *op = calloc(1, sizeof *op + size);
-    if (!op)
-        return -ENOMEM;
-    op->size = (uint32_t)size;
-    memcpy(op->bytes, bytes, size);
-    link->ops[link->op_next++ & (link->ops_capacity - 1)] = op;
-    return 0;
-}
-
-struct ftx_stored_op *ftx_link_op(const struct ftx_link *link, uint64_t number)
-{
-    return link->ops[number & (link->ops_capacity - 1)];
-}
-
-void ftx_link_drop_ops(struct ftx_link *link, uint64_t upto)
-{
-    for (; link->op_first <= upto && link->op_first < link->op_next; link->op_first++)
-        free(link->ops[link->op_first & (link->ops_capacity - 1)]);
-    if (link->op_first == link->op_next &&
-        link->ops_capacity > OPS_MIN) { /* it was as large as the longest queue */
-        free(link->ops);
-        link->ops = NULL;
-        link->ops_capacity = 0;
-    }
 }
 
 void ftx_link_detach(struct ftx_store *store, struct ftx_link *link)

@@ -64,7 +64,7 @@ struct ftx_link {
     struct ftx_link_settings settings;
     struct ftx_link_reach reach;
     struct ftx_item *folders[2]; /* in outbox, in inbox; NULL: not there (yet) */
-    struct ftx_stored_op **ops;  /* ring of not acknowledged operations: op_first .. op_next - 1 */
+    struct ftx_op_block **ops;   /* ring of not acknowledged operations: op_first .. op_next - 1 */
     size_t ops_capacity;         /* a power of two, or 0 */
     uint64_t op_first, op_next;
     uint64_t xattr_bytes[2];   /* of its items' attributes, by box */
@@ -272,7 +272,7 @@ int ftx_link_new(struct ftx_store *store, const struct ftx_link_row *row,
                  struct ftx_link **out_link);
 void ftx_link_free(struct ftx_link *link);
 int ftx_link_push_op(struct ftx_link *link, const uint8_t *bytes, size_t size);
-/* One of op_first .. op_next - 1. */
+/* One of op_first .. op_next - 1; until the next push or drop. */
 struct ftx_stored_op *ftx_link_op(const struct ftx_link *link, uint64_t number);
 void ftx_link_drop_ops(struct ftx_link *link, uint64_t upto);
 
