@@ -263,7 +263,12 @@ struct ftx_item *ftx_item_find(const struct ftx_index *index, uint64_t id)
 
 struct ftx_item *ftx_item_next(const struct ftx_index *index, const struct ftx_item *item)
 {
-    return ftx_item_pool_next(&index->items, item);
+    return ftx_item_after(index, item ? item->place : 0);
+}
+
+struct ftx_item *ftx_item_after(const struct ftx_index *index, uint32_t place)
+{
+    return ftx_item_pool_after(&index->items, place);
 }
 
 struct ftx_item *ftx_item_lookup(const struct ftx_index *index, const struct ftx_item *parent,

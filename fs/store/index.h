@@ -31,6 +31,8 @@ struct ftx_item *ftx_item_find(const struct ftx_index *index, uint64_t id);
 /* All items, one after the other: NULL begins and ends. What is freed or made meanwhile is another
  * than the one at hand. */
 struct ftx_item *ftx_item_next(const struct ftx_index *index, const struct ftx_item *item);
+/* The same from a place on, behind which the search may go on later. */
+struct ftx_item *ftx_item_after(const struct ftx_index *index, uint32_t place);
 
 /* Frees what an item owned; it stands in no list. NULL is fine. */
 void ftx_sending_free(struct ftx_sending *sending);

@@ -78,8 +78,8 @@ struct ftx_folder {
     bool gone;                          /* its receiver removed it */
 };
 
-/* An outbox file that the peer does not have entirely. Exists while the item is WRITING or CLOSED
- * or has pending bytes. */
+/* An outbox file that the peer does not have entirely. Exists while the item is WRITING or has
+ * pending bytes; of one that is CLOSED, while it does not rest. */
 struct ftx_sending {
     struct ftx_stream stream; /* loop thread */
     struct ftx_list all;      /* link->sendings */
@@ -208,6 +208,7 @@ struct ftx_item {
     bool unsure : 1;     /* outbox file: a power cut may have taken what the object had */
     bool proving : 1;    /* a mirror: its peer is asked whether it still has the bytes ... */
     bool proven : 1;     /* ... and has shown some of them: mirror_bytes.c */
+    bool rests : 1;      /* outbox file: CLOSED, and without a sending: outgoing_rest.c */
     bool held : 1;       /* outbox, in the root: the peer has not accepted it yet (offer.h) */
     bool stale : 1; /* outbox: was written past the page cache since it was last opened through it;
                        inbox: was opened before it was complete, and not since; a mirror: bytes of it

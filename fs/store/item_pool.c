@@ -107,9 +107,9 @@ struct ftx_item *ftx_item_pool_at(const struct ftx_item_pool *pool, uint32_t pla
     return place ? &pool->slabs[(place - 1) / SLAB_ITEMS]->items[(place - 1) % SLAB_ITEMS] : NULL;
 }
 
-struct ftx_item *ftx_item_pool_next(const struct ftx_item_pool *pool, const struct ftx_item *item)
+struct ftx_item *ftx_item_pool_after(const struct ftx_item_pool *pool, uint32_t place)
 {
-    for (uint32_t at = item ? item->place : 0; at / SLAB_ITEMS < pool->n_slabs;) {
+    for (uint32_t at = place; at / SLAB_ITEMS < pool->n_slabs;) {
         struct ftx_item_slab *slab = pool->slabs[at / SLAB_ITEMS];
         uint32_t i = at % SLAB_ITEMS;
         uint64_t left = slab ? slab->used[i / WORD_ITEMS] >> i % WORD_ITEMS : 0;

@@ -22,7 +22,7 @@ void ftx_item_pool_put(struct ftx_item_pool *pool, struct ftx_item *item);
 
 /* The item at a place; of 0: NULL. */
 struct ftx_item *ftx_item_pool_at(const struct ftx_item_pool *pool, uint32_t place);
-/* The first one at a higher place than `item` (NULL: of all), or NULL. */
-struct ftx_item *ftx_item_pool_next(const struct ftx_item_pool *pool, const struct ftx_item *item);
+/* The first one at a higher place, or NULL. */
+struct ftx_item *ftx_item_pool_after(const struct ftx_item_pool *pool, uint32_t place);
 
 #endif

@@ -10,7 +10,7 @@
 /* Nothing is on its way, or waits to be; what was refused or cut off is over. */
 static bool is_done(const struct ftx_link *link)
 {
-    bool done = link->op_first == link->op_next;
+    bool done = link->op_first == link->op_next && !link->n_resting;
     for (struct ftx_list *node = link->sendings.next; node != &link->sendings && done;
          node = node->next) {
         uint8_t state = ftx_list_of(node, struct ftx_sending, all)->item->state;
@@ -33,10 +33,20 @@ bool ftx_link_done(struct ftx_store *store, const char *name, size_t size)
     return done;
 }
 
+static uint64_t count_resting(const struct ftx_item *item)
+{
+    uint64_t n = item->rests;
+    for (const struct ftx_item *child = ftx_folder_after(item, 0); child;
+         child = ftx_folder_after(item, child->cookie))
+        n += count_resting(child);
+    return n;
+}
+
 void ftx_link_queue(const struct ftx_link *link, const struct ftx_item *folder, uint64_t *out_files,
                     uint64_t *out_bytes)
 {
-    *out_files = *out_bytes = 0;
+    *out_files = folder && link->n_resting ? count_resting(folder) : link->n_resting;
+    *out_bytes = 0;
     for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {
         const struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
         const struct ftx_item *item = sending->item;

@@ -7,6 +7,7 @@
 #include "fs/store/link_job.h"
 #include "fs/store/news.h"
 #include "fs/store/offer.h"
+#include "fs/store/outgoing.h"
 #include "fs/store/peer_digest.h"
 #include "fs/store/tell.h"
 #include "transport/base/err.h"
@@ -398,6 +399,7 @@ void ftx_link_session_ended(struct ftx_store *store, struct ftx_link *link, cons
     link->left = left;
     ftx_tell_link(store, FTX_EVENT_DISCONNECTED, link, reason, NULL, 0);
     ftx_fetch_ended(&log, link);
+    ftx_outgoing_rest(store, link);
     ftx_log_commit(&log);
 }
 
@@ -412,7 +414,7 @@ bool ftx_link_busy(struct ftx_store *store, const struct ftx_link *link)
 {
     pthread_mutex_lock(&store->lock);
     bool busy = link->op_first != link->op_next || !ftx_list_empty(&link->sendings) ||
-                !ftx_list_empty(&link->arriving);
+                link->n_resting || !ftx_list_empty(&link->arriving);
     pthread_mutex_unlock(&store->lock);
     return busy;
 }

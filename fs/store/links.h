@@ -57,6 +57,13 @@ struct ftx_packed {
     uint64_t before, after;
 };
 
+/* How far the search for files that rest is: outgoing_rest.c. */
+struct ftx_rousing {
+    uint32_t place; /* of the item that was looked at last */
+    uint8_t passes; /* over all items, of which this is the first; 0: there is no search */
+    bool held;      /* those too that the peer has not accepted: it is to hear of their sizes */
+};
+
 /* Fields belong to the store's lock. */
 struct ftx_link {
     struct ftx_list node; /* store->links */
@@ -72,8 +79,11 @@ struct ftx_link {
     struct ftx_link **members; /* of a group */
     struct ftx_link **groups;  /* that it is a member of */
     size_t n_members, n_groups;
-    int64_t proven_ms;         /* of a group: when a member last showed that it has something */
-    struct ftx_list sendings;  /* ftx_sending.all */
+    int64_t proven_ms;        /* of a group: when a member last showed that it has something */
+    struct ftx_list sendings; /* ftx_sending.all */
+    uint32_t n_sendings;
+    uint32_t n_resting; /* files that rest */
+    struct ftx_rousing rousing;
     struct ftx_list due;       /* ftx_sending.due: the loop must look at them */
     struct ftx_list undurable; /* ftx_sending.due: once more is durable here */
     uint64_t undurable_at;     /* store->durable_at when `undurable` was last looked at */

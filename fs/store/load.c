@@ -9,6 +9,7 @@
 #include "fs/store/links.h"
 #include "fs/store/ops.h"
 #include "fs/store/outbox.h"
+#include "fs/store/outbox_internal.h"
 #include "fs/store/released.h"
 #include "fs/store/take.h"
 #include "transport/base/err.h"
@@ -105,6 +106,10 @@ static int dress(struct ftx_item *item, const struct ftx_item_row *row)
     }
     if (item->kind != FTX_FILE)
         return 0;
+    if (item->box == FTX_OUTBOX && item->state == FTX_ITEM_CLOSED) {
+        ftx_item_rest(item); /* unless a segment of it follows */
+        return 0;
+    }
     if (item->box == FTX_OUTBOX)
         return item->state == FTX_ITEM_DELIVERED || ftx_item_stays(item) || ftx_sending_get(item)
                    ? 0
@@ -234,6 +239,8 @@ static int on_segment(void *ctx, uint64_t id, const struct ftx_segment *segment)
     struct ftx_segment copy = *segment;
     if (segment->kind == FTX_SEGMENT_RELEASED)
         return item->box == FTX_OUTBOX ? load_released(loading, item, segment) : FTX_ECORRUPT;
+    if (item->rests && !ftx_sending_get(item))
+        return -ENOMEM;
     if (item->box == FTX_OUTBOX && item->as.sending) {
         copy.state = FTX_PENDING_DUE;
         return ftx_segments_put(&item->as.sending->pending, &copy);

@@ -223,6 +223,13 @@ void ftx_mirrors_reopen(struct ftx_log *log, const struct ftx_item *item)
             ftx_sending_reopen(log, mirror);
 }
 
+void ftx_mirrors_rest(const struct ftx_store *store, const struct ftx_item *item)
+{
+    struct ftx_item *mirror;
+    for (size_t at = 0; (mirror = ftx_mirror_next(store, item, &at));)
+        ftx_sending_rest(store, mirror);
+}
+
 void ftx_mirrors_unseal(struct ftx_log *log, const struct ftx_item *item)
 {
     struct ftx_item *mirror;

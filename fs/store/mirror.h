@@ -61,6 +61,8 @@ void ftx_mirrors_close_tail(struct ftx_log *log, struct ftx_item *item, uint64_t
 void ftx_mirrors_due(struct ftx_log *log, const struct ftx_item *item);
 void ftx_mirrors_reopen(struct ftx_log *log, const struct ftx_item *item);
 void ftx_mirrors_seal(struct ftx_log *log, struct ftx_item *item);
+/* Of a file that was closed: those that may, rest. */
+void ftx_mirrors_rest(const struct ftx_store *store, const struct ftx_item *item);
 void ftx_mirrors_unseal(struct ftx_log *log, const struct ftx_item *item);
 /* Has a SEAL of some mirror's version left? */
 bool ftx_mirrors_seal_left(const struct ftx_store *store, const struct ftx_item *item);

@@ -196,6 +196,7 @@ void ftx_outbox_drop(struct ftx_log *log, struct ftx_item *item)
         ftx_outbox_drop(log, child);
     }
     ftx_item_unlink(&log->store->index, item);
+    ftx_item_wake(item);
     if (item->kind == FTX_FILE && item->as.sending)
         ftx_sending_let_go(log, item);
     ftx_log_orphan(log, item);

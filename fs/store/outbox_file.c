@@ -460,6 +460,10 @@ void ftx_outbox_release(struct ftx_store *store, uint64_t id, bool writer)
             ftx_outbox_seal(&log, item); /* written through a mapping after the last close */
             ftx_list_remove(&item->as.sending->tail); /* nobody is left to unseal it for */
             ftx_sending_due(&log, item->as.sending);
+            ftx_mirrors_rest(store, item);
+            ftx_sending_rest(store, item);
+        } else if (last_writer && item && item->rests) {
+            ftx_mirrors_due(&log, item); /* they waited for the writer to go */
         }
     }
     ftx_log_commit(&log);

@@ -89,6 +89,26 @@ void ftx_sending_renew(struct ftx_log *log, struct ftx_item *item, uint64_t bega
 int ftx_sending_put(struct ftx_log *log, struct ftx_sending *sending,
                     const struct ftx_segment *segment);
 
+/* -- outgoing_rest.c -- */
+
+/* Out of all lists, and freed; neither the loop nor the engine may have it. */
+void ftx_sending_remove(struct ftx_sending *sending);
+/* The item's sending goes, if it may and there is no session. */
+void ftx_sending_rest(const struct ftx_store *store, struct ftx_item *item);
+/* A file that is CLOSED and has no sending begins to rest; one that rests will have a sending, or
+ * is CLOSED no more (else nothing changes). */
+void ftx_item_rest(struct ftx_item *item);
+void ftx_item_wake(struct ftx_item *item);
+/* Nothing of the file is to be sent but that it is complete, and nothing was in this session. */
+bool ftx_sending_may_rest(const struct ftx_store *store, const struct ftx_sending *sending);
+/* And the peer knows all that it wants to know before it accepts the file. */
+bool ftx_sending_is_offered(const struct ftx_store *store, const struct ftx_sending *sending);
+/* All that rest are to be taken up, or those that the peer accepts by now. */
+void ftx_outgoing_rouse_all(struct ftx_link *link);
+void ftx_outgoing_rouse(struct ftx_link *link);
+/* Makes the next one of them due; false: none is to be taken up now. */
+bool ftx_outgoing_take_up(struct ftx_store *store, struct ftx_link *link);
+
 /* What is under way of the item's content is void: the loop lets go of it. */
 void ftx_sending_let_go(struct ftx_log *log, struct ftx_item *item);
 

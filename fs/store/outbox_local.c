@@ -125,6 +125,7 @@ int ftx_outbox_offer(struct ftx_log *log, struct ftx_item *item)
 /* What was under way of its content is void. */
 static void void_content(struct ftx_log *log, struct ftx_item *item)
 {
+    ftx_item_wake(item);
     if (item->kind != FTX_FILE || !item->as.sending)
         return;
     ftx_sending_let_go(log, item);

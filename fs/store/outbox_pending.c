@@ -29,7 +29,9 @@ struct ftx_sending *ftx_sending_get(struct ftx_item *item)
     ftx_segments_init(&sending->flying);
     sending->item = item;
     ftx_list_append(&item->link->sendings, &sending->all);
+    item->link->n_sendings++;
     item->as.sending = sending;
+    ftx_item_wake(item);
     return sending;
 }
 
@@ -52,10 +54,7 @@ void ftx_sending_let_go(struct ftx_log *log, struct ftx_item *item)
         ftx_sending_due(log, sending);
         return;
     }
-    ftx_list_remove(&sending->all); /* the loop never had it */
-    ftx_list_remove(&sending->tail);
-    ftx_sending_free(sending);
-    item->as.sending = NULL;
+    ftx_sending_remove(sending); /* the loop never had it */
 }
 
 void ftx_sending_close_tail(struct ftx_log *log, struct ftx_sending *sending)

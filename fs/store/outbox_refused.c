@@ -155,6 +155,7 @@ static int refuse(struct ftx_log *log, struct ftx_item *item, uint8_t reason)
     if (news) /* what the peer says of the item's content follows from it */
         item->error = reason == FTX_REFUSED_FOLDER ? FTX_REFUSED_DELETED : reason;
     item->state = FTX_ITEM_REFUSED;
+    ftx_item_wake(item);
     ftx_log_item(log, item);
     if (news)
         ftx_tell_item(log, FTX_EVENT_REFUSED, item);

@@ -90,10 +90,11 @@ int ftx_outgoing_ops_durable(struct ftx_store *store, struct ftx_link *link, uin
     return 0;
 }
 
-/* Its item needs no sending any more. */
-static bool finished(const struct ftx_sending *sending)
+/* Its item needs no sending any more, or none for now. */
+static bool finished(const struct ftx_store *store, const struct ftx_sending *sending)
 {
-    return sending->dropped || sending->item->state == FTX_ITEM_DELIVERED;
+    return sending->dropped || sending->item->state == FTX_ITEM_DELIVERED ||
+           ftx_sending_is_offered(store, sending);
 }
 
 /* The same for what a stream has to send; until then it is out of the way. */
@@ -114,12 +115,13 @@ struct ftx_sending *ftx_outgoing_due(struct ftx_store *store, struct ftx_link *l
     if (link->undurable_at != store->durable_at)
         ftx_list_splice(&link->due, &link->undurable);
     link->undurable_at = store->durable_at;
-    for (struct ftx_list *node; !sending && (node = ftx_list_pop(&link->due));) {
+    while (!sending && (!ftx_list_empty(&link->due) || ftx_outgoing_take_up(store, link))) {
+        struct ftx_list *node = ftx_list_pop(&link->due);
         sending = ftx_list_of(node, struct ftx_sending, due);
         sending->stream.small = sending->pending.bytes <= SMALL_BYTES;
         sending->stream.priority =
             link->prioritized ? ftx_item_priority(sending->item) : link->settings.priority;
-        *out_finished = finished(sending);
+        *out_finished = finished(store, sending);
         if (!*out_finished && !stream_durable(store, sending, sending->began))
             sending = NULL;
     }
@@ -132,15 +134,15 @@ void ftx_outgoing_forget(struct ftx_store *store, struct ftx_sending *sending)
     struct ftx_log log;
     ftx_log_lock(&log, store);
     struct ftx_item *item = sending->item;
-    if (finished(sending)) {
+    if (finished(store, sending)) {
         uint64_t began = sending->began, closed = sending->closed;
-        ftx_list_remove(&sending->all);
-        ftx_list_remove(&sending->due);
-        ftx_list_remove(&sending->tail);
-        ftx_sending_free(sending);
-        item->as.sending = NULL;
-        if (item->linked && (item->state == FTX_ITEM_WRITING || item->state == FTX_ITEM_CLOSED))
-            ftx_sending_renew(&log, item, began, closed); /* withdrawn, and offered again */
+        bool dropped = sending->dropped;
+        bool current = item->state == FTX_ITEM_WRITING || item->state == FTX_ITEM_CLOSED;
+        ftx_sending_remove(sending);
+        if (dropped && current && item->linked) /* withdrawn, and offered again */
+            ftx_sending_renew(&log, item, began, closed);
+        else if (current && item->linked)
+            ftx_item_rest(item);
         ftx_item_reap(&log, item);
     } else { /* written to again meanwhile */
         ftx_sending_due(&log, sending);
@@ -187,6 +189,7 @@ void ftx_outgoing_restart(struct ftx_store *store, struct ftx_link *link)
     struct ftx_log log;
     ftx_log_lock(&log, store);
     ftx_outgoing_unhold(link);
+    ftx_outgoing_rouse_all(link);
     for (struct ftx_list *node = link->sendings.next; node != &link->sendings; node = node->next) {
         struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);
         restart(sending);
@@ -283,6 +286,11 @@ int ftx_outgoing_extent(struct ftx_store *store, struct ftx_sending *sending, si
     struct ftx_segment *segment = may ? next_due(sending) : NULL;
     bool held = may_send(sending) && ftx_item_held(sending->item);
     int err = held ? -EBUSY : segment ? 0 : -EAGAIN;
+    if (held && ftx_sending_may_rest(store, sending) && !ftx_list_linked(&sending->due)) {
+        /* once its size has left, it rests */
+        ftx_list_append(&sending->item->link->due, &sending->due);
+        asked = true;
+    }
     if (!err && contents != sending->item) /* who joined late: another member may have it */
         err = ftx_fetch_ask(store, contents, segment->offset, segment->offset + segment->length,
                             true, &asked);

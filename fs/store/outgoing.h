@@ -34,6 +34,10 @@ bool ftx_outgoing_waits(struct ftx_store *store, struct ftx_link *link, uint64_t
 /* All sendings of the link become due: a session begins. What was in flight is due again. */
 void ftx_outgoing_restart(struct ftx_store *store, struct ftx_link *link);
 
+/* A session is over: files that have nothing to send but that they are complete rest until the next
+ * one. Under the lock. */
+void ftx_outgoing_rest(const struct ftx_store *store, struct ftx_link *link);
+
 /* For the engine's calls of the same names (transport/session/engine.h). */
 int ftx_outgoing_extent(struct ftx_store *store, struct ftx_sending *sending, size_t room,
                         uint64_t send, struct ftx_source *out);

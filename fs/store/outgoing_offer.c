@@ -28,6 +28,8 @@ void ftx_outbox_placed(struct ftx_item *item)
     item->held = false;
     if (item->link->asks && ftx_outbox_travels(item))
         hold(item->link, item);
+    if (item->link->holds && (item->rests || ftx_folder_after(item, 0))) /* from what is held */
+        ftx_outgoing_rouse(item->link);
 }
 
 /* What the peer has not applied yet, it has not accepted either. */
@@ -89,6 +91,8 @@ void ftx_outgoing_takes(struct ftx_store *store, struct ftx_link *link, uint64_t
     if (item && item->link == link && item->box == FTX_OUTBOX) {
         item->held = false;
         look_at(&log, item);
+        ftx_outgoing_rouse(link);
+        log.wake = true;
     }
     ftx_log_commit(&log);
 }
@@ -102,6 +106,7 @@ void ftx_outgoing_refuse_below(struct ftx_log *log, struct ftx_item *folder, uin
         bool news = item->state != FTX_ITEM_REFUSED;
         item->state = FTX_ITEM_REFUSED;
         item->error = reason;
+        ftx_item_wake(item);
         ftx_log_item(log, item);
         if (news && item->kind == FTX_FILE)
             ftx_tell_item(log, FTX_EVENT_REFUSED, item);

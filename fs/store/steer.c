@@ -174,7 +174,7 @@ int ftx_link_retry(struct ftx_store *store, const char *name, size_t size)
 
 bool ftx_link_is_undelivered(const struct ftx_link *link)
 {
-    bool any = link->op_first != link->op_next;
+    bool any = link->op_first != link->op_next || link->n_resting;
     for (struct ftx_list *node = link->sendings.next; node != &link->sendings && !any;
          node = node->next) {
         const struct ftx_sending *sending = ftx_list_of(node, struct ftx_sending, all);

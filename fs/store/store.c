@@ -361,6 +361,7 @@ int ftx_store_open(const char *path, char *message_room, size_t room, struct ftx
         return fail(message_room, room, -ENOMEM, path, NULL);
     store->events = (struct ftx_store_events){
         .wake = tell_nobody, .committed = tell_nobody, .arrived = tell_nobody};
+    store->opened_ms = ftx_now_ms();
     int err = check_not_shared(path, message_room, room);
     if (!err)
         err = check_folder(path, message_room, room);

@@ -112,6 +112,7 @@ struct ftx_store {
     bool distrusts; /* ... and what the outbox's objects hold may not be what was written to them */
     bool takes;     /* the last run was killed while something left: take.h */
     bool power_cut; /* the last run was in another boot: what was not durable may be gone */
+    int64_t opened_ms; /* monotonic */
     uint64_t next_item, reserved_item;
     uint64_t next_history;
     uint64_t history_max; /* transfers that are remembered */

@@ -393,6 +393,7 @@ void outbox_detach(struct sim_end *end)
     struct store_end *e = store_end_of(end);
     e->transfer.engine = NULL;
     ftx_transfer_receive_end(&e->transfer);
+    ftx_link_session_ended(e->store, e->link, "a cut", false);
 }
 
 void inbox_drain(struct sim_end *end)
