@@ -174,7 +174,7 @@ static const char settings[] = "PRAGMA journal_mode = WAL;"
                                "PRAGMA foreign_keys = OFF;"
                                "PRAGMA cell_size_check = ON;"
                                "PRAGMA busy_timeout = 1000;" /* a reader of the history is quick */
-                               "PRAGMA cache_size = -8000;"  /* 8 MB */
+                               "PRAGMA cache_size = " FTX_DATABASE_CACHE ";"
                                "PRAGMA wal_autocheckpoint = 4000;" /* 16 MB */
                                "PRAGMA journal_size_limit = 33554432;";
 

@@ -82,6 +82,10 @@ int ftx_database_err(const struct ftx_database *db, int sqlite_rc);
 
 int ftx_database_exec(struct ftx_database *db, const char *sql);
 
+/* What a `PRAGMA cache_size` takes: 8 MB; 256 KiB while every row is read. */
+#define FTX_DATABASE_CACHE         "-8000"
+#define FTX_DATABASE_CACHE_LOADING "-256"
+
 /* A statement with its integers bound: the first `n` parameters; more may be bound before it runs.
  * u64 are kept as the i64 of the same bits. */
 sqlite3_stmt *ftx_database_bind(struct ftx_database *db, enum ftx_sql which, size_t n,

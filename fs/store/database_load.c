@@ -240,9 +240,10 @@ int ftx_database_load(struct ftx_database *db, const struct ftx_database_visitor
         {"SELECT * FROM trash", load_trash, visitor->trash != NULL},
         {"SELECT * FROM xattrs", load_xattr, visitor->xattr != NULL},
     };
-    int rc = 0;
+    /* each row is read once, and pages of the cache would leave holes between what it becomes */
+    int rc = ftx_database_exec(db, "PRAGMA cache_size = " FTX_DATABASE_CACHE_LOADING);
     for (size_t i = 0; i < sizeof tables / sizeof *tables && rc == 0; i++)
         if (tables[i].wanted)
             rc = load_table(db, tables[i].query, tables[i].load, visitor, ctx);
-    return rc;
+    return rc ? rc : ftx_database_exec(db, "PRAGMA cache_size = " FTX_DATABASE_CACHE);
 }
