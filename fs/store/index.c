@@ -98,7 +98,7 @@ static void chain_push(uint32_t *head, struct ftx_item *item, enum chain chain)
     *head = item->place;
 }
 
-/* Doubles a full table; without memory it just stays slower. */
+/* Doubles a table of two items a bucket; without memory it just stays slower. */
 static void table_grow(const struct ftx_index *index, struct ftx_table *table, enum chain chain)
 {
     struct ftx_table grown = {.n_buckets = 2 * table->n_buckets, .count = table->count};
@@ -124,7 +124,7 @@ static void table_grow(const struct ftx_index *index, struct ftx_table *table, e
 static void table_add(const struct ftx_index *index, struct ftx_table *table, struct ftx_item *item,
                       enum chain chain)
 {
-    if (table->count >= table->n_buckets)
+    if (table->count >= 2 * table->n_buckets)
         table_grow(index, table, chain);
     chain_push(bucket(table, hash_of(item, chain)), item, chain);
     table->count++;
