@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* A link's operations that wait for their acknowledgement: eight stand in one block, one behind
- * the other, for a million may wait. */
+/* A link's operations that wait for their acknowledgement: 64 stand in one block, one
+ * behind the other, for a million may wait. */
 #include "fs/store/links.h"
 
 #include <errno.h>
 #include <stdalign.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    BLOCK_OPS = 8,
+    BLOCK_OPS = 64,
     BLOCK_BYTES = 128, /* of room in a new one: most get no second operation before the first is
                           acknowledged */
     RING_MIN = 8,
@@ -18,13 +19,15 @@ enum {
 struct ftx_op_block {
     uint64_t first; /* number of its first operation */
     size_t used, room;
+    uint64_t at; /* the one that was asked for last: mostly the next one is next */
+    size_t at_byte;
     alignas(struct ftx_stored_op) uint8_t bytes[];
 };
 
 static size_t stored_size(size_t size)
 {
     size_t align = alignof(struct ftx_stored_op);
-    return (sizeof(struct ftx_stored_op) + size + align - 1) & ~(align - 1);
+    return (offsetof(struct ftx_stored_op, bytes) + size + align - 1) & ~(align - 1);
 }
 
 static struct ftx_op_block **block_of(const struct ftx_link *link, uint64_t number)
@@ -66,7 +69,7 @@ static int block_reserve(struct ftx_link *link, struct ftx_op_block **block, siz
     if (!grown)
         return -ENOMEM;
     if (!*block)
-        *grown = (struct ftx_op_block){.first = link->op_next};
+        *grown = (struct ftx_op_block){.first = link->op_next, .at = link->op_next};
     grown->room = room;
     *block = grown;
     return 0;
@@ -91,10 +94,14 @@ int ftx_link_push_op(struct ftx_link *link, const uint8_t *bytes, size_t size)
 struct ftx_stored_op *ftx_link_op(const struct ftx_link *link, uint64_t number)
 {
     struct ftx_op_block *block = *block_of(link, number);
-    struct ftx_stored_op *op = (void *)block->bytes;
-    for (uint64_t n = block->first; n < number; n++)
-        op = (void *)((uint8_t *)op + stored_size(op->size));
-    return op;
+    if (number < block->at) {
+        block->at = block->first;
+        block->at_byte = 0;
+    }
+    for (; block->at < number; block->at++)
+        block->at_byte +=
+            stored_size(((struct ftx_stored_op *)(block->bytes + block->at_byte))->size);
+    return (void *)(block->bytes + block->at_byte);
 }
 
 void ftx_link_drop_ops(struct ftx_link *link, uint64_t upto)
