@@ -67,6 +67,9 @@ ftx_test(store rules ftx_store)
 # What .ftx/ctl does to links and items.
 ftx_test(store steer ftx_store ftx_session)
 
+# Files that wait, and what an item takes of memory.
+ftx_test(store rests ftx_store ftx_session)
+
 # The SHA-256 of files, asked of the other end.
 ftx_test(store peer_digest ftx_store ftx_session)
 
