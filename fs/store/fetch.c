@@ -423,7 +423,8 @@ static void serve_whole(const struct ftx_item *item, struct ftx_source *out)
 static bool serve_arriving(const struct ftx_item *item, struct ftx_source *out)
 {
     const struct ftx_arriving *arriving = item->as.arriving;
-    const struct ftx_segment *segment = ftx_segments_at(&arriving->have, out->extent.offset);
+    const struct ftx_segment *segment =
+        ftx_segments_at(&arriving->landing->have, out->extent.offset);
     bool here = segment && segment->offset <= out->extent.offset;
     uint64_t limit = here      ? segment->offset + segment->length
                      : segment ? segment->offset

@@ -148,6 +148,8 @@ struct ftx_log;
 /* An inbox file, in its folder or not any more; NULL: none of this number. */
 struct ftx_item *ftx_inbox_file_of(const struct ftx_store *store, uint64_t id);
 struct ftx_arriving *ftx_arriving_get(struct ftx_item *item);
+/* What has come of it, to be changed. NULL: no memory. */
+struct ftx_landing *ftx_landing_get(struct ftx_arriving *arriving);
 /* Takes a range for present. FTX_ELIMIT: the link has too many; -ENOMEM. */
 int ftx_arriving_put(struct ftx_arriving *arriving, const struct ftx_segment *segment);
 /* Takes it for missing again. -ENOMEM. */

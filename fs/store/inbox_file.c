@@ -15,52 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-struct ftx_arriving *ftx_arriving_get(struct ftx_item *item)
-{
-    if (item->as.arriving)
-        return item->as.arriving;
-    struct ftx_arriving *arriving = calloc(1, sizeof *arriving);
-    if (!arriving)
-        return NULL;
-    ftx_segments_init(&arriving->have);
-    ftx_list_init(&arriving->node);
-    arriving->item = item;
-    arriving->progress_ms = ftx_now_ms();
-    ftx_list_append(&item->link->arriving, &arriving->node);
-    item->as.arriving = arriving;
-    return arriving;
-}
-
-int ftx_arriving_put(struct ftx_arriving *arriving, const struct ftx_segment *segment)
-{
-    struct ftx_link *link = arriving->item->link;
-    size_t before = arriving->have.count;
-    if (link->n_segments >= FTX_LINK_SEGMENTS_MAX)
-        return FTX_ELIMIT;
-    int err = ftx_segments_put(&arriving->have, segment);
-    link->n_segments += arriving->have.count - before;
-    return err;
-}
-
-int ftx_arriving_cut(struct ftx_arriving *arriving, uint64_t offset, uint64_t length)
-{
-    struct ftx_link *link = arriving->item->link;
-    size_t before = arriving->have.count;
-    if (arriving->whole_to > offset)
-        arriving->whole_to = offset;
-    int err = ftx_segments_cut(&arriving->have, offset, length);
-    link->n_segments += arriving->have.count - before;
-    return err;
-}
-
-void ftx_arriving_end(struct ftx_item *item)
-{
-    item->link->n_segments -= item->as.arriving->have.count;
-    ftx_list_remove(&item->as.arriving->node);
-    ftx_arriving_free(item->as.arriving);
-    item->as.arriving = NULL;
-}
-
 struct ftx_item *ftx_inbox_file_of(const struct ftx_store *store, uint64_t id)
 {
     struct ftx_item *item = ftx_item_find(&store->index, id);
@@ -168,7 +122,7 @@ bool ftx_inbox_copying(struct ftx_store *store, uint64_t id)
 {
     pthread_mutex_lock(&store->lock);
     const struct ftx_item *item = ftx_inbox_file_of(store, id);
-    bool copying = item && item->as.arriving && item->as.arriving->copying;
+    bool copying = item && item->as.arriving && item->as.arriving->landing->copying;
     pthread_mutex_unlock(&store->lock);
     return copying;
 }
@@ -205,6 +159,9 @@ int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct
     struct ftx_item *item = receiver_of(&log, link, extent->stream, extent->version, &err);
     if (item)
         err = check_size(&log, item, size_with(extent));
+    struct ftx_landing *landing = item && !err ? ftx_landing_get(item->as.arriving) : NULL;
+    if (item && !err && !landing)
+        err = -ENOMEM;
     if (item && !err && !ftx_inbox_claim(store, link, cost(extent))) {
         ftx_inbox_refuse(&log, item, FTX_REFUSED_POLICY);
         err = -EDQUOT;
@@ -213,7 +170,7 @@ int ftx_inbox_begin(struct ftx_store *store, struct ftx_link *link, const struct
             item->object = ftx_random_id();
             ftx_log_item(&log, item);
         }
-        item->as.arriving->n_writing++;
+        landing->n_writing++;
         *out_item = item->id;
         *out_object = item->object;
     }
@@ -240,8 +197,8 @@ static void grow(struct ftx_log *log, struct ftx_item *item, uint64_t size)
 static void write_ended(struct ftx_log *log, struct ftx_item *item)
 {
     struct ftx_arriving *arriving = item->as.arriving;
-    arriving->n_writing--;
-    if (item->state == FTX_ITEM_FAILED && arriving->n_writing == 0) {
+    arriving->landing->n_writing--;
+    if (item->state == FTX_ITEM_FAILED && arriving->landing->n_writing == 0) {
         ftx_arriving_end(item);
         ftx_item_reap(log, item);
     }
@@ -298,7 +255,7 @@ int ftx_inbox_wrote(struct ftx_store *store, uint64_t id, const struct ftx_exten
         ftx_log_flush(&log);
         *out_entry = store->appended;
         if (arriving && !gone)
-            arriving->settled = store->appended;
+            arriving->landing->settled = store->appended;
     }
     ftx_log_commit(&log);
     return err;
@@ -331,10 +288,10 @@ int ftx_inbox_resize(struct ftx_store *store, struct ftx_link *link, const struc
 static void find_missing(const struct ftx_arriving *arriving, uint64_t from, uint64_t end,
                          struct ftx_seal_check *out)
 {
-    uint64_t at = from > arriving->whole_to ? from : arriving->whole_to;
+    uint64_t at = from > arriving->landing->whole_to ? from : arriving->landing->whole_to;
     for (out->n = 0; out->n < sizeof out->ranges / sizeof *out->ranges; out->n++) {
         struct ftx_range *gap = &out->ranges[out->n];
-        if (!ftx_segments_gap(&arriving->have, at, end, &gap->offset, &gap->length))
+        if (!ftx_segments_gap(&arriving->landing->have, at, end, &gap->offset, &gap->length))
             break;
         at = gap->offset + gap->length;
     }
@@ -387,15 +344,18 @@ static int take_from_base(struct ftx_log *log, struct ftx_item *item, uint64_t e
                           struct ftx_seal_check *out)
 {
     struct ftx_arriving *arriving = item->as.arriving;
+    struct ftx_landing *landing = ftx_landing_get(arriving);
+    if (!landing)
+        return -ENOMEM;
     if (!arriving->base->object) {
-        if (arriving->whole_to < end)
-            arriving->whole_to = end;
+        if (landing->whole_to < end)
+            landing->whole_to = end;
         return 0;
     }
     find_missing(arriving, 0, end, out);
     if (!out->n)
         return 0;
-    arriving->whole_to = out->ranges[0].offset;
+    landing->whole_to = out->ranges[0].offset;
     out->claimed = copied_bytes(log->store, arriving->base, out);
     if (!ftx_inbox_claim(log->store, item->link, out->claimed)) {
         ftx_inbox_refuse(log, item, FTX_REFUSED_POLICY);
@@ -407,8 +367,8 @@ static int take_from_base(struct ftx_log *log, struct ftx_item *item, uint64_t e
     }
     out->object = item->object;
     out->base_object = arriving->base->object;
-    arriving->copying = true;
-    arriving->n_writing++;
+    landing->copying = true;
+    landing->n_writing++;
     return 0;
 }
 
@@ -417,7 +377,8 @@ static bool is_unchanged(const struct ftx_item *item, uint64_t size)
 {
     const struct ftx_item *base = updated(item);
     return base && base->state == FTX_ITEM_COMPLETE && base->size == size &&
-           item->as.arriving->have.count == 0 && !item->as.arriving->settled && !item->object;
+           item->as.arriving->landing->have.count == 0 && !item->as.arriving->landing->settled &&
+           !item->object;
 }
 
 int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct ftx_plan_seal *seal,
@@ -429,7 +390,7 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
         return err;
     memset(out, 0, sizeof *out);
     struct ftx_item *item = sealed_item(&log, link, seal, &err);
-    if (item && item->as.arriving->n_writing) {
+    if (item && item->as.arriving->landing->n_writing) {
         err = -EBUSY;
     } else if (item) {
         struct ftx_arriving *arriving = item->as.arriving;
@@ -441,7 +402,7 @@ int ftx_inbox_seal(struct ftx_store *store, struct ftx_link *link, const struct 
         }
         out->item = item->id;
         out->object = item->object;
-        out->settled = arriving->settled;
+        out->settled = arriving->landing->settled;
         uint64_t of_base = base_bytes(item, seal->size);
         find_missing(arriving, of_base, seal->size, out);
         if (out->n)
@@ -477,12 +438,12 @@ int ftx_inbox_copied(struct ftx_store *store, const struct ftx_seal_check *check
     if (wanted) {
         ftx_log_written(&log, item->object);
         ftx_log_flush(&log);
-        arriving->settled = store->appended;
+        arriving->landing->settled = store->appended;
     }
     if (arriving) {
         ftx_inbox_measure(store, item);
         ftx_inbox_unclaim(store, item->link, check->claimed);
-        arriving->copying = false;
+        arriving->landing->copying = false;
         write_ended(&log, item);
     }
     ftx_log_commit(&log);
@@ -526,7 +487,7 @@ static struct ftx_item *stay(struct ftx_log *log, struct ftx_item *shadow)
 /* Data was expected, and all that came are holes: its object may never have been made. */
 static void drop_empty_object(struct ftx_log *log, struct ftx_item *item)
 {
-    const struct ftx_segments *have = &item->as.arriving->have;
+    const struct ftx_segments *have = &item->as.arriving->landing->have;
     const struct ftx_segment *segment = ftx_segments_at(have, 0);
     while (segment && segment->kind == FTX_SEGMENT_HOLE)
         segment = ftx_segments_at(have, segment->offset + segment->length);
@@ -539,8 +500,9 @@ static void drop_empty_object(struct ftx_log *log, struct ftx_item *item)
 
 static bool is_whole(const struct ftx_arriving *arriving, uint64_t size)
 {
-    return size <= arriving->whole_to ||
-           ftx_segments_cover(&arriving->have, arriving->whole_to, size - arriving->whole_to);
+    return size <= arriving->landing->whole_to ||
+           ftx_segments_cover(&arriving->landing->have, arriving->landing->whole_to,
+                              size - arriving->landing->whole_to);
 }
 
 int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
@@ -553,7 +515,8 @@ int ftx_inbox_complete(struct ftx_store *store, struct ftx_link *link,
     struct ftx_item *item = ftx_inbox_file_of(store, id);
     struct ftx_arriving *arriving = item ? item->as.arriving : NULL;
     bool ok = arriving && item->link == link && item->version == seal->version &&
-              item->state == FTX_ITEM_ARRIVING && arriving->sealed && arriving->n_writing == 0;
+              item->state == FTX_ITEM_ARRIVING && arriving->sealed &&
+              arriving->landing->n_writing == 0;
     bool unchanged = ok && is_unchanged(item, seal->size);
     if (!unchanged && !(ok && is_whole(arriving, seal->size)))
         err = -EALREADY;

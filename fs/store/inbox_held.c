@@ -40,7 +40,8 @@ size_t ftx_inbox_held(struct ftx_store *store, uint64_t id, uint64_t *in_out_off
     pthread_mutex_lock(&store->lock);
     struct ftx_item *item = ftx_inbox_file_of(store, id);
     while (item && item->as.arriving && n < capacity) {
-        struct ftx_segment *segment = ftx_segments_at(&item->as.arriving->have, *in_out_offset);
+        struct ftx_segment *segment =
+            ftx_segments_at(&item->as.arriving->landing->have, *in_out_offset);
         if (!segment)
             break;
         *in_out_offset = segment->offset + segment->length;

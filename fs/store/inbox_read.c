@@ -91,7 +91,7 @@ static int readable(const struct ftx_item *item, size_t size, uint64_t offset, s
     if (!arriving)
         return 0;
     bool more_may_come = *out_size == 0 && !arriving->sealed;
-    if (!more_may_come && ftx_segments_cover(&arriving->have, offset, *out_size))
+    if (!more_may_come && ftx_segments_cover(&arriving->landing->have, offset, *out_size))
         return 0;
     return item->state == FTX_ITEM_INTERRUPTED ? -ENODATA : -EAGAIN;
 }
@@ -132,9 +132,9 @@ int ftx_inbox_read(struct ftx_store *store, uint64_t id, size_t size, uint64_t o
 /* The known hole at `offset` or the next one behind it, or NULL. */
 static const struct ftx_segment *hole_at(const struct ftx_arriving *arriving, uint64_t offset)
 {
-    struct ftx_segment *segment = ftx_segments_at(&arriving->have, offset);
+    struct ftx_segment *segment = ftx_segments_at(&arriving->landing->have, offset);
     while (segment && segment->kind != FTX_SEGMENT_HOLE)
-        segment = ftx_segments_at(&arriving->have, segment->offset + segment->length);
+        segment = ftx_segments_at(&arriving->landing->have, segment->offset + segment->length);
     return segment;
 }
 

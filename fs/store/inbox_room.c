@@ -72,7 +72,8 @@ void ftx_inbox_measure(const struct ftx_store *store, struct ftx_item *item)
 void ftx_inbox_took(const struct ftx_store *store, struct ftx_item *item, uint64_t bytes)
 {
     struct ftx_arriving *arriving = item->as.arriving;
-    bool alone = arriving->n_writing == 1; /* else the object has some of what others claim */
+    bool alone =
+        arriving->landing->n_writing == 1; /* else the object has some of what others claim */
     if (alone) {
         ftx_inbox_measure(store, item);
     } else if (store->inbox_max) {

@@ -57,7 +57,7 @@ void ftx_inbox_let_go(struct ftx_log *log, struct ftx_item *item)
             item->as.arriving->base->shadow = NULL;
         item->as.arriving->base = NULL;
         item->state = FTX_ITEM_FAILED;
-        if (item->as.arriving->n_writing == 0)
+        if (item->as.arriving->landing->n_writing == 0)
             ftx_arriving_end(item);
         else
             ftx_list_remove(&item->as.arriving->node); /* the last write ends it */

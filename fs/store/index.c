@@ -174,14 +174,6 @@ void ftx_sending_free(struct ftx_sending *sending)
     free(sending);
 }
 
-void ftx_arriving_free(struct ftx_arriving *arriving)
-{
-    if (!arriving)
-        return;
-    ftx_segments_close(&arriving->have);
-    free(arriving);
-}
-
 /* Frees what the item owns. */
 static void item_destroy(struct ftx_item *item)
 {

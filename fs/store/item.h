@@ -124,19 +124,24 @@ struct ftx_released {
     bool lost;                /* some range is LOST */
 };
 
+/* What has come of an inbox file, or is about to. */
+struct ftx_landing {
+    struct ftx_segments have; /* written to the object */
+    uint64_t settled;         /* journal entry of the last change of `have` */
+    uint64_t whole_to;  /* all before it is here, or a hole of the base, as a seal has found */
+    uint32_t n_writing; /* extents, or a copy, on their way to the disk */
+    bool copying;       /* ranges of the base are being copied: no extent may be written */
+};
+
 /* An inbox file that is not complete, or the next version of one that is. */
 struct ftx_arriving {
-    struct ftx_segments have; /* written to the object */
-    struct ftx_list node;     /* link->arriving */
+    struct ftx_landing *landing; /* to be changed after ftx_landing_get: many wait with nothing */
+    struct ftx_list node;        /* link->arriving */
     struct ftx_item *item;
     struct ftx_item *base; /* the complete version that this one will replace; NULL: none */
     int64_t progress_ms;   /* when bytes last came, monotonic */
     uint64_t room;         /* what the object takes, as counted in link->inbox_used */
     uint32_t since_ms;     /* when it was announced, monotonic; 0: before the start */
-    uint32_t n_writing;    /* extents, or a copy, on their way to the disk */
-    uint64_t settled;      /* journal entry of the last change of `have` */
-    uint64_t whole_to;     /* all before it is here, or a hole of the base, as a seal has found */
-    bool copying;          /* ranges of the base are being copied: no extent may be written */
     bool told;             /* that it is offered: its size is known */
     bool sealed;           /* the final size is known: it grows no more in this version */
     struct ftx_news *made; /* news of its making that nobody took yet; NULL: none */
@@ -223,6 +228,8 @@ static inline bool ftx_item_stays(const struct ftx_item *item)
 
 /* There may be a million: docs/performance.md has what each of them costs in all. */
 _Static_assert(sizeof(struct ftx_item) <= 160, "an item and its name no longer fit in 300 bytes");
-_Static_assert(sizeof(struct ftx_sending) <= 248, "more than a block of 256 for each that waits");
+_Static_assert(sizeof(struct ftx_sending) <= 248,
+               "more than a block of 256 for each with contents");
+_Static_assert(sizeof(struct ftx_arriving) <= 72, "more than a block of 80 for each that waits");
 
 #endif

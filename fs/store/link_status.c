@@ -85,9 +85,9 @@ static void fill_status(const struct ftx_link *link, struct ftx_link_status *out
     for (struct ftx_list *node = link->arriving.next; node != &link->arriving; node = node->next) {
         const struct ftx_arriving *arriving = ftx_list_of(node, struct ftx_arriving, node);
         out->arriving_files++;
-        out->arriving_here += arriving->have.bytes;
-        if (arriving->item->size > arriving->have.bytes)
-            out->arriving_bytes += arriving->item->size - arriving->have.bytes;
+        out->arriving_here += arriving->landing->have.bytes;
+        if (arriving->item->size > arriving->landing->have.bytes)
+            out->arriving_bytes += arriving->item->size - arriving->landing->have.bytes;
     }
     out->offered = ftx_offers_count(link);
 }

@@ -47,7 +47,7 @@ static void fill_attr(const struct ftx_item *item, struct ftx_attr *out)
     if (item->kind == FTX_FOLDER)
         out->n_links = 2 + item->as.folder->n_folders;
     if (arriving)
-        out->bytes_here = item->as.arriving->have.bytes;
+        out->bytes_here = item->as.arriving->landing->have.bytes;
     else if (item->kind == FTX_FILE)
         out->bytes_here -= mirror ? item->size : ftx_released_bytes(item);
     out->elsewhere = out->bytes_here < item->size;
@@ -273,7 +273,7 @@ static int progress_text(const struct ftx_store *store, const struct ftx_item *i
     if (item->box == FTX_OUTBOX)
         done -= missing < done ? missing : done;
     else if (item->box == FTX_INBOX && item->as.arriving)
-        done = item->as.arriving->have.bytes;
+        done = item->as.arriving->landing->have.bytes;
     return snprintf(out, size, "%" PRIu64 "/%" PRIu64, done, item->size);
 }
 

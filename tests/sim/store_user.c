@@ -673,11 +673,11 @@ static void damage(struct store_end *e)
     if (!sim_of(e)->options.damage || ftx_list_empty(&e->link->arriving))
         return;
     struct ftx_arriving *arriving = ftx_list_of(e->link->arriving.next, struct ftx_arriving, node);
-    struct ftx_segment *segment = ftx_segments_at(&arriving->have, 0);
+    struct ftx_segment *segment = ftx_segments_at(&arriving->landing->have, 0);
     if (!segment || !segment->hashed || arriving->base || arriving->sealed)
         return; /* (of an update: nothing here can lose it) */
     pthread_mutex_lock(&e->store->lock);
-    (void)ftx_segments_cut(&arriving->have, segment->offset, segment->length);
+    (void)ftx_segments_cut(&arriving->landing->have, segment->offset, segment->length);
     pthread_mutex_unlock(&e->store->lock);
 }
 

@@ -655,7 +655,7 @@ static void the_owner_may_chmod_here(void **state)
 /* How much of the file is here. */
 static uint64_t here(struct end *t, uint64_t number)
 {
-    return remote(t, number)->as.arriving->have.bytes;
+    return remote(t, number)->as.arriving->landing->have.bytes;
 }
 
 static void what_could_not_be_synced_is_missing_again(void **state)
