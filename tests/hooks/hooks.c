@@ -163,11 +163,12 @@ static void hook_inherits_nothing_of_ours(void **state)
     (void)state;
     setenv("FTX_SECRET", "x", 1);
     add_hook("on-complete",
+             /* without a child, for which the shell blocks signals for a moment */
+             "while read -r key value; do case $key$value in SigBlk:*[1-9a-f]*) echo blocked; "
+             "esac; done </proc/$$/status >>$out;"
              "for f in /proc/$$/fd/*; do case ${f##*/} in 0|1|2|1[0-9]) ;; *) [ ! -e $f ] || "
              "echo $f; esac; done >>$out;" /* from 10 on are sh's own */
-             "pwd >>$out; env | grep -c SECRET >>$out;"
-             "grep -c '^SigBlk:.*[1-9a-f]' /proc/$$/status >>$out; ulimit -n >>$out; echo end "
-             ">>$out",
+             "pwd >>$out; env | grep -c SECRET >>$out; ulimit -n >>$out; echo end >>$out",
              0700);
     int inherited = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
     assert_true(inherited >= 0 && fcntl(inherited, F_DUPFD, 40) >= 40);
@@ -178,7 +179,7 @@ static void hook_inherits_nothing_of_ours(void **state)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     happens(FTX_EVENT_COMPLETE, "inbox/7-alice/x", NULL, 1);
     const char *text = wait_for("end\n");
-    if (strncmp(text, "/\n0\n0\n", 6) != 0)
+    if (strncmp(text, "/\n0\n", 4) != 0)
         fail_msg("%s", text);
     unsetenv("FTX_SECRET");
 }
