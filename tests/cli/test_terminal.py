@@ -102,9 +102,11 @@ def test_watch_is_a_table_until_it_is_ended(make_pair):
     pair.proxy.rate(up=1 << 20)
     trees.write_random(pair.sent("film"), 20 << 20)
     wait_state(pair.got("film"), "arriving")
-    with Terminal("watch", mount=pair.a.mount) as terminal:
+    with Terminal("watch", mount=pair.a.mount, columns=80) as terminal:
         terminal.wait("\u2588")
         terminal.wait("left")
+        rows = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.text).splitlines()
+        assert any(re.match("  to send, average .* MB/s .* left$", row) for row in rows) and max(map(len, rows)) <= 80
         assert pair.code in terminal.text and "MB/s" in terminal.text and re.search(r"(direct|lan) +(excellent|good|fair|poor)", terminal.text) and "\x1b[?25l" in terminal.text
         terminal.type("\x03")
         assert terminal.end() == 0 and terminal.text.rstrip("\r\n").endswith("\x1b[?7h\x1b[?25h")

@@ -55,8 +55,8 @@ static const char *const counter_names[] = {"up_bytes", "down_bytes"};
 /* What is shown of one link. */
 struct flow {
     double rest[2], now[2], average[2];
-    double part; /* of all since there was something to do */
-    double eta;  /* seconds; negative: nobody knows */
+    double part[2]; /* of all since there was something to do */
+    double eta;     /* seconds; negative: nobody knows */
 };
 
 static void measure(struct watch *w, const cJSON *link, struct flow *out)
@@ -65,7 +65,7 @@ static void measure(struct watch *w, const cJSON *link, struct flow *out)
     *out = (struct flow){.eta = -1};
     out->rest[0] = ftx_value_number(cJSON_GetObjectItem(link, "queue"), "bytes");
     out->rest[1] = ftx_value_number(cJSON_GetObjectItem(link, "arriving"), "bytes_missing");
-    double rest = out->rest[0] + out->rest[1], most = 0, now = ftx_look_clock();
+    double rest = out->rest[0] + out->rest[1], now = ftx_look_clock();
     if (rest == 0 || batch->begun == 0) {
         batch->begun = now;
         for (int i = 0; i < 2; i++) {
@@ -77,11 +77,10 @@ static void measure(struct watch *w, const cJSON *link, struct flow *out)
         double moved = ftx_value_number(link, counter_names[i]) - batch->begun_bytes[i];
         if (batch->most[i] < out->rest[i] + moved)
             batch->most[i] = out->rest[i] + moved;
-        most += batch->most[i];
+        out->part[i] = batch->most[i] > 0 ? 1 - out->rest[i] / batch->most[i] : 1;
         out->now[i] = ftx_value_number(link, rate_names[i]);
         out->average[i] = now > batch->begun ? moved / (now - batch->begun) : 0;
     }
-    out->part = most > 0 ? 1 - rest / most : 0;
     double rate = out->average[0] + out->average[1];
     if (rest > 0 && rate > 0)
         out->eta = rest / rate;
@@ -101,63 +100,67 @@ static void show_way(const cJSON *link)
 
 /* -- a table -- */
 
-static void show_link(struct watch *w, const cJSON *link)
+/* What is on its way, how far it is, how much it is, how fast, and when it is over. */
+static void show_row(const char *what, double part, double bytes, double rate, double seconds)
 {
-    static const char *const arrows[] = {"up", "down"};
+    char text[FTX_PRINT_MAX];
+    int width = ftx_terminal_columns() - 54;
+    printf("  ");
+    ftx_print_cell(what, width > 16 ? width : 16, FTX_PLAIN);
+    putchar(' ');
+    ftx_print_bar(part, 12);
+    printf(" %10s", ftx_print_size(text, bytes));
+    printf(" %10s", ftx_print_rate(text, rate));
+    printf(" %s left\033[K\n", ftx_print_span(text, seconds));
+}
+
+/* A line, and one more for each direction in which something goes. Returns how many. */
+static int show_link(struct watch *w, const cJSON *link)
+{
+    static const char *const directions[] = {"to send", "to come"};
     const char *state = ftx_value_text(link, "state");
     struct flow flow;
-    char text[FTX_PRINT_MAX], average[FTX_PRINT_MAX];
+    int lines = 1;
+    char rate[FTX_PRINT_MAX], what[FTX_PRINT_MAX + 32];
     measure(w, link, &flow);
     ftx_print_cell(ftx_value_text(link, "name"), 26, FTX_BOLD);
     putchar(' ');
     ftx_print_cell(state, 10, ftx_print_state_colour(state));
     putchar(' ');
     show_way(link);
-    if (flow.rest[0] + flow.rest[1] > 0) {
-        putchar(' ');
-        ftx_print_bar(flow.part, 12);
-        for (int i = 0; i < 2; i++)
-            if (flow.rest[i] > 0)
-                printf(" %s %s", arrows[i], ftx_print_size(text, flow.rest[i]));
-    }
-    for (int i = 0; i < 2; i++)
-        if (flow.now[i] > 0 || flow.rest[i] > 0)
-            printf(" %s, average %s", ftx_print_rate(text, flow.now[i]),
-                   ftx_print_rate(average, flow.average[i]));
-    if (flow.eta >= 0)
-        printf(" %s left", ftx_print_span(text, flow.eta));
     fputs("\033[K\n", stdout);
+    for (int i = 0; i < 2; i++) {
+        if (flow.now[i] == 0 && flow.rest[i] == 0)
+            continue;
+        snprintf(what, sizeof what, "%s, average %s", directions[i],
+                 ftx_print_rate(rate, flow.average[i]));
+        show_row(what, flow.part[i], flow.rest[i], flow.now[i],
+                 flow.average[i] > 0 ? flow.rest[i] / flow.average[i] : -1);
+        lines++;
+    }
+    return lines;
 }
 
-static void show_transfer(const struct ftx_transfer *t, int columns)
+static void show_transfer(const struct ftx_transfer *t)
 {
     double span = ftx_look_clock() - t->from, rest = (double)(t->total - t->bytes);
     double rate = span > 0 ? (double)(t->bytes - t->from_bytes) / span : 0;
-    char text[FTX_PRINT_MAX];
-    int width = columns - 58 > 16 ? columns - 58 : 16;
-    printf("  ");
-    ftx_print_cell(t->path, width, FTX_PLAIN);
-    putchar(' ');
-    ftx_print_bar(t->total ? (double)t->bytes / (double)t->total : 1, 16);
-    printf(" %10s", ftx_print_size(text, (double)t->total));
-    printf(" %10s", ftx_print_rate(text, rate));
-    printf(" %s", ftx_print_span(text, rate > 0 ? rest / rate : -1));
-    fputs("\033[K\n", stdout);
+    show_row(t->path, t->total ? (double)t->bytes / (double)t->total : 1, (double)t->total, rate,
+             rate > 0 ? rest / rate : -1);
 }
 
 static void show_table(struct watch *w, const cJSON *status)
 {
     const cJSON *link, *links = cJSON_GetObjectItemCaseSensitive(status, "links");
-    int rows = ftx_terminal_rows() - 3 - cJSON_GetArraySize(links);
-    int columns = ftx_terminal_columns();
-    size_t shown = rows > 0 ? (size_t)rows : 0;
+    int rows = ftx_terminal_rows() - 3;
     fputs("\033[H", stdout);
-    cJSON_ArrayForEach(link, links) show_link(w, link);
+    cJSON_ArrayForEach(link, links) rows -= show_link(w, link);
+    size_t shown = rows > 0 ? (size_t)rows : 0;
     if (!cJSON_GetArraySize(links))
         fputs("no links yet: ftx code makes one\033[K\n", stdout);
     ftx_transfers_update(&w->transfers, w->mount);
     for (size_t i = 0; i < w->transfers.n && i < shown; i++)
-        show_transfer(&w->transfers.items[i], columns);
+        show_transfer(&w->transfers.items[i]);
     if (w->transfers.n > shown)
         printf("  and %zu more\033[K\n", w->transfers.n - shown);
     fputs("\033[J", stdout);
