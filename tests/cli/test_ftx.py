@@ -269,7 +269,7 @@ class TestSendAndReceive:
     def test_what_is_ignored_stays(self, shared_pair, scratch):
         top, target = os.path.join(scratch, "project"), os.path.join(scratch, "target")
         os.mkdir(target)
-        for name in ("a.c", "a.o", "keep.o", "sub/b.o", "sub/b.tmp", "venv/pyvenv.cfg", "venv/lib/x", "node_modules/x", "sub/__pycache__/x", "big.iso"):
+        for name in ("a.c", "a.o", "keep.o", "sub/b.o", "sub/b.tmp", "venv/pyvenv.cfg", "venv/lib/x", "node_modules/x", "sub/__pycache__/x", ".git/HEAD", "big.iso"):
             os.makedirs(os.path.join(top, os.path.dirname(name)), exist_ok=True)
             with open(os.path.join(top, name), "w", encoding="ascii"):
                 pass
@@ -279,7 +279,7 @@ class TestSendAndReceive:
         os.mkfifo(os.path.join(top, "fifo.o"))
         self.transfer(shared_pair, top, target, "--yes", "--exclude", "*.iso")
         arrived = sorted(os.fsdecode(path) for path in trees.files(os.path.join(target, "project")))
-        assert arrived == [".ftxignore", "a.c", "keep.o", "sub/.ftxignore"]
+        assert arrived == [".ftxignore", ".git/HEAD", "a.c", "keep.o", "sub/.ftxignore"]
 
     def test_what_was_offered_and_does_not_come_is_missed(self, shared_pair, scratch):
         target = os.path.join(scratch, "target")

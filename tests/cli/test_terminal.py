@@ -114,14 +114,17 @@ def test_watch_is_a_table_until_it_is_ended(make_pair):
 
 def test_send_and_receive_ask(shared_pair, scratch):
     top, target = os.path.join(scratch, "tree"), os.path.join(scratch, "target")
-    os.makedirs(os.path.join(top, "node_modules"))
-    os.mkdir(target)
-    for name in ("a", "node_modules/b"):
+    for folder in ("tree/node_modules", "tree/.git", "target"):
+        os.makedirs(os.path.join(scratch, folder))
+    for name in ("a", "node_modules/b", ".git/c"):
         trees.write_random(os.path.join(top, name), 1000)
     with Terminal("send", top, mount=shared_pair.a.mount) as sender:
         sender.wait("Leave them out? [Y/n]")
         assert os.path.join(top, "node_modules") in sender.text
         sender.type("\n")
+        sender.wait("Leave them out? [y/N]")
+        assert os.path.join(top, ".git") in sender.text
+        sender.type("y\n")
         sender.wait("waiting for the other end")
         code = CODE.search(sender.text).group()
         with Terminal("receive", target, mount=shared_pair.b.mount) as receiver:

@@ -46,10 +46,11 @@ static void add(struct ftx_pick *pick, enum ftx_pick_kind kind, const FTSENT *en
     }
 }
 
-static void add_cache(struct ftx_pick *pick, const char *path)
+static void add_spare(struct ftx_pick *pick, enum ftx_pick_spare spare, const char *path)
 {
-    pick->caches = grown(pick->caches, pick->n_caches, sizeof *pick->caches);
-    pick->caches[pick->n_caches++] = copy_of(path);
+    size_t n = pick->n_spare[spare]++;
+    pick->spare[spare] = grown(pick->spare[spare], n, sizeof *pick->spare[spare]);
+    pick->spare[spare][n] = copy_of(path);
 }
 
 static void leave(struct ftx_pick *pick, const char *path, const char *why)
@@ -86,6 +87,16 @@ static bool is_cache(const FTSENT *entry)
     bool is = access(marker, F_OK) == 0;
     free(marker);
     return is;
+}
+
+/* FTX_PICK_SPARES: it is none. */
+static enum ftx_pick_spare spare_of(const FTSENT *entry)
+{
+    if (entry->fts_level == FTS_ROOTLEVEL) /* it was named */
+        return FTX_PICK_SPARES;
+    if (strcmp(entry->fts_name, ".git") == 0)
+        return FTX_PICK_GIT;
+    return is_cache(entry) ? FTX_PICK_CACHES : FTX_PICK_SPARES;
 }
 
 static void read_ignore(FTSENT *entry)
@@ -149,8 +160,9 @@ static bool enter(struct ftx_pick *pick, FTSENT *entry, const struct ftx_pick_ru
         leave(pick, entry->fts_path, why);
         return false;
     }
-    if (entry->fts_level > FTS_ROOTLEVEL && !rules->keep_caches && is_cache(entry)) {
-        add_cache(pick, entry->fts_path);
+    enum ftx_pick_spare spare = spare_of(entry);
+    if (spare != FTX_PICK_SPARES && !rules->keep[spare]) {
+        add_spare(pick, spare, entry->fts_path);
         return false;
     }
     read_ignore(entry);
@@ -234,12 +246,14 @@ void ftx_pick_close(struct ftx_pick *pick)
 {
     for (size_t i = 0; i < pick->n; i++)
         free(pick->entries[i].source);
-    for (size_t i = 0; i < pick->n_caches; i++)
-        free(pick->caches[i]);
+    for (size_t i = 0; i < FTX_PICK_SPARES; i++) {
+        for (size_t k = 0; k < pick->n_spare[i]; k++)
+            free(pick->spare[i][k]);
+        free(pick->spare[i]);
+    }
     for (size_t i = 0; i < pick->n_left; i++)
         free(pick->left[i].source);
     free(pick->entries);
-    free(pick->caches);
     free(pick->left);
     *pick = (struct ftx_pick){0};
 }

@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CACHES_SHOWN = 3 };
+enum { SPARES_SHOWN = 3 };
 
 /* Each path as it is to be read, with the name that it will have as its last part. */
 static int check_paths(const struct ftx_call *call, char **out_paths)
@@ -85,23 +85,37 @@ static void pick_all(const struct ftx_call *call, char **paths, const struct ftx
         ftx_pick_add(out, paths[i], rules);
 }
 
-/* True: the environments and caches that were found are left out. */
-static bool leave_out(const struct ftx_call *call, const struct ftx_pick *pick)
+/* What is said of folders that may be spare, and whether --yes leaves them out. */
+static const struct {
+    const char *title;
+    bool by_yes;
+} spares[FTX_PICK_SPARES] = {
+    [FTX_PICK_CACHES] = {"Virtual environments and caches, which the other end can make anew:",
+                         true},
+    [FTX_PICK_GIT] = {"What git keeps, with everything that ever was in it:", false},
+};
+
+/* True: those that were found are left out. */
+static bool leave_out(const struct ftx_call *call, const struct ftx_pick *pick,
+                      enum ftx_pick_spare spare)
 {
-    if (pick->n_caches == 0 || ftx_call_flag(call, "yes"))
+    size_t n = pick->n_spare[spare];
+    if (n == 0)
         return true;
+    if (ftx_call_flag(call, "yes"))
+        return spares[spare].by_yes;
     if (ftx_call_flag(call, "no-prompt") || call->json || !ftx_terminal_asks())
         return false;
-    printf("Virtual environments and caches, which the other end can make anew:\n");
-    for (size_t i = 0; i < pick->n_caches && i < CACHES_SHOWN; i++) {
+    printf("%s\n", spares[spare].title);
+    for (size_t i = 0; i < n && i < SPARES_SHOWN; i++) {
         printf("  ");
-        ftx_print_name(pick->caches[i]);
+        ftx_print_name(pick->spare[spare][i]);
         putchar('\n');
     }
-    if (pick->n_caches > CACHES_SHOWN)
-        printf("  and %zu more\n", pick->n_caches - CACHES_SHOWN);
+    if (n > SPARES_SHOWN)
+        printf("  and %zu more\n", n - SPARES_SHOWN);
     fflush(stdout);
-    return ftx_terminal_ask("Leave them out?", true);
+    return ftx_terminal_ask("Leave them out?", spares[spare].by_yes);
 }
 
 static int pick(const struct ftx_call *call, char **paths, const char *mount, struct ftx_pick *out)
@@ -117,10 +131,11 @@ static int pick(const struct ftx_call *call, char **paths, const char *mount, st
             ftx_ignore_add(&rules.exclude, call->flags[i].value, strlen(call->flags[i].value)))
             abort();
     pick_all(call, paths, &rules, out);
-    if (!leave_out(call, out)) {
-        rules.keep_caches = true;
+    bool again = false;
+    for (enum ftx_pick_spare i = 0; i < FTX_PICK_SPARES; i++)
+        again |= rules.keep[i] = !leave_out(call, out, i);
+    if (again)
         pick_all(call, paths, &rules, out);
-    }
     ftx_ignore_close(&rules.exclude);
     for (size_t i = 0; i < out->n_left; i++)
         ftx_fill_say_left(out->left[i].source, out->left[i].why);
