@@ -103,7 +103,7 @@ static void faults_name_file_line_and_key(void **state)
         {"listen", "/etc/x:1: listen: needs a value"},
         {"listen =  # none\n", "/etc/x:1: listen: nothing stands behind the ="},
         {"no-lan = yes", "/etc/x:1: no-lan: takes no value"},
-        {"= 5", "/etc/x:1: : no such option"},
+        {"\n = 5", "/etc/x:2: nothing stands before the ="},
         {"store = ~/ftx", "/etc/x:1: store: '~/ftx' does not begin with /"},
         {"relay_token = token", "/etc/x:1: relay_token: 'token' does not begin with /"},
         {"relay_ca = /dev/null", "/etc/x:1: relay_ca: '/dev/null' holds no certificate"},

@@ -63,6 +63,8 @@ static int read_line(struct ftx_options *o, const char *place, const char *at, c
     const char *name_end = equals ? equals : end, *value_at = equals ? equals + 1 : end;
     trim(&at, &name_end);
     trim(&value_at, &end);
+    if (at == name_end)
+        return ftx_option_bad(o, "nothing stands before the =");
     char where[WHERE_MAX];
     snprintf(where, sizeof where, "%s: %.*s", place,
              (int)(name_end - at < NAME_SHOWN ? name_end - at : NAME_SHOWN), at);
