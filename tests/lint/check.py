@@ -35,7 +35,7 @@ COMPONENTS = {
     r"uv\.h": ["transport/net", "transport/peer", "fs/xfer", "tools", "tests"],
     r"sqlite3\.h": ["fs/store", "tests"],
     r"(fuse|fuse3/).*": ["fs/fuse", "tools", "tests"],
-    r"openssl/.*": ["transport/crypto", "transport/net/tls.c", "transport/net/websocket_dial.c", "tests"],
+    r"openssl/.*": ["transport/crypto", "transport/net/tls.c", "transport/net/websocket_dial.c", "tools/ftx-relay/mask.c", "tests"],
     r"libwebsockets\.h": ["tools/ftx-relay"],
     r"zstd.*\.h": ["transport/session", "tests"],
     r"(natpmp|miniupnpc/.*)\.h": ["transport/net"],

@@ -26,6 +26,7 @@ class Relay:
         assert line.startswith(b"listening on "), line
         self.host, self.port = line.split()[-1].decode().rsplit(":", 1)
         self.port = int(self.port)
+        self.trust = None  # whom clients ask for TLS
 
     def get(self, path):
         """Status and text of an answer."""
@@ -143,13 +144,16 @@ class Client:
         data, self.got = self.got[:size], self.got[size:]
         return data
 
-    def upgrade(self, room, role, token=None, path="/v1/room/{}?role={}"):
+    def secure(self, trust):
+        self.socket = trust.wrap_socket(self.socket, server_hostname="relay")
+
+    def upgrade(self, room, role, token=None, path="/v1/room/{}?role={}", behind=b""):
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [f"GET {path.format(room, role)} HTTP/1.1", "Host: relay", "Upgrade: websocket", "Connection: Upgrade",
                  "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Protocol: ftx-relay"]
         if token:
             lines.append(f"Authorization: Bearer {token}")
-        self.send("\r\n".join([*lines, "", ""]).encode())
+        self.send("\r\n".join([*lines, "", ""]).encode() + behind)
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += self.read(1)
@@ -200,10 +204,12 @@ class Client:
             return closed.args[0]
 
 
-def join(relay, room, role, source="127.0.0.1", token=None):
+def join(relay, room, role, source="127.0.0.1", token=None, behind=b""):
     client = Client(relay.port, relay.host, source)
     try:
-        return client.upgrade(room, role, token)
+        if relay.trust:
+            client.secure(relay.trust)
+        return client.upgrade(room, role, token, behind=behind)
     except BaseException:
         client.close()
         raise

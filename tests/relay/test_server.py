@@ -121,7 +121,7 @@ def test_ws_and_wss_on_one_port(tmp_path):
     cert, _, key = certificate(tmp_path)
     with running("--cert", cert, "--key", key) as relay:
         s = Client(relay.port)
-        s.socket = ssl.create_default_context(cafile=cert).wrap_socket(s.socket, server_hostname="relay")
+        s.secure(ssl.create_default_context(cafile=cert))
         s.upgrade("7", "s")
         assert s.word() == "waiting"
         r = join(relay, "7", "r")

@@ -152,6 +152,7 @@ void ftx_connection_close(struct ftx_connection *it, enum lws_close_status statu
         lws_set_timeout(it->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
         return;
     }
+    ftx_mask_pass(&it->mask);
     if (it->stopped)
         lws_rx_flow_control(it->wsi, 1); /* what comes is dropped, until its own end comes */
     lws_set_timeout(it->wsi, PENDING_TIMEOUT_USER_OK, FLUSH_S);
@@ -300,11 +301,18 @@ static int on_established(struct ftx_connection *it)
     return 0;
 }
 
-static void refuse_frame(struct ftx_connection *it, enum ftx_refusal why)
+static void refuse_frame(struct ftx_connection *it, enum ftx_refusal why,
+                         enum lws_close_status status)
 {
     (void)ftx_rooms_refuse(it->relay->rooms, why);
     ftx_queue_clear(&it->out);
-    ftx_connection_close(it, LWS_CLOSE_STATUS_POLICY_VIOLATION);
+    ftx_connection_close(it, status);
+}
+
+void ftx_connection_unmasked(struct ftx_mask *mask)
+{
+    refuse_frame(ftx_list_of(mask, struct ftx_connection, mask), FTX_REFUSED_FRAME,
+                 LWS_CLOSE_STATUS_PROTOCOL_ERR);
 }
 
 static enum ftx_refusal pass_on(struct ftx_connection *it, const void *bytes, size_t size)
@@ -335,7 +343,7 @@ static int on_receive(struct ftx_connection *it, const void *bytes, size_t size)
         return 0;
     why = pass_on(it, bytes, size);
     if (why != FTX_ADMITTED)
-        refuse_frame(it, why);
+        refuse_frame(it, why, LWS_CLOSE_STATUS_POLICY_VIOLATION);
     return 0;
 }
 
@@ -396,8 +404,10 @@ static int send_close(struct ftx_connection *it)
 
 static int on_writable(struct ftx_connection *it)
 {
-    int err = 0;
+    int err = it->closing ? 0 : ftx_mask_watch(&it->mask, it->relay->masks, it->wsi);
 
+    if (err < 0)
+        return -1;
     if (it->waiting_due) {
         it->waiting_due = false;
         err = say(it, "waiting");
@@ -453,6 +463,7 @@ int ftx_connection_callback(struct lws *wsi, enum lws_callback_reasons reason, v
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return on_writable(it);
     case LWS_CALLBACK_CLOSED:
+        ftx_mask_forget(&it->mask);
         leave(it);
         return 0;
     case LWS_CALLBACK_WSI_DESTROY:

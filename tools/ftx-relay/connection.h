@@ -3,6 +3,7 @@
 #ifndef FTX_RELAY_CONNECTION_H
 #define FTX_RELAY_CONNECTION_H
 
+#include "tools/ftx-relay/mask.h"
 #include "tools/ftx-relay/queue.h"
 #include "tools/ftx-relay/server.h"
 
@@ -15,6 +16,7 @@ struct ftx_relay {
     struct ftx_listener *listener;
     struct lws_context *lws;
     struct lws_vhost *vhost;
+    struct ftx_masks *masks;
     uv_timer_t tick, ping;
     struct ftx_connection *opening; /* inside ftx_connection_open */
     uint64_t drained_at_ms;         /* when draining */
@@ -38,6 +40,7 @@ struct ftx_connection {
     bool closing; /* a Close goes out once its queue is empty */
     bool close_sent;
     enum lws_close_status close_status;
+    struct ftx_mask mask;
     struct ftx_queue out;
 };
 
@@ -49,6 +52,9 @@ void ftx_connection_close(struct ftx_connection *connection, enum lws_close_stat
 
 /* Asks one that waits for a sign of life; who owes the one before is ended. */
 void ftx_connection_ping(struct ftx_connection *connection);
+
+/* Refuses the connection that it is of. */
+void ftx_connection_unmasked(struct ftx_mask *mask);
 
 int ftx_connection_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                             size_t len);

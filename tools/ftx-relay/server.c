@@ -185,6 +185,9 @@ int ftx_relay_start(uv_loop_t *loop, const struct ftx_relay_options *options,
         !(relay->rooms = ftx_rooms_new(&options->limits, seed)))
         goto fail;
     set_descriptors(&options->limits);
+    err = ftx_masks_start(loop, ftx_connection_unmasked, &relay->masks);
+    if (err < 0)
+        goto fail;
     err = start_lws(relay, loop);
     if (err < 0)
         goto fail;
@@ -215,6 +218,8 @@ void ftx_relay_free(struct ftx_relay *relay)
     if (relay->listener)
         ftx_listener_stop(relay->listener);
     close_lws(relay, loop);
+    if (relay->masks)
+        ftx_masks_stop(relay->masks);
     uv_run(loop, UV_RUN_DEFAULT);
     assert(ftx_list_empty(&relay->connections));
     ftx_rooms_free(relay->rooms);
