@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * system.ftx.take and system.ftx.clone, set on a complete file of an inbox (docs/interface.md). Where to,
- * is what the asking process has open: so nobody reaches by us what he cannot reach himself, and no
- * path is looked up that could lead elsewhere by now.
+ * system.ftx.take and system.ftx.clone, set on a complete file of an inbox (docs/interface.md).
+ * Where to, is what the asking process has open: so nobody reaches by us what he cannot reach
+ * himself, and no path is looked up that could lead elsewhere by now.
  */
 #include "fs/fuse/take.h"
 

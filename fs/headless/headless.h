@@ -47,6 +47,8 @@ struct ftx_headless_failure {
     int err;
     bool told;
 };
+/* How such a way is written. */
+void ftx_headless_way_text(const struct ftx_address *address, char out[FTX_HEADLESS_PLACE_MAX]);
 bool ftx_headless_failure(struct ftx_headless *h, struct ftx_headless_failure *out);
 
 /* How it stands with the link. -ENOENT. */

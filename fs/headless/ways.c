@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void place_text(const struct ftx_address *address, char out[FTX_HEADLESS_PLACE_MAX])
+void ftx_headless_way_text(const struct ftx_address *address, char out[FTX_HEADLESS_PLACE_MAX])
 {
     bool v6 = address->port && strchr(address->host, ':');
     if (address->port)
@@ -20,7 +20,7 @@ void ftx_headless_failed(void *ctx, const struct ftx_address *address, int err)
     struct ftx_headless_ways *ways = &((struct ftx_headless *)ctx)->ways;
     struct ftx_headless_failure failure = {.err = err};
     size_t i = 0;
-    place_text(address, failure.place);
+    ftx_headless_way_text(address, failure.place);
     pthread_mutex_lock(&ways->lock);
     while (i < ways->n && strcmp(ways->failures[i].place, failure.place) != 0)
         i++;

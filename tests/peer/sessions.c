@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions between two paired ends: content arrives, whatever the network does to them. */
+#include "tests/net/sockets.h"
 #include "tests/peer/link.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "transport/base/err.h"
 #include "transport/peer/peer_internal.h"
@@ -320,7 +322,9 @@ static void owner_begins_anew_what_is_being_connected(void **state)
 {
     (void)state;
     link_open(&both, CODE, CODE);
-    struct ftx_address silent = {.host = "192.0.2.1", .port = 15820};
+    struct ftx_address silent = {.host = "127.0.0.1"};
+    int fds[2];
+    socket_silent(fds, &silent.port);
     link_start(&both, S);
     struct ftx_peer *peer = both.ends[S].peer;
     ftx_peer_found(peer, FTX_WAY_LAN, &silent);
@@ -328,6 +332,8 @@ static void owner_begins_anew_what_is_being_connected(void **state)
     ftx_peer_dial_now(peer);
     assert_true(ftx_list_empty(&peer->tries) && rest_ms(peer) == 0);
     link_close(&both);
+    close(fds[0]);
+    close(fds[1]);
 }
 
 static void simultaneous_dials_end_in_one_session(void **state)

@@ -333,18 +333,23 @@ static int take(struct test *t, uint64_t id, const char *name)
     return ftx_take_file(t->store, id, t->scratch.fd, name);
 }
 
+static void color_red(struct test *t, uint64_t item)
+{
+    apply(t, &(struct ftx_op){.kind = FTX_OP_XATTR,
+                              .item = item,
+                              .name = "color",
+                              .name_size = 5,
+                              .value = "red",
+                              .value_size = 3});
+}
+
 static void a_complete_file_gets_its_place(void **state)
 {
     struct test *t = *state;
     struct stat st;
     char room[64], value[8];
     uint64_t id = arrived(t, 1, "a");
-    apply(t, &(struct ftx_op){.kind = FTX_OP_XATTR,
-                              .item = 1,
-                              .name = "color",
-                              .name_size = 5,
-                              .value = "red",
-                              .value_size = 3});
+    color_red(t, 1);
     assert_int_equal(take(t, id, "a"), 0);
     assert_int_equal(ftx_take_done(t->store, id, false), 0);
     int fd = openat(t->scratch.fd, "a", O_RDONLY);
@@ -518,12 +523,7 @@ static void what_leaves_an_inbox_is_the_object_itself(void **state)
     struct stat st;
     char value[8];
     uint64_t id = arrived(t, 1, "a");
-    apply(t, &(struct ftx_op){.kind = FTX_OP_XATTR,
-                              .item = 1,
-                              .name = "color",
-                              .name_size = 5,
-                              .value = "red",
-                              .value_size = 3});
+    color_red(t, 1);
     struct ftx_source source;
     ftx_fetch_serve(t->store, t->link, 1, &(struct ftx_range){0, SIZE}, &source);
     uint64_t object = ftx_inbox_file_of(t->store, id)->object;

@@ -183,15 +183,21 @@ static void owner_moves_nothing_past_his_own_word(void **state)
     assert_told(t, "-3 ");
 }
 
-/* Its sender has it in what was accepted, and cannot know. */
-static void what_the_owner_has_put_into_an_offer_goes_on(void **state)
+/* x and y are accepted, z is not. */
+static void make_folders(struct box_test *t)
 {
-    struct box_test *t = *state;
     make(t, 1, 0, FTX_FOLDER, "x");
     make(t, 2, 0, FTX_FOLDER, "y");
     make(t, 3, 0, FTX_FOLDER, "z");
     assert_int_equal(ftx_item_accept(t->store, id_of(t, "x")), 0);
     assert_int_equal(ftx_item_accept(t->store, id_of(t, "y")), 0);
+}
+
+/* Its sender has it in what was accepted, and cannot know. */
+static void what_the_owner_has_put_into_an_offer_goes_on(void **state)
+{
+    struct box_test *t = *state;
+    make_folders(t);
     assert_int_equal(ftx_inbox_rename(t->store, t->in, "x", 1, id_of(t, "y"), "x", 1, 0), 0);
     move(t, 2, 3, "y");
     make(t, 4, 1, FTX_FILE, "f");
@@ -205,11 +211,7 @@ static void what_the_owner_has_put_into_an_offer_goes_on(void **state)
 static void an_update_of_what_the_owner_has_put_into_an_offer_goes_on(void **state)
 {
     struct box_test *t = *state;
-    make(t, 1, 0, FTX_FOLDER, "x");
-    make(t, 2, 0, FTX_FOLDER, "y");
-    make(t, 3, 0, FTX_FOLDER, "z");
-    assert_int_equal(ftx_item_accept(t->store, id_of(t, "x")), 0);
-    assert_int_equal(ftx_item_accept(t->store, id_of(t, "y")), 0);
+    make_folders(t);
     make(t, 4, 1, FTX_FILE, "f");
     make(t, 5, 1, FTX_FILE, "g");
     peer_sends(t, 4, 1, 0, "one");

@@ -67,7 +67,7 @@ static void add_places(const struct ftx_network_options *options, cJSON *places,
         add_place(places, text, "local network");
     for (size_t i = 0; i < options->n_dial; i++) {
         char place[FTX_HEADLESS_PLACE_MAX];
-        snprintf(place, sizeof place, "%s:%u", options->dial[i].host, options->dial[i].port);
+        ftx_headless_way_text(&options->dial[i], place);
         add_place(places, text, place);
     }
     for (size_t i = 0; i < options->n_relays; i++)

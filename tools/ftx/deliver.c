@@ -12,9 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { PAUSE_MS = 100, LOST_SHOWN = 5, MEMBERS_MAX = 64 };
+enum { LOST_SHOWN = 5, MEMBERS_MAX = 64 };
 
 /* Whom it goes to: the link, or a member of the group. */
 struct receiver {
@@ -223,10 +222,13 @@ int ftx_deliver(struct ftx_refusals *refusals)
                         .refusals = refusals,
                         .left = refusals->pick->n};
     bool over = false;
+    double begun = ftx_look_clock();
     int status;
     ftx_progress_begin(w.progress, "sending", w.pick->bytes);
-    while (!(status = look(&w, &over)) && !over)
-        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+    while (!(status = look(&w, &over)) && !over) {
+        ftx_look_rest(begun);
+        begun = ftx_look_clock();
+    }
     ftx_progress_end(w.progress);
     w.lost += refusals->n;
     if (!status && w.lost)

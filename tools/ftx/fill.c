@@ -2,6 +2,7 @@
 /* Copying is what cp -a does. */
 #include "tools/ftx/fill.h"
 
+#include "fs/store/change_log.h"
 #include "tools/ftx/command.h"
 #include "tools/ftx/copy.h"
 #include "tools/ftx/look.h"
@@ -36,15 +37,10 @@ static void on_moved(void *ctx, uint64_t n)
     ftx_progress_set(progress, progress->done + n);
 }
 
-static int64_t ns_of(const struct timespec *time)
-{
-    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
-}
-
 /* Is it of an earlier run, and the peer has, or had, it? */
 static bool is_old(const struct filling *f, const struct stat *st, const char *there)
 {
-    return ns_of(&st->st_ctim) < f->began_ns && ftx_look_is(there, "delivered");
+    return ftx_time_ns(&st->st_ctim) < f->began_ns && ftx_look_is(there, "delivered");
 }
 
 /* The same size and time, and nothing that went wrong: it needs no copy. */
@@ -53,7 +49,7 @@ static bool is_same(const struct filling *f, const struct stat *st, const char *
     static const char *const wrong[] = {"interrupted", "refused", "failed", "cancelled"};
     struct stat is;
     if (lstat(there, &is) < 0 || !S_ISREG(is.st_mode) || is.st_size != st->st_size ||
-        ns_of(&is.st_mtim) != ns_of(&st->st_mtim) || is_old(f, &is, there))
+        ftx_time_ns(&is.st_mtim) != ftx_time_ns(&st->st_mtim) || is_old(f, &is, there))
         return false;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         if (ftx_look_is(there, wrong[i]))
@@ -139,7 +135,7 @@ static int fill_symlink(struct filling *f, const struct ftx_pick_entry *entry, c
 static int begin_folder(struct filling *f, const char *there)
 {
     struct stat st;
-    if (lstat(there, &st) == 0 && ns_of(&st.st_ctim) < f->began_ns)
+    if (lstat(there, &st) == 0 && ftx_time_ns(&st.st_ctim) < f->began_ns)
         (void)rmdir(there);
     return mkdir(there, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
@@ -284,11 +280,9 @@ int ftx_fill(const struct ftx_pick *pick, const char *folder, struct ftx_refusal
     struct filling f = {
         .pick = pick, .folder = folder, .refusals = refusals, .progress = progress, .out = out};
     char *first = first_of(pick, folder);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     *out = (struct ftx_filled){0};
     if (!find_cut(first, &f.began_ns))
-        f.began_ns = ns_of(&now);
+        f.began_ns = ftx_now_ns();
     watch_for_end(on_end);
     ftx_progress_begin(progress, "copying", pick->bytes);
     int status = fill_all(&f, first);

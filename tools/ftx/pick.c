@@ -189,11 +189,10 @@ static void take(struct ftx_pick *pick, const FTSENT *entry, const struct ftx_pi
 /* It was entered, and is a folder that nobody may look into. */
 static void give_back(struct ftx_pick *pick, FTSENT *entry)
 {
-    struct ftx_pick_entry *last = &pick->entries[pick->n - 1];
     drop_ignore(entry);
     entry->fts_pointer = NULL;
-    if (pick->n > 0 && last->kind == FTX_PICK_FOLDER &&
-        strcmp(last->source, entry->fts_path) == 0) {
+    struct ftx_pick_entry *last = pick->n ? &pick->entries[pick->n - 1] : NULL;
+    if (last && last->kind == FTX_PICK_FOLDER && strcmp(last->source, entry->fts_path) == 0) {
         free(last->source);
         pick->n--;
     }
