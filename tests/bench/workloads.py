@@ -212,7 +212,7 @@ class Idle(Workload):
 
 
 COPIERS = ("ftxfs", "rsync", "sshfs", "wormhole", "rclone", "syncthing")
-FLOOR = ("cp", "empty", "tcp", "aead")
+FLOOR = ("cp", "empty", "tcp", "chacha", "aes")
 TEXT = ("ftxfs", "rsync", "rsync-z", "tar", "sshfs", "wormhole", "rclone", "syncthing")
 REPEATERS = ("ftxfs", "rsync", "sshfs", "rclone", "syncthing")
 

@@ -139,8 +139,8 @@ static void seal(struct cost_end *end, struct batch *batch)
 {
     for (size_t i = 0; i < batch->n; i++) {
         struct ftx_record_key key;
-        ftx_record_key_take(&end->send, &key);
-        cost_must(ftx_record_seal(&key, batch->blocks[i], batch->sizes[i]) == 0,
+        cost_must(ftx_record_key_take(&end->send, &key) == 0 &&
+                      ftx_record_seal(&key, batch->blocks[i], batch->sizes[i]) == 0,
                   "it can be sealed");
         ftx_record_key_close(&key);
         batch->sizes[i] += FTX_RECORD_HEAD + FTX_TAG_SIZE;
@@ -152,8 +152,8 @@ static void unseal(struct cost_end *end, struct batch *batch)
     for (size_t i = 0; i < batch->n; i++) {
         struct ftx_record_key key;
         size_t size;
-        ftx_record_key_take(&end->receive, &key);
-        cost_must(ftx_record_open(&key, batch->blocks[i], batch->sizes[i], &size) == 0,
+        cost_must(ftx_record_key_take(&end->receive, &key) == 0 &&
+                      ftx_record_open(&key, batch->blocks[i], batch->sizes[i], &size) == 0,
                   "it can be opened");
         ftx_record_key_close(&key);
         batch->sizes[i] = size;
@@ -306,10 +306,10 @@ static void open_end(struct cost_end *end, const char *path, enum ftx_role role)
 static void open_keys(struct cost_ends *ends)
 {
     static const uint8_t there[32] = {1}, back[32] = {2};
-    ftx_record_key_init(&ends->sender.send, there);
-    ftx_record_key_init(&ends->receiver.receive, there);
-    ftx_record_key_init(&ends->receiver.send, back);
-    ftx_record_key_init(&ends->sender.receive, back);
+    ftx_record_key_init(&ends->sender.send, FTX_CIPHER_AES_256_GCM, there);
+    ftx_record_key_init(&ends->receiver.receive, FTX_CIPHER_AES_256_GCM, there);
+    ftx_record_key_init(&ends->receiver.send, FTX_CIPHER_AES_256_GCM, back);
+    ftx_record_key_init(&ends->sender.receive, FTX_CIPHER_AES_256_GCM, back);
 }
 
 void cost_ends_open(struct cost_ends *ends)

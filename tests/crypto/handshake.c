@@ -225,6 +225,35 @@ static void hello_for_a_data_connection_says_so(void **state)
     }
 }
 
+/* Both must wish it, whoever dials, and a data connection's Hello has both words. */
+static void aes_is_taken_if_both_ends_are_quick_at_it(void **state)
+{
+    (void)state;
+    for (int wish = 0; wish < 16; wish++) {
+        struct end ends[2];
+        int dialler = wish >> 2 & 1;
+        for (int role = 0; role < 2; role++) {
+            end_init(&ends[role], FTX_MODE_RESUME, role, (uint32_t)role + 1);
+            ends[role].link.aes = wish >> role & 1;
+            ends[role].link.data = role == dialler && wish >> 3;
+            end_start(&ends[role], role == dialler);
+        }
+        ends_connect(ends, &WIRE_WHOLE);
+        assert_agreed(ends, FTX_MODE_RESUME);
+        for (int role = 0; role < 2; role++) {
+            bool aes = ends[role].link.aes;
+            assert_int_equal(ends[role].sent[4], HELLO + (aes ? 2 : ends[role].link.data));
+            if (aes)
+                assert_int_equal(ends[role].sent[HELLO + 1], 1);
+            assert_int_equal(ends[1 - role].hs.peer_hello.aes, aes);
+            assert_int_equal(ends[1 - role].hs.peer_hello.data, ends[role].link.data);
+            assert_int_equal(ends[role].hs.cipher, (wish & 3) == 3 ? FTX_CIPHER_AES_256_GCM
+                                                                   : FTX_CIPHER_CHACHA20_POLY1305);
+        }
+        ends_close(ends);
+    }
+}
+
 static void extension_of_a_hello_is_ignored_but_counts(void **state)
 {
     (void)state;
@@ -443,6 +472,7 @@ int main(void)
         cmocka_unit_test(cut_after_each_byte_changes_nothing_else),
         cmocka_unit_test(bytes_after_the_end_are_left),
         cmocka_unit_test(hello_for_a_data_connection_says_so),
+        cmocka_unit_test(aes_is_taken_if_both_ends_are_quick_at_it),
         cmocka_unit_test(extension_of_a_hello_is_ignored_but_counts),
         cmocka_unit_test(pair_is_as_specified),
         cmocka_unit_test(resume_is_as_specified),

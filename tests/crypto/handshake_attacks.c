@@ -143,6 +143,29 @@ static void inserted_extension_fails(void **state)
     }
 }
 
+/* Who strikes out on the way what an end says of AES gets no session with the other cipher. */
+static void changed_wish_for_a_cipher_fails(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 4; run++) {
+        struct end ends[2];
+        int dialler = run & 1, victim = run >> 1;
+        for (int role = 0; role < 2; role++) {
+            end_init(&ends[role], FTX_MODE_RESUME, role, (uint32_t)role + 1);
+            ends[role].link.aes = true;
+            end_start(&ends[role], role == dialler);
+        }
+        if (victim != dialler)
+            end_pass(&ends[dialler], &ends[victim], HELLO + 2);
+        assert_int_equal(ends[victim].sent[HELLO + 1], 1);
+        ends[victim].sent[HELLO + 1] = 0;
+        ends_connect(ends, &WIRE_WHOLE);
+        assert_false(end_done(&ends[1 - victim]));
+        assert_true(ends[S].err == FTX_EAUTH || ends[R].err == FTX_EAUTH);
+        ends_close(ends);
+    }
+}
+
 static void versions_without_overlap_are_said_so(void **state)
 {
     (void)state;
@@ -483,6 +506,7 @@ int main(void)
         cmocka_unit_test(flipped_tag_costs_the_guess_of_who_believed_in_it),
         cmocka_unit_test(edited_hello_fails),
         cmocka_unit_test(inserted_extension_fails),
+        cmocka_unit_test(changed_wish_for_a_cipher_fails),
         cmocka_unit_test(versions_without_overlap_are_said_so),
         cmocka_unit_test(wrong_code_fails_and_counts_at_both_ends),
         cmocka_unit_test(wrong_link_secret_or_static_fails),

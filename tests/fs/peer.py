@@ -14,7 +14,7 @@ import time
 import xxhash
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 import ftxp
@@ -341,13 +341,14 @@ class Link:
         connection.sendall(ours)
         return theirs
 
-    def resume(self):
-        """Section 3: a connection and the keys of its records, ours first."""
+    def resume(self, aes):
+        """Section 3: a connection and the directions of its records, ours first; `aes`: we say that AES-256-GCM is quick here."""
         connection, fresh = dial(self.port), os.urandom(16)
         hint = hmac.digest(self.secret, b"FTXP/1 resume" + fresh + bytes([self.role]), "sha512")[:16]
-        ours = ftxp.hello(RESUME, self.role, nonce=fresh, hint=hint)
+        ours = ftxp.hello(RESUME, self.role, nonce=fresh, hint=hint, extension=b"\0\1" if aes else b"")
         connection.sendall(ours)
         theirs = ftxp.receive_hello(connection)
+        cipher = "aes" if aes and theirs[43:44] == b"\1" else "chacha"
         secret, public = new_static()
         if self.role == SENDER:
             noise = Noise(ours + theirs, self.static_public, self.peer_public)
@@ -361,7 +362,7 @@ class Link:
             noise.mix_key(diffie_hellman(secret, answer[:32]))
             noise.mix_key(diffie_hellman(self.static_secret, answer[:32]))
             noise.check(answer[32:])
-            return connection, *noise.split()
+            return connection, *(Direction(key, cipher) for key in noise.split())
         noise = Noise(theirs + ours, self.peer_public, self.static_public)
         noise.mix_psk(self.secret)
         first = ftxp.receive(connection, 48)
@@ -374,7 +375,7 @@ class Link:
         noise.mix_key(diffie_hellman(secret, self.peer_public))
         connection.sendall(public + noise.tag())
         theirs_key, ours_key = noise.split()
-        return connection, ours_key, theirs_key
+        return connection, Direction(ours_key, cipher), Direction(theirs_key, cipher)
 
     def connect(self, **options):
         return Session(self, **options)
@@ -386,14 +387,18 @@ class Link:
 class Direction:
     """Section 4, one way: the number of the next record and its key."""
 
-    def __init__(self, key):
-        self.key, self.count = key, 0
+    def __init__(self, key, cipher):
+        self.key, self.count, self.cipher = key, 0, cipher
+        self.aead = AESGCM if cipher == "aes" else ChaCha20Poly1305
+
+    def nonce(self, number):
+        return bytes(4) + struct.pack(">Q", number) if self.cipher == "aes" else nonce(number)
 
     def next(self):
         if self.count and self.count % 1024 == 0:
-            self.key = ChaCha20Poly1305(self.key).encrypt(nonce(2**64 - 1), bytes(32), b"")[:32]
+            self.key = self.aead(self.key).encrypt(self.nonce(2**64 - 1), bytes(32), b"")[:32]
         self.count += 1
-        return ChaCha20Poly1305(self.key), nonce(self.count - 1)
+        return self.aead(self.key), self.nonce(self.count - 1)
 
 
 class Item:
@@ -413,11 +418,10 @@ class Session:
     comes, keeps what comes, and acknowledges it unless `acknowledge` is false; only while one of its functions runs.
     """
 
-    def __init__(self, link, begin=True, acknowledge=True):
+    def __init__(self, link, begin=True, acknowledge=True, aes=True):
         self.link, self.acknowledge = link, acknowledge
-        self.connection, ours, theirs = link.resume()
+        self.connection, self.out, self.into = link.resume(aes)
         self.connection.setblocking(False)
-        self.out, self.into = Direction(ours), Direction(theirs)
         self.pending, self.goodbye, self.closed = b"", None, False
         self.messages, self.streams = [], {}   # all that came but the bytes of extents; ranges of each stream
         self.acked = (0, 0)

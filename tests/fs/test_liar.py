@@ -286,9 +286,10 @@ def test_bad_record_ends_the_connection(world, lie):
         assert s.closed
 
 
-def test_largest_record_and_new_keys_every_1024_are_fine(world):
+@pytest.mark.parametrize("aes", [True, False], ids=["AES if it is quick there", "ChaCha20"])
+def test_largest_record_and_new_keys_every_1024_are_fine(world, aes):
     """What the lies above are one step away from."""
-    with world.link.connect() as s:
+    with world.link.connect(aes=aes) as s:
         item = world.number()
         filler = peer.ping(7) * 200
         messages = [s.op(make(item, b"large-%d" % item)), extent(item, 1, 0, bytes(MIB)), seal(item, 1, MIB)]

@@ -159,6 +159,7 @@ static void check_agreement(const struct end *s, const struct end *r, bool resum
 {
     if (resume && done(s)) {
         check(done(r));
+        check(s->hs.cipher == r->hs.cipher);
         check(memcmp(s->hs.send_key, r->hs.receive_key, 32) == 0);
         check(memcmp(s->hs.receive_key, r->hs.send_key, 32) == 0);
     }

@@ -53,9 +53,11 @@ static void seal_and_open(const struct ftx_record_key *key, const uint8_t *data,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint8_t secret[32] = {1};
-    struct ftx_record_key key;
-    ftx_record_key_init(&key, secret);
-    open_as_it_came(&key, data, size);
-    seal_and_open(&key, data, size);
+    for (enum ftx_cipher c = FTX_CIPHER_CHACHA20_POLY1305; c <= FTX_CIPHER_AES_256_GCM; c++) {
+        struct ftx_record_key key;
+        ftx_record_key_init(&key, c, secret);
+        open_as_it_came(&key, data, size);
+        seal_and_open(&key, data, size);
+    }
     return 0;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """A second decoder, written from docs/protocol.md alone. `decode.py` checks every vector against expected.json; `decode.py messages|ops|announce FILE`
-and `decode.py records FILE [KEY NUMBER]` print what a file of hex digits holds."""
+and `decode.py records FILE [CIPHER KEY NUMBER]` (chacha, aes) print what a file of hex digits holds."""
 import hashlib
 import hmac
 import ipaddress
@@ -11,7 +11,7 @@ import struct
 import sys
 
 import zstandard
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LAST_OFFSET = 2**63 - 1
@@ -55,23 +55,28 @@ class Fields:
 # Section 4: records
 
 
-def key_of_record(key, number):
+CIPHERS = {"chacha": (ChaCha20Poly1305, "<Q"), "aes": (AESGCM, ">Q")}
+
+
+def nonce_of(number, layout):
+    return bytes(4) + struct.pack(layout, number)
+
+
+def key_of_record(cipher, key, number):
     """The key after the REKEYs that come before record `number`."""
+    aead, layout = CIPHERS[cipher]
     for _ in range(number // 1024):
-        key = ChaCha20Poly1305(key).encrypt(nonce_of(2**64 - 1), bytes(32), b"")[:32]
+        key = aead(key).encrypt(nonce_of(2**64 - 1, layout), bytes(32), b"")[:32]
     return key
 
 
-def nonce_of(number):
-    return bytes(4) + struct.pack("<Q", number)
-
-
-def open_record(record, key, number):
+def open_record(record, cipher, key, number):
     require(len(record) >= 4, "no length")
     length = struct.unpack("<I", record[:4])[0]
     require(16 + 1 <= length <= 16 + 1052672, "the record's length is out of range")
     require(len(record) == 4 + length, "not one record")
-    return ChaCha20Poly1305(key_of_record(key, number)).decrypt(nonce_of(number), record[4:], record[:4])
+    aead, layout = CIPHERS[cipher]
+    return aead(key_of_record(cipher, key, number)).decrypt(nonce_of(number, layout), record[4:], record[:4])
 
 
 # Section 5: messages
@@ -461,8 +466,8 @@ def check_all():
     mixed = [expected["messages"][name] for name in records["mixed"]]
     plain = vector("records", "mixed-plain")
     assert decode_plain(plain) == mixed
-    for name, number in records["sealed"].items():
-        assert open_record(vector("records", name), bytes.fromhex(records["key"]), number) == plain, name
+    for name, (cipher, number) in records["sealed"].items():
+        assert open_record(vector("records", name), cipher, bytes.fromhex(records["key"]), number) == plain, name
     check_announcement()
     print(f"{len(expected['messages'])} messages, {len(expected['ops'])} operations, {1 + len(records['sealed'])} records, an announcement: as expected")
 
@@ -478,8 +483,8 @@ def main(arguments):
     if arguments[0] == "ops":
         print(json.dumps(decode_operation(data), indent=1))
         return
-    if arguments[0] == "records" and len(arguments) == 4:
-        data = open_record(data, bytes.fromhex(arguments[2]), int(arguments[3]))
+    if arguments[0] == "records" and len(arguments) == 5:
+        data = open_record(data, arguments[2], bytes.fromhex(arguments[3]), int(arguments[4]))
     print(json.dumps(decode_plain(data), indent=1))
 
 

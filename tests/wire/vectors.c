@@ -86,22 +86,21 @@ static void a_record_holds_the_golden_messages(void **state)
     assert_int_equal(offset, size);
 }
 
-static void sealed_records_are_the_golden_ones(void **state)
+static void sealed_as(enum ftx_cipher cipher, const char *prefix)
 {
-    (void)state;
     static const uint64_t numbers[] = {0, 1023, 1024, 2050};
     uint8_t plain[VECTOR_MAX], golden[VECTOR_MAX], record[VECTOR_MAX], secret[32];
     size_t plain_size = read_vector("records", "mixed-plain", plain);
     for (size_t i = 0; i < sizeof secret; i++)
         secret[i] = (uint8_t)i;
     struct ftx_record_key key, taken;
-    ftx_record_key_init(&key, secret);
+    ftx_record_key_init(&key, cipher, secret);
     size_t next = 0;
     for (uint64_t number = 0; next < sizeof numbers / sizeof *numbers; number++) {
-        ftx_record_key_take(&key, &taken);
+        assert_int_equal(ftx_record_key_take(&key, &taken), 0);
         if (number == numbers[next]) {
             char name[32];
-            snprintf(name, sizeof name, "mixed-%u", (unsigned)number);
+            snprintf(name, sizeof name, "%s-%u", prefix, (unsigned)number);
             size_t size = read_vector("records", name, golden);
             assert_int_equal(size, FTX_RECORD_HEAD + plain_size + FTX_TAG_SIZE);
             memcpy(record + FTX_RECORD_HEAD, plain, plain_size);
@@ -116,6 +115,13 @@ static void sealed_records_are_the_golden_ones(void **state)
         ftx_record_key_close(&taken);
     }
     ftx_record_key_close(&key);
+}
+
+static void sealed_records_are_the_golden_ones(void **state)
+{
+    (void)state;
+    sealed_as(FTX_CIPHER_CHACHA20_POLY1305, "mixed");
+    sealed_as(FTX_CIPHER_AES_256_GCM, "mixed-aes");
 }
 
 int main(void)

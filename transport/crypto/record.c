@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Records through libcrypto's EVP, which is two to three times as fast as libsodium's cipher. */
+/* Records through libcrypto's EVP, which is two to three times as fast as libsodium's ciphers. */
 #include "transport/crypto/record.h"
 
 #include <assert.h>
@@ -13,61 +13,59 @@
 #include "transport/crypto/suite.h"
 #include "transport/wire/cursor.h"
 
-void ftx_record_key_init(struct ftx_record_key *key, const uint8_t bytes[32])
+bool ftx_aes_is_quick(void)
 {
-    memcpy(key->key, bytes, sizeof key->key);
-    key->number = 0;
-}
-
-void ftx_record_key_take(struct ftx_record_key *key, struct ftx_record_key *out_taken)
-{
-    *out_taken = *key;
-    if (++key->number % FTX_REKEY_RECORDS == 0)
-        ftx_aead_rekey(key->key);
-}
-
-void ftx_record_key_close(struct ftx_record_key *key)
-{
-    sodium_memzero(key, sizeof *key);
+    return crypto_aead_aes256gcm_is_available() == 1;
 }
 
 /* The cipher, fetched by the first that asks and kept while the process lives; NULL: no memory. */
-static EVP_CIPHER *shared_cipher(void)
+static EVP_CIPHER *shared_cipher(enum ftx_cipher which)
 {
-    static _Atomic(EVP_CIPHER *) shared;
-    EVP_CIPHER *cipher = atomic_load(&shared);
+    static const char *const names[] = {
+        [FTX_CIPHER_CHACHA20_POLY1305] = "ChaCha20-Poly1305",
+        [FTX_CIPHER_AES_256_GCM] = "AES-256-GCM",
+    };
+    static _Atomic(EVP_CIPHER *) shared[sizeof names / sizeof *names];
+    EVP_CIPHER *cipher = atomic_load(&shared[which]);
     if (cipher)
         return cipher;
 
-    EVP_CIPHER *fetched = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
-    if (atomic_compare_exchange_strong(&shared, &cipher, fetched))
+    EVP_CIPHER *fetched = EVP_CIPHER_fetch(NULL, names[which], NULL);
+    if (atomic_compare_exchange_strong(&shared[which], &cipher, fetched))
         return fetched;
     EVP_CIPHER_free(fetched); /* another thread was faster */
     return cipher;
 }
 
-/*
- *   record: head[FTX_RECORD_HEAD] (AD) | text[size] | tag[FTX_TAG_SIZE]
- *
- * The context lives for one record, which costs half a microsecond: no key outlives its use.
- */
-static int run_cipher(const struct ftx_record_key *taken, bool seal, uint8_t *record, size_t size)
+/* As Noise has them (rev 34, 12.3 and 12.4): AESGCM's counter is big-endian. */
+static void make_nonce(const struct ftx_record_key *key, uint8_t out_nonce[FTX_AEAD_NONCE_SIZE])
 {
-    uint8_t *text = record + FTX_RECORD_HEAD, *tag = text + size;
+    ftx_aead_nonce(key->cipher == FTX_CIPHER_AES_256_GCM ? __builtin_bswap64(key->number)
+                                                         : key->number,
+                   out_nonce);
+}
+
+/*
+ * Seals or opens text[size] in place; the tag is written or checked. The context lives for one
+ * call, which costs half a microsecond: no key outlives its use.
+ */
+static int run_cipher(const struct ftx_record_key *key, bool seal, const uint8_t *ad,
+                      size_t ad_size, uint8_t *text, size_t size, uint8_t tag[FTX_TAG_SIZE])
+{
     uint8_t nonce[FTX_AEAD_NONCE_SIZE];
     int err = -ENOMEM; /* no step but the tag's check fails for another reason */
     int n;
 
-    EVP_CIPHER *cipher = shared_cipher();
+    EVP_CIPHER *cipher = shared_cipher(key->cipher);
     EVP_CIPHER_CTX *ctx = cipher ? EVP_CIPHER_CTX_new() : NULL;
     if (!ctx)
         return err;
-    ftx_aead_nonce(taken->number, nonce);
-    if (EVP_CipherInit_ex2(ctx, cipher, taken->key, nonce, seal, NULL) != 1)
+    make_nonce(key, nonce);
+    if (EVP_CipherInit_ex2(ctx, cipher, key->key, nonce, seal, NULL) != 1)
         goto done;
     if (!seal && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, FTX_TAG_SIZE, tag) != 1)
         goto done;
-    if (EVP_CipherUpdate(ctx, NULL, &n, record, FTX_RECORD_HEAD) != 1 ||
+    if ((ad_size > 0 && EVP_CipherUpdate(ctx, NULL, &n, ad, (int)ad_size) != 1) ||
         EVP_CipherUpdate(ctx, text, &n, text, (int)size) != 1)
         goto done;
     if (EVP_CipherFinal_ex(ctx, tag, &n) != 1) {
@@ -82,12 +80,58 @@ done:
     return err;
 }
 
+void ftx_record_key_init(struct ftx_record_key *key, enum ftx_cipher cipher,
+                         const uint8_t bytes[32])
+{
+    key->cipher = cipher;
+    memcpy(key->key, bytes, sizeof key->key);
+    key->number = 0;
+}
+
+/* Noise's REKEY: the first 32 bytes of AEAD(key, 2^64-1, "", 32 zeros). */
+static int rekey(struct ftx_record_key *key)
+{
+    struct ftx_record_key last = *key;
+    uint8_t next[sizeof key->key] = {0}, tag[FTX_TAG_SIZE];
+    last.number = UINT64_MAX;
+    int err = run_cipher(&last, true, NULL, 0, next, sizeof next, tag);
+    if (!err)
+        memcpy(key->key, next, sizeof next);
+    sodium_memzero(next, sizeof next);
+    ftx_record_key_close(&last);
+    return err;
+}
+
+int ftx_record_key_take(struct ftx_record_key *key, struct ftx_record_key *out_taken)
+{
+    if (key->number > 0 && key->number % FTX_REKEY_RECORDS == 0) {
+        int err = rekey(key);
+        if (err)
+            return err;
+    }
+    *out_taken = *key;
+    key->number++;
+    return 0;
+}
+
+void ftx_record_key_close(struct ftx_record_key *key)
+{
+    sodium_memzero(key, sizeof *key);
+}
+
+/* record: head[FTX_RECORD_HEAD] (AD) | text[size] | tag[FTX_TAG_SIZE] */
+static int run_record(const struct ftx_record_key *taken, bool seal, uint8_t *record, size_t size)
+{
+    uint8_t *text = record + FTX_RECORD_HEAD;
+    return run_cipher(taken, seal, record, FTX_RECORD_HEAD, text, size, text + size);
+}
+
 int ftx_record_seal(const struct ftx_record_key *taken, uint8_t *record, size_t plain_size)
 {
     assert(plain_size >= 1 && plain_size <= FTX_RECORD_PLAIN_MAX);
     struct ftx_writer head = ftx_writer(record, FTX_RECORD_HEAD);
     ftx_write_u32(&head, (uint32_t)(plain_size + FTX_TAG_SIZE));
-    return run_cipher(taken, true, record, plain_size);
+    return run_record(taken, true, record, plain_size);
 }
 
 size_t ftx_record_size(const uint8_t head[FTX_RECORD_HEAD])
@@ -105,7 +149,7 @@ int ftx_record_open(const struct ftx_record_key *taken, uint8_t *record, size_t 
     if (record_size < FTX_RECORD_HEAD || ftx_record_size(record) != record_size)
         return FTX_EPROTO;
     size_t plain_size = record_size - FTX_RECORD_HEAD - FTX_TAG_SIZE;
-    int err = run_cipher(taken, false, record, plain_size);
+    int err = run_record(taken, false, record, plain_size);
     if (err)
         sodium_memzero(record + FTX_RECORD_HEAD, plain_size);
     else

@@ -35,15 +35,6 @@ int ftx_aead_open(const uint8_t key[FTX_KEY_SIZE], uint64_t counter, const void 
                : 0;
 }
 
-void ftx_aead_rekey(uint8_t key[FTX_KEY_SIZE])
-{
-    static const uint8_t zeros[FTX_KEY_SIZE];
-    uint8_t box[FTX_KEY_SIZE + FTX_TAG_SIZE];
-    ftx_aead_seal(key, UINT64_MAX, NULL, 0, zeros, sizeof zeros, box);
-    memcpy(key, box, FTX_KEY_SIZE);
-    sodium_memzero(box, sizeof box);
-}
-
 void ftx_derive(const char *label, const void *a, size_t a_size, const void *b, size_t b_size,
                 uint8_t out[FTX_SHA512_SIZE])
 {

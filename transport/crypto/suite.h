@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The one suite of FTXP/1 as docs/protocol.md writes it: AEAD with a counter, SHA-512, HMAC. */
+/* What handshakes are made of, as docs/protocol.md writes it: AEAD with a counter, SHA-512, HMAC. */
 #ifndef FTX_CRYPTO_SUITE_H
 #define FTX_CRYPTO_SUITE_H
 
@@ -21,9 +21,6 @@ void ftx_aead_seal(const uint8_t key[FTX_KEY_SIZE], uint64_t counter, const void
  * plain text. */
 int ftx_aead_open(const uint8_t key[FTX_KEY_SIZE], uint64_t counter, const void *ad, size_t ad_size,
                   const uint8_t *box, size_t box_size, uint8_t *out);
-
-/* Noise's REKEY: the key becomes the first 32 bytes of AEAD(key, 2^64-1, "", 32 zeros). */
-void ftx_aead_rekey(uint8_t key[FTX_KEY_SIZE]);
 
 /* SHA-512(label || a || b), without the label's NUL: the form of all derived keys and hints. */
 void ftx_derive(const char *label, const void *a, size_t a_size, const void *b, size_t b_size,

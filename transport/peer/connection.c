@@ -146,8 +146,8 @@ static int put_output(struct ftx_connection *c)
 static void begin_records(struct ftx_connection *c)
 {
     struct ftx_handshake *hs = &c->secret->handshake;
-    ftx_record_key_init(&c->secret->send, hs->send_key);
-    ftx_record_key_init(&c->secret->receive, hs->receive_key);
+    ftx_record_key_init(&c->secret->send, hs->cipher, hs->send_key);
+    ftx_record_key_init(&c->secret->receive, hs->cipher, hs->receive_key);
     ftx_handshake_close(hs);
     c->phase = FTX_CONNECTION_RECORDS;
     c->events->wants(c->owner, c, FTX_WANT_RECORDS);

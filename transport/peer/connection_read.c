@@ -55,7 +55,8 @@ static void on_opened(struct ftx_work *work)
 static void open_record(struct ftx_connection *c)
 {
     struct inbound *in = calloc(1, sizeof *in);
-    if (!in) {
+    if (!in || ftx_record_key_take(&c->secret->receive, &in->key) != 0) {
+        free(in);
         ftx_connection_fail(c, -ENOMEM);
         return;
     }
@@ -65,7 +66,6 @@ static void open_record(struct ftx_connection *c)
     c->block = NULL;
     c->inbound_bytes += in->size;
     ftx_list_append(&c->inbound, &in->node);
-    ftx_record_key_take(&c->secret->receive, &in->key);
     in->work = (struct ftx_work){.run = run_open, .done = on_opened};
     if (in->size > HERE_MAX) {
         c->n_jobs++;

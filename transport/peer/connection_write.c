@@ -177,6 +177,10 @@ void ftx_connection_send(struct ftx_connection *c, struct ftx_plan *plan, ftx_pl
     struct outbound *out = NULL;
     if (c->phase == FTX_CONNECTION_RECORDS)
         out = outbound_new(c, FTX_RECORD_HEAD + plain + FTX_TAG_SIZE);
+    if (out && ftx_record_key_take(&c->secret->send, &out->key) != 0) {
+        outbound_free(out);
+        out = NULL;
+    }
     if (!out) {
         c->events->built(c->owner, c, plan, false);
         ftx_connection_fail(c, -ENOMEM);
@@ -186,7 +190,6 @@ void ftx_connection_send(struct ftx_connection *c, struct ftx_plan *plan, ftx_pl
     out->read = read;
     out->read_ctx = read_ctx;
     out->work = (struct ftx_work){.run = run_build, .done = on_built};
-    ftx_record_key_take(&c->secret->send, &out->key);
     look_at_pipe(c, plan->size);
     ftx_compress_plan(&c->compress, plan);
     if (plan->reads || plan->size > HERE_MAX) {

@@ -29,6 +29,7 @@ bool ftx_peer_link(const struct ftx_peer *peer, enum ftx_mode mode, struct ftx_h
         return !peer->paused && id->stage != FTX_PEER_PAIRED && id->guesses < FTX_GUESSES_MAX;
     }
     out->keys = &id->keys;
+    out->aes = ftx_aes_is_quick();
     return !peer->paused && id->stage != FTX_PEER_ARMED;
 }
 

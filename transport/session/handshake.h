@@ -15,6 +15,7 @@
 #include "transport/crypto/cpace.h"
 #include "transport/crypto/identity.h"
 #include "transport/crypto/noise.h"
+#include "transport/crypto/record.h"
 #include "transport/wire/limits.h"
 
 #include <stdbool.h>
@@ -32,7 +33,7 @@ enum ftx_handshake_want {
                               first), then ftx_handshake_written */
     FTX_WANT_KEYS_WRITTEN, /* write `keys` durably, then ftx_handshake_written */
     FTX_WANT_CLOSE,        /* PAIR is complete: send `out`, close, dial again in RESUME */
-    FTX_WANT_RECORDS,      /* RESUME is complete: send `out`; send_key and receive_key hold */
+    FTX_WANT_RECORDS,      /* RESUME is complete: send `out`; cipher and the two keys hold */
 };
 
 /* The parsed Hello; `raw` is what enters the transcript. */
@@ -44,6 +45,7 @@ struct ftx_hello {
     uint8_t nonce[FTX_NONCE_SIZE];
     uint8_t hint[FTX_HINT_SIZE];
     bool data; /* it was dialled to become a data connection */
+    bool aes;  /* AES-256-GCM is quick at the end that says it */
 };
 
 /* What a handshake needs of a link; pointers are borrowed during the call. */
@@ -54,13 +56,14 @@ struct ftx_handshake_link {
     const char *label;                /* PAIR */
     const struct ftx_link_keys *keys; /* RESUME */
     bool data;                        /* RESUME, dialler: for a data connection */
+    bool aes;                         /* RESUME: AES-256-GCM is quick here */
 };
 
 typedef void (*ftx_random_fn)(void *ctx, void *out, size_t size);
 
 enum { FTX_HANDSHAKE_OUT_MAX = 512 /* more than all an end ever sends */ };
 
-/* Read `want`, `peer_hello`, `keys`, the two record keys; take from `out`; the rest is private. */
+/* Read `want`, `peer_hello`, `keys`, the cipher and keys of records; take from `out`; the rest is private. */
 struct ftx_handshake {
     unsigned state; /* handshake_steps.h: named for the message it EXPECTs */
     int err;        /* of the step that failed */
@@ -76,6 +79,7 @@ struct ftx_handshake {
     struct ftx_noise noise;
     uint8_t isk[FTX_CPACE_ISK_SIZE];
     uint8_t own_share[32];
+    enum ftx_cipher cipher; /* AES-256-GCM if both Hellos wish it */
     uint8_t send_key[32], receive_key[32];
     uint8_t in[FTX_HELLO_MAX]; /* the message being received, in_size of in_need bytes */
     size_t in_size, in_need;

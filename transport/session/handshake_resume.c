@@ -42,6 +42,8 @@ int ftx_resume_take(struct ftx_handshake *hs)
         err = put_noise(hs);
     if (err)
         return err;
+    bool aes = hs->own_hello.aes && hs->peer_hello.aes; /* proven: Noise has hashed both Hellos */
+    hs->cipher = aes ? FTX_CIPHER_AES_256_GCM : FTX_CIPHER_CHACHA20_POLY1305;
     ftx_noise_split(&hs->noise, hs->send_key, hs->receive_key);
     ftx_handshake_complete(hs, FTX_WANT_RECORDS);
     return 0;

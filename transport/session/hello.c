@@ -11,7 +11,7 @@
 
 static const uint8_t magic[4] = "FTXP";
 
-enum { FOR_DATA = 1 };
+enum { FOR_DATA = 1, AES_IS_QUICK = 1 };
 
 static void make_hint(const struct ftx_handshake_link *link, enum ftx_role role,
                       const uint8_t nonce[FTX_NONCE_SIZE], uint8_t out_hint[FTX_HINT_SIZE])
@@ -24,19 +24,21 @@ static void make_hint(const struct ftx_handshake_link *link, enum ftx_role role,
 
 /*
  *   0 magic[4] "FTXP" | 4 u8 length | 5 u8 version_min | 6 u8 version_max | 7 u8 mode | 8 u8 role
- *   9 u8 reserved 0 | 10 nonce[16] | 26 hint[16] | 42 extension[length - 42]: u8 1: for a data
- *   connection
+ *   9 u8 reserved 0 | 10 nonce[16] | 26 hint[16] | 42 extension, up to its last byte that is not 0:
+ *   u8 1: for a data connection | u8 bit 0: AES-256-GCM is quick here
  */
 void ftx_hello_make(struct ftx_hello *hello, const struct ftx_handshake_link *link,
                     const uint8_t nonce[FTX_NONCE_SIZE])
 {
-    *hello = (struct ftx_hello){.mode = link->mode, .role = link->role, .data = link->data};
+    *hello = (struct ftx_hello){
+        .mode = link->mode, .role = link->role, .data = link->data, .aes = link->aes};
     memcpy(hello->nonce, nonce, FTX_NONCE_SIZE);
     make_hint(link, link->role, nonce, hello->hint);
 
     struct ftx_writer w = ftx_writer(hello->raw, sizeof hello->raw);
     ftx_write_bytes(&w, magic, sizeof magic);
-    ftx_write_u8(&w, (uint8_t)(FTX_HELLO_MIN + link->data));
+    size_t extension = link->aes ? 2 : link->data ? 1 : 0;
+    ftx_write_u8(&w, (uint8_t)(FTX_HELLO_MIN + extension));
     ftx_write_u8(&w, FTX_VERSION);
     ftx_write_u8(&w, FTX_VERSION);
     ftx_write_u8(&w, (uint8_t)hello->mode);
@@ -44,8 +46,10 @@ void ftx_hello_make(struct ftx_hello *hello, const struct ftx_handshake_link *li
     ftx_write_u8(&w, 0);
     ftx_write_bytes(&w, hello->nonce, FTX_NONCE_SIZE);
     ftx_write_bytes(&w, hello->hint, FTX_HINT_SIZE);
-    if (link->data)
-        ftx_write_u8(&w, FOR_DATA);
+    if (extension > 0)
+        ftx_write_u8(&w, link->data ? FOR_DATA : 0);
+    if (extension > 1)
+        ftx_write_u8(&w, AES_IS_QUICK);
     assert(!w.failed);
     hello->size = w.size;
 }
@@ -79,7 +83,8 @@ int ftx_hello_parse(struct ftx_hello *hello, const uint8_t *raw, size_t size)
         return FTX_EPROTO;
 
     *hello = (struct ftx_hello){.size = size, .mode = mode, .role = role};
-    hello->data = size > FTX_HELLO_MIN && ftx_read_u8(&r) == FOR_DATA;
+    hello->data = ftx_read_u8(&r) == FOR_DATA; /* 0 where there is no extension */
+    hello->aes = ftx_read_u8(&r) & AES_IS_QUICK;
     memcpy(hello->raw, raw, size);
     memcpy(hello->nonce, nonce, FTX_NONCE_SIZE);
     memcpy(hello->hint, hint, FTX_HINT_SIZE);

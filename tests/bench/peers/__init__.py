@@ -3,7 +3,7 @@
 import os
 
 from peers.base import Cannot, Failed, Peer, Place, TooSlow
-from peers.floor import Aead, Cp, EmptyFs, Tcp
+from peers.floor import Aes, ChaCha, Cp, EmptyFs, Tcp
 from peers.ftx import Ftxfs
 from peers.ssh import Rclone, Rsync, RsyncZ, Sshfs, Tar
 from peers.syncthing import Syncthing
@@ -12,7 +12,7 @@ from peers.wormhole import Wormhole
 __all__ = ["Cannot", "Failed", "Peer", "Place", "TooSlow", "ALL", "find"]
 
 ALL = {"ftxfs": Ftxfs, "rsync": Rsync, "rsync-z": RsyncZ, "tar": Tar, "sshfs": Sshfs, "wormhole": Wormhole, "rclone": Rclone,
-       "syncthing": Syncthing, "cp": Cp, "empty": EmptyFs, "tcp": Tcp, "aead": Aead}
+       "syncthing": Syncthing, "cp": Cp, "empty": EmptyFs, "tcp": Tcp, "chacha": ChaCha, "aes": Aes}
 
 
 def find(name):

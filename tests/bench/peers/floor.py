@@ -102,9 +102,17 @@ def bbr_is_here():
 
 
 class Aead(Nothing):
-    name = "ChaCha20-Poly1305, one core"
+    cipher = None
 
     def copy(self, source, name, meter=None, archive=False):
-        self.place.run(f"{self.place.tools}/floor", "aead", str(size_of(source)))
+        self.place.run(f"{self.place.tools}/floor", "aead", str(size_of(source)), self.cipher)
+
+
+class ChaCha(Aead):
+    name, cipher = "ChaCha20-Poly1305, one core", "chacha"
+
+
+class Aes(Aead):
+    name, cipher = "AES-256-GCM, one core", "aes"
 
 

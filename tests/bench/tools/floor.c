@@ -3,7 +3,7 @@
  *
  *     floor tcp-receive HOST PORT             says `ready`, takes one connection, reads to its end, answers with one byte
  *     floor tcp-send HOST PORT BYTES [CC]     connects, says `ready`, waits for a line; comes back with that byte; CC: with this congestion control (bbr) and a large buffer
- *     floor aead BYTES                        ChaCha20-Poly1305 of libcrypto, on one core, a record of 256 KiB after the other */
+ *     floor aead BYTES chacha|aes             ChaCha20-Poly1305, AES-256-GCM of libcrypto, on one core, a record of 256 KiB after the other */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -78,11 +78,12 @@ static int send_bytes(const struct sockaddr_in *address, uint64_t bytes, const c
     return close(fd);
 }
 
-static int seal(uint64_t bytes)
+static int seal(uint64_t bytes, bool aes)
 {
     static unsigned char key[32], nonce[12], tag[16];
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
-    bool ok = context && EVP_EncryptInit_ex(context, EVP_chacha20_poly1305(), NULL, key, nonce);
+    const EVP_CIPHER *cipher = aes ? EVP_aes_256_gcm() : EVP_chacha20_poly1305();
+    bool ok = context && EVP_EncryptInit_ex(context, cipher, NULL, key, nonce);
     while (ok && bytes) {
         int n, size = bytes < sizeof buffer ? (int)bytes : BUFFER;
         nonce[0]++;
@@ -105,9 +106,10 @@ int main(int argc, char **argv)
     if ((argc == 5 || argc == 6) && strcmp(what, "tcp-send") == 0 &&
         parse_address(argv[2], argv[3], &address))
         return send_bytes(&address, strtoull(argv[4], NULL, 10), argv[5]);
-    if (argc == 3 && strcmp(what, "aead") == 0)
-        return seal(strtoull(argv[2], NULL, 10));
-    fprintf(stderr,
-            "usage: floor tcp-receive HOST PORT | tcp-send HOST PORT BYTES [CC] | aead BYTES\n");
+    if (argc == 4 && strcmp(what, "aead") == 0)
+        return seal(strtoull(argv[2], NULL, 10), strcmp(argv[3], "aes") == 0);
+    fprintf(
+        stderr,
+        "usage: floor tcp-receive HOST PORT | tcp-send HOST PORT BYTES [CC] | aead BYTES CIPHER\n");
     return 2;
 }
