@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  *   follower --the lead is free--> leader --quick request--> runs it, goes on leading
+ *                                         --lone READ------> likewise, if it did not wait last time
  *                                         --other request--> frees the lead, runs it -> follower
  *   watcher: looks at the leader every few milliseconds while there is something to do; if it is
  *            still at the same request, the lead is free
@@ -20,12 +21,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
     SPIN_NS = 50000, /* a program's next call comes sooner, if it has nothing else to do */
-    SPIN_RESTS_MAX = 255,
+    RESTS_MAX = 255,
     WATCH_MS = 5,    /* a quick request that takes longer than one to two of these was none */
     QUIET_MS = 1000, /* without a request: the watcher sleeps */
     QUICK_BYTES = 16 << 10,
@@ -35,12 +37,18 @@ enum {
 
 struct server;
 
+/* What does not always pay: in vain once, it is left out once, then 3 times, 7 ... RESTS_MAX. */
+struct venture {
+    unsigned rests, rests_left;
+};
+
 struct ftx_serve {
     struct fuse_session *session;
     int fd, end_fd;                  /* /dev/fuse, not blocking; an eventfd that is never read */
     atomic_bool spin;                /* the last request was a quick one */
-    unsigned spin_rests;             /* sleeps without a look after one in vain; the leader's */
-    unsigned spin_rest;              /* of them are left; the leader's */
+    struct venture spinning;         /* looking for a request before sleeping; the leader's */
+    struct venture reading;          /* leading and reading; the leader's */
+    uint32_t reader;                 /* the thread that the last READ came from; the leader's */
     atomic_bool watcher_sleeps;      /* and is to be woken by the next quick request */
     _Atomic(struct server *) leader; /* changes under the lock; NULL: the lead is free */
 
@@ -62,6 +70,27 @@ static uint64_t now_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static bool worth_it(struct venture *venture)
+{
+    if (venture->rests_left == 0)
+        return true;
+    venture->rests_left--;
+    return false;
+}
+
+static void went_well(struct venture *venture)
+{
+    venture->rests /= 2;
+}
+
+static void was_in_vain(struct venture *venture)
+{
+    venture->rests = venture->rests * 2 + 1;
+    if (venture->rests > RESTS_MAX)
+        venture->rests = RESTS_MAX;
+    venture->rests_left = venture->rests;
 }
 
 /* -- who leads -- */
@@ -175,28 +204,11 @@ static bool has_ended(struct ftx_serve *serve)
 
 /*
  * Is the next request worth looking for? On a busy machine who looks takes the processor from the
- * very program whose request it waits for: so looks in vain become rare, by twice each time.
+ * very program whose request it waits for: so looks in vain become rare.
  */
 static bool may_spin(struct ftx_serve *serve)
 {
-    if (!serve->spin)
-        return false;
-    if (serve->spin_rest == 0)
-        return true;
-    serve->spin_rest--;
-    return false;
-}
-
-static void spun(struct ftx_serve *serve, bool in_vain)
-{
-    if (!in_vain) {
-        serve->spin_rests /= 2;
-        return;
-    }
-    serve->spin_rests = serve->spin_rests * 2 + 1;
-    if (serve->spin_rests > SPIN_RESTS_MAX)
-        serve->spin_rests = SPIN_RESTS_MAX;
-    serve->spin_rest = serve->spin_rests;
+    return serve->spin && worth_it(&serve->spinning);
 }
 
 /* Takes the next request; false: it is over. */
@@ -208,7 +220,7 @@ static bool receive(struct server *server)
         int n = fuse_session_receive_buf(serve->session, &server->request);
         if (n > 0) {
             if (until_ns)
-                spun(serve, false);
+                went_well(&serve->spinning);
             return true;
         }
         if (n != -EAGAIN && n != -EINTR)
@@ -218,7 +230,7 @@ static bool receive(struct server *server)
         if (until_ns && now_ns() < until_ns)
             continue;
         if (until_ns)
-            spun(serve, true);
+            was_in_vain(&serve->spinning);
         if (has_ended(serve))
             return false;
         sleep_for_request(serve);
@@ -239,14 +251,59 @@ static void process(struct server *server)
     fuse_session_process_buf(server->serve->session, &server->request);
 }
 
-static void process_quick(struct server *server)
+/* Under the watcher's eyes. */
+static void process_leading(struct server *server)
 {
-    server->serve->spin = true;
     server->beats++;
     if (server->serve->watcher_sleeps)
         wake_watcher(server->serve);
     process(server);
     server->beats++;
+}
+
+static void process_quick(struct server *server)
+{
+    server->serve->spin = true;
+    process_leading(server);
+}
+
+/*
+ * Is this a READ of a program that reads alone? Then handing on the lead would cost more than the
+ * READ: two threads would take turns, each waking the other. Of several readers each gets a thread.
+ */
+static bool is_lone_read(struct server *server)
+{
+    const struct fuse_in_header *head = head_of(server);
+    if (head->opcode != FUSE_READ)
+        return false;
+    bool same = head->pid == server->serve->reader;
+    server->serve->reader = head->pid;
+    return same && worth_it(&server->serve->reading);
+}
+
+/* How often this thread has waited, for a disk, a lock, or a processor that others wanted too. */
+static long waits(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nvcsw + usage.ru_nivcsw;
+}
+
+/*
+ * Who waits for a disk holds up other programs' requests; and on a busy machine one thread that
+ * does all has to share its processor, while of several each has slept, and is served at once.
+ */
+static void process_lone_read(struct server *server)
+{
+    struct ftx_serve *serve = server->serve;
+    struct venture before = serve->reading;
+    long waited = waits();
+    was_in_vain(&serve->reading); /* unless it turns out otherwise while this thread still leads */
+    serve->spin = false;
+    process_leading(server);
+    if (serve->leader == server && waits() == waited) {
+        serve->reading = before;
+        went_well(&serve->reading);
+    }
 }
 
 static void process_other(struct server *server)
@@ -270,6 +327,8 @@ static void lead(struct server *server)
         }
         if (is_quick(server))
             process_quick(server);
+        else if (is_lone_read(server))
+            process_lone_read(server);
         else
             process_other(server);
     }

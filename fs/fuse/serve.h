@@ -3,8 +3,8 @@
  * The threads that take requests from the kernel and run the operations. One of them leads: it
  * alone reads, looking again for a moment before it sleeps, for a program's next call mostly comes
  * within microseconds and waking a thread costs more than most operations. It runs what is quick
- * itself and hands the lead on before what may take long; what takes long unexpectedly loses the
- * lead to the next thread.
+ * itself, and the READs of a program that reads alone; it hands the lead on before what may take
+ * long. What takes long unexpectedly loses the lead to the next thread.
  */
 #ifndef FTX_FUSE_SERVE_H
 #define FTX_FUSE_SERVE_H
