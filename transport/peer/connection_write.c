@@ -17,7 +17,7 @@
 #include "transport/peer/codecs.h"
 #include "transport/peer/peer.h"
 
-enum { HERE_MAX = 8 << 10 };
+enum { HERE_MAX = 8 << 10, MEMORY_MAX = 4 << 20 };
 
 /* A record from its plan until it is written. */
 struct outbound {
@@ -30,8 +30,9 @@ struct outbound {
     void *read_ctx;
     struct ftx_record_key key;
     uint8_t *block;
-    size_t size; /* planned, then of the record */
-    size_t charged;
+    size_t size;    /* planned, then of the record */
+    size_t charged; /* to the connection's bytes: the size, on the loop thread */
+    size_t memory;
     bool built, writing;
     int err;
 };
@@ -39,6 +40,7 @@ struct outbound {
 static void outbound_free(struct outbound *out)
 {
     out->connection->outbound_bytes -= out->charged;
+    out->connection->outbound_memory -= out->memory;
     ftx_list_remove(&out->node);
     ftx_record_key_close(&out->key);
     ftx_block_free(out->block);
@@ -57,8 +59,10 @@ static struct outbound *outbound_new(struct ftx_connection *c, size_t size)
     out->connection = c;
     out->block = block;
     out->size = size;
-    out->charged = ftx_block_size(block);
+    out->charged = size;
+    out->memory = ftx_block_size(block);
     c->outbound_bytes += out->charged;
+    c->outbound_memory += out->memory;
     ftx_list_append(&c->outbound, &out->node);
     return out;
 }
@@ -139,6 +143,13 @@ static void run_build(struct ftx_work *work)
     out->size = FTX_RECORD_HEAD + size + FTX_TAG_SIZE;
 }
 
+/* What was compressed leaves room for more: else the pipe would run dry while that is built. */
+static void charge(struct outbound *out)
+{
+    out->connection->outbound_bytes -= out->charged - out->size;
+    out->charged = out->size;
+}
+
 static void finish_build(struct outbound *out)
 {
     struct ftx_connection *c = out->connection;
@@ -147,6 +158,7 @@ static void finish_build(struct outbound *out)
     out->plan = NULL;
     if (!out->err)
         out->built = true;
+    charge(out);
     ftx_record_key_close(&out->key);
     ftx_compress_built(&c->compress, plan);
     c->events->built(c->owner, c, plan, sent);
@@ -167,7 +179,7 @@ static void on_built(struct ftx_work *work)
 bool ftx_connection_has_room(const struct ftx_connection *c)
 {
     return c->phase == FTX_CONNECTION_RECORDS && !c->told &&
-           c->outbound_bytes < ftx_pace_queue(&c->pace);
+           c->outbound_bytes < ftx_pace_queue(&c->pace) && c->outbound_memory < MEMORY_MAX;
 }
 
 void ftx_connection_send(struct ftx_connection *c, struct ftx_plan *plan, ftx_plan_read_fn read,

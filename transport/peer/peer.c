@@ -38,12 +38,15 @@ static void on_record(void *owner, struct ftx_connection *c, const uint8_t *plai
 static void on_built(void *owner, struct ftx_connection *c, struct ftx_plan *plan, bool sent)
 {
     struct ftx_peer *peer = owner;
-    if (sent && plan->packed_before && peer->host->packed)
+    bool packed = sent && plan->packed_before;
+    if (packed && peer->host->packed)
         peer->host->packed(peer->ctx, plan->packed_before, plan->packed_after);
     if (c->in_session)
         ftx_engine_built(&peer->session.engine, plan, sent);
     else
         ftx_plan_free(plan);
+    if (packed && c->place == FTX_PLACE_SESSION)
+        ftx_peer_kick(peer); /* there is more room before the pipe than was thought */
 }
 
 static void on_written(void *owner, struct ftx_connection *c, size_t size)
