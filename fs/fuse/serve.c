@@ -28,7 +28,7 @@
 enum {
     SPIN_NS = 50000, /* a program's next call comes sooner, if it has nothing else to do */
     RESTS_MAX = 255,
-    WATCH_MS = 5,    /* a quick request that takes longer than one to two of these was none */
+    WATCH_MS = 5,    /* what the leader runs for more than one to two of these was not quick */
     QUIET_MS = 1000, /* without a request: the watcher sleeps */
     QUICK_BYTES = 16 << 10,
     THREADS_KEPT = 10, /* making one costs more than keeping it */
@@ -49,7 +49,7 @@ struct ftx_serve {
     struct venture spinning;         /* looking for a request before sleeping; the leader's */
     struct venture reading;          /* leading and reading; the leader's */
     uint32_t reader;                 /* the thread that the last READ came from; the leader's */
-    atomic_bool watcher_sleeps;      /* and is to be woken by the next quick request */
+    atomic_bool watcher_sleeps;      /* and is to be woken by the next that the leader runs */
     _Atomic(struct server *) leader; /* changes under the lock; NULL: the lead is free */
 
     pthread_mutex_t lock;
@@ -62,7 +62,7 @@ struct ftx_serve {
 struct server {
     struct ftx_serve *serve;
     struct fuse_buf request;
-    atomic_uint beats; /* beginnings and ends of quick requests: odd while it runs one */
+    atomic_uint beats; /* beginnings and ends of what it ran as leader: odd while it does */
 };
 
 static uint64_t now_ns(void)
@@ -268,15 +268,15 @@ static void process_quick(struct server *server)
 }
 
 /*
- * Is this a READ of a program that reads alone? Then handing on the lead would cost more than the
- * READ: two threads would take turns, each waking the other. Of several readers each gets a thread.
+ * Is this a READ for the thread that the last one was for? Then somebody reads alone, and handing on
+ * the lead would cost more than the READ: two threads would take turns, each waking the other.
  */
 static bool is_lone_read(struct server *server)
 {
     const struct fuse_in_header *head = head_of(server);
     if (head->opcode != FUSE_READ)
         return false;
-    bool same = head->pid == server->serve->reader;
+    bool same = head->pid != 0 && head->pid == server->serve->reader; /* 0: of another namespace */
     server->serve->reader = head->pid;
     return same && worth_it(&server->serve->reading);
 }
@@ -300,10 +300,13 @@ static void process_lone_read(struct server *server)
     was_in_vain(&serve->reading); /* unless it turns out otherwise while this thread still leads */
     serve->spin = false;
     process_leading(server);
-    if (serve->leader == server && waits() == waited) {
+    bool at_once = waits() == waited;
+    pthread_mutex_lock(&serve->lock);
+    if (serve->leader == server && at_once) {
         serve->reading = before;
         went_well(&serve->reading);
     }
+    pthread_mutex_unlock(&serve->lock);
 }
 
 static void process_other(struct server *server)
@@ -382,7 +385,7 @@ static void wait_a_little(struct ftx_serve *serve)
     pthread_cond_timedwait(&serve->news, &serve->lock, &until);
 }
 
-/* Until the next quick request; `last`: nothing came since then. */
+/* Until the leader runs something; `last`: nothing came since then. */
 static void sleep_for_news(struct ftx_serve *serve, struct look last)
 {
     serve->watcher_sleeps = true;

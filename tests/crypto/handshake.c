@@ -258,8 +258,9 @@ static void extension_of_a_hello_is_ignored_but_counts(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_RUNS; i++) {
-        const size_t sizes[] = {HELLO + 1, FTX_HELLO_MAX};
-        for (size_t j = 0; j < 2; j++) {
+        const size_t sizes[] = {HELLO + 1, FTX_HELLO_MAX, FTX_HELLO_MAX};
+        for (size_t j = 0; j < 3; j++) {
+            bool aes = j == 2; /* beside bits that a later version may give a meaning */
             struct end ends[2];
             struct end *dialler = &ends[any_run[i].dialler];
             for (int role = 0; role < 2; role++) {
@@ -270,11 +271,15 @@ static void extension_of_a_hello_is_ignored_but_counts(void **state)
             struct ftx_hello *hello = &dialler->hs.own_hello;
             hello->raw[4] = (uint8_t)sizes[j];
             hello->raw[6] = 9;
-            memset(hello->raw + HELLO, 0xcc, sizes[j] - HELLO);
+            memset(hello->raw + HELLO, aes ? 0xcd : 0xcc, sizes[j] - HELLO);
+            hello->aes = aes;
             hello->size = dialler->n_sent = sizes[j];
             memcpy(dialler->sent, hello->raw, sizes[j]);
             ends_connect(ends, &WIRE_WHOLE);
             assert_agreed(ends, any_run[i].mode);
+            const struct ftx_hello *seen = &ends[1 - any_run[i].dialler].hs.peer_hello;
+            assert_int_equal(seen->aes, aes);
+            assert_false(seen->data);
             ends_close(ends);
         }
     }

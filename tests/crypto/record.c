@@ -3,6 +3,7 @@
  * not open. */
 #include "transport/crypto/record.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
 #include <sodium.h>
 
 #include "transport/base/err.h"
@@ -158,6 +160,41 @@ static void key_changes_after_1024_records(void **state)
     }
 }
 
+/* libcrypto finds no memory while this is set. */
+static bool starved;
+
+EVP_CIPHER_CTX *__real_EVP_CIPHER_CTX_new(void);
+EVP_CIPHER_CTX *__wrap_EVP_CIPHER_CTX_new(void);
+
+EVP_CIPHER_CTX *__wrap_EVP_CIPHER_CTX_new(void)
+{
+    return starved ? NULL : __real_EVP_CIPHER_CTX_new();
+}
+
+static void without_memory_nothing_is_taken_or_sealed(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < N_CIPHERS; c++) {
+        struct ftx_record_key key = key_at(ciphers[c], 1023), before = key, taken, last;
+        uint8_t *record = new_record(8);
+        size_t size;
+        starved = true;
+        assert_int_equal(ftx_record_key_take(&key, &taken), -ENOMEM);
+        assert_memory_equal(&key, &before, sizeof key);
+        assert_int_equal(ftx_record_seal(&key, record, 8), -ENOMEM);
+        starved = false;
+        assert_int_equal(ftx_record_key_take(&key, &last), 0);
+        assert_memory_equal(&last, &before, sizeof last);
+        assert_memory_not_equal(key.key, before.key, sizeof key.key);
+        assert_int_equal(key.number, 1024);
+        assert_int_equal(ftx_record_seal(&last, record, 8), 0);
+        starved = true;
+        assert_int_equal(ftx_record_open(&last, record, OVERHEAD + 8, &size), -ENOMEM);
+        starved = false;
+        free(record);
+    }
+}
+
 static void flip_each_bit(enum ftx_cipher cipher)
 {
     enum { PLAIN = 40, WHOLE = OVERHEAD + PLAIN };
@@ -279,6 +316,7 @@ int main(void)
         cmocka_unit_test(sodium_opens_what_we_seal),
         cmocka_unit_test(we_open_what_sodium_seals),
         cmocka_unit_test(key_changes_after_1024_records),
+        cmocka_unit_test(without_memory_nothing_is_taken_or_sealed),
         cmocka_unit_test(flipped_bit_fails_and_leaves_no_plain_text),
         cmocka_unit_test(changed_length_fails),
         cmocka_unit_test(another_cipher_number_or_key_fails),

@@ -342,13 +342,13 @@ class Link:
         return theirs
 
     def resume(self, aes):
-        """Section 3: a connection and the directions of its records, ours first; `aes`: we say that AES-256-GCM is quick here."""
+        """Section 3: a connection and the directions of its records, ours first; `aes`: we say that AES-256-GCM is quick here, be it or not."""
         connection, fresh = dial(self.port), os.urandom(16)
         hint = hmac.digest(self.secret, b"FTXP/1 resume" + fresh + bytes([self.role]), "sha512")[:16]
         ours = ftxp.hello(RESUME, self.role, nonce=fresh, hint=hint, extension=b"\0\1" if aes else b"")
         connection.sendall(ours)
         theirs = ftxp.receive_hello(connection)
-        cipher = "aes" if aes and theirs[43:44] == b"\1" else "chacha"
+        cipher = "aes" if aes and len(theirs) > 43 and theirs[43] & 1 else "chacha"
         secret, public = new_static()
         if self.role == SENDER:
             noise = Noise(ours + theirs, self.static_public, self.peer_public)

@@ -286,10 +286,16 @@ def test_bad_record_ends_the_connection(world, lie):
         assert s.closed
 
 
+def processor_flags():
+    with open("/proc/cpuinfo", encoding="ascii") as file:
+        return set(next((line.split(":")[1] for line in file if line.startswith("flags")), "").split())
+
+
 @pytest.mark.parametrize("aes", [True, False], ids=["AES if it is quick there", "ChaCha20"])
 def test_largest_record_and_new_keys_every_1024_are_fine(world, aes):
     """What the lies above are one step away from."""
     with world.link.connect(aes=aes) as s:
+        assert s.out.cipher == s.into.cipher == ("aes" if aes and {"aes", "pclmulqdq", "avx"} <= processor_flags() else "chacha")
         item = world.number()
         filler = peer.ping(7) * 200
         messages = [s.op(make(item, b"large-%d" % item)), extent(item, 1, 0, bytes(MIB)), seal(item, 1, MIB)]

@@ -3,7 +3,8 @@
  * Fuzz: the input is someone between two honest ends. It passes on, changes, drops, reflects and
  * makes up bytes; whatever it does, S completes or writes keys only together with R and the same.
  *
- *   byte 0      bit 0: RESUME, bit 1: R dials
+ *   byte 0      bit 0: RESUME, bit 1: R dials, bits 2, 3: AES is quick at S, at R; a dialler that says
+ *               so wants a data connection
  *   then steps  bits 0-2: what, bit 3: to R, bits 4-7: how many bytes (0: all there are)
  */
 #include <sodium.h>
@@ -95,7 +96,7 @@ static void feed(struct end *end, const uint8_t *bytes, size_t size)
     }
 }
 
-static void start(struct end *end, int role, bool resume, bool dials)
+static void start(struct end *end, int role, bool resume, bool dials, bool aes)
 {
     static const uint8_t secrets[2][32] = {{1}, {2}};
     *end = (struct end){
@@ -103,6 +104,8 @@ static void start(struct end *end, int role, bool resume, bool dials)
                  .role = role == S ? FTX_ROLE_S : FTX_ROLE_R,
                  .code = "7-guitar-harvest",
                  .label = "7",
+                 .data = resume && dials && aes,
+                 .aes = resume && aes,
                  .keys = &end->keys},
         .random = {(uint32_t)role},
         .keys = {.link_secret = {3}},
@@ -179,8 +182,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1)
         return 0;
     bool resume = data[0] & 1, r_dials = data[0] & 2;
-    start(&ends[S], S, resume, !r_dials);
-    start(&ends[R], R, resume, r_dials);
+    start(&ends[S], S, resume, !r_dials, data[0] & 4);
+    start(&ends[R], R, resume, r_dials, data[0] & 8);
     for (size_t at = 1; at < size;) {
         uint8_t what = data[at++];
         int to = what >> 3 & 1;

@@ -263,7 +263,7 @@ def main():
     for number, text in enumerate(names):
         seed("names", f"{number:02}", text)
     to_r, to_s = 8, 0  # steps of fuzz_handshake.c that pass on all there is
-    for mode in range(4):
+    for mode in range(16):
         seed("handshake", f"honest-{mode}", bytes([mode] + [to_r, to_s] * 8))
         for what, label in ((1, "flip"), (2, "drop"), (3, "reflect"), (4, "make-up")):
             for when in (0, 2, 5):

@@ -104,14 +104,14 @@ static int rekey(struct ftx_record_key *key)
 
 int ftx_record_key_take(struct ftx_record_key *key, struct ftx_record_key *out_taken)
 {
-    if (key->number > 0 && key->number % FTX_REKEY_RECORDS == 0) {
-        int err = rekey(key);
-        if (err)
-            return err;
+    struct ftx_record_key next = *key;
+    int err = ++next.number % FTX_REKEY_RECORDS == 0 ? rekey(&next) : 0;
+    if (!err) {
+        *out_taken = *key;
+        *key = next;
     }
-    *out_taken = *key;
-    key->number++;
-    return 0;
+    ftx_record_key_close(&next);
+    return err;
 }
 
 void ftx_record_key_close(struct ftx_record_key *key)

@@ -12,8 +12,8 @@
 enum ftx_cipher { FTX_CIPHER_CHACHA20_POLY1305, FTX_CIPHER_AES_256_GCM };
 
 /*
- * Does this processor have instructions for AES and GCM, so that AES-256-GCM is the quicker of the
- * two and takes the same time for every key? After sodium_init.
+ * Does this processor, as far as libsodium knows, have instructions for AES and GCM, so that
+ * AES-256-GCM is the quicker of the two and takes the same time for every key? After sodium_init.
  */
 bool ftx_aes_is_quick(void);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What handshakes are made of, as docs/protocol.md writes it: AEAD with a counter, SHA-512, HMAC. */
+/* What handshakes are made of (docs/protocol.md): an AEAD with a counter, SHA-512, HMAC. */
 #ifndef FTX_CRYPTO_SUITE_H
 #define FTX_CRYPTO_SUITE_H
 

@@ -32,6 +32,7 @@ static void connection_free(struct ftx_connection *c)
 {
     ftx_connection_read_free(c);
     ftx_connection_write_free(c);
+    assert(c->outbound_bytes == 0 && c->outbound_memory == 0);
     ftx_block_free(c->first.whole);
     sodium_free(c->secret); /* wipes */
     free(c);

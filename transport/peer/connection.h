@@ -121,7 +121,7 @@ struct ftx_connection {
     size_t inbound_bytes;
     /* connection_write.c */
     struct ftx_list outbound; /* records that are being built or written, in order */
-    size_t outbound_bytes;    /* that they are, or may be, on the wire */
+    size_t outbound_bytes;    /* of them on the wire; as planned, while one is built */
     size_t outbound_memory;   /* of their blocks */
     uint64_t given_bytes;     /* to the pipe, ever */
     struct ftx_pace pace;

@@ -17,7 +17,10 @@
 #include "transport/peer/codecs.h"
 #include "transport/peer/peer.h"
 
-enum { HERE_MAX = 8 << 10, MEMORY_MAX = 4 << 20 };
+enum {
+    HERE_MAX = 8 << 10,
+    MEMORY_MAX = 4 << 20, /* four full records, however little compression leaves of them */
+};
 
 /* A record from its plan until it is written. */
 struct outbound {

@@ -63,7 +63,8 @@ typedef void (*ftx_random_fn)(void *ctx, void *out, size_t size);
 
 enum { FTX_HANDSHAKE_OUT_MAX = 512 /* more than all an end ever sends */ };
 
-/* Read `want`, `peer_hello`, `keys`, the cipher and keys of records; take from `out`; the rest is private. */
+/* Read `want`, `peer_hello`, `keys`, the cipher and keys of records; take from `out`; the rest is
+ * private. */
 struct ftx_handshake {
     unsigned state; /* handshake_steps.h: named for the message it EXPECTs */
     int err;        /* of the step that failed */

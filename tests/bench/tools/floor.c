@@ -106,10 +106,10 @@ int main(int argc, char **argv)
     if ((argc == 5 || argc == 6) && strcmp(what, "tcp-send") == 0 &&
         parse_address(argv[2], argv[3], &address))
         return send_bytes(&address, strtoull(argv[4], NULL, 10), argv[5]);
-    if (argc == 4 && strcmp(what, "aead") == 0)
-        return seal(strtoull(argv[2], NULL, 10), strcmp(argv[3], "aes") == 0);
-    fprintf(
-        stderr,
-        "usage: floor tcp-receive HOST PORT | tcp-send HOST PORT BYTES [CC] | aead BYTES CIPHER\n");
+    bool aes = argc == 4 && strcmp(argv[3], "aes") == 0;
+    if (argc == 4 && strcmp(what, "aead") == 0 && (aes || strcmp(argv[3], "chacha") == 0))
+        return seal(strtoull(argv[2], NULL, 10), aes);
+    fprintf(stderr, "usage: floor tcp-receive HOST PORT | tcp-send HOST PORT BYTES [CC] | aead "
+                    "BYTES chacha|aes\n");
     return 2;
 }
