@@ -149,6 +149,7 @@ static int open_mount(void **state)
     assert_int_equal(setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
     mount.kernel = ends[0];
     mount.session = fuse_session_new(&args, &ops, sizeof ops, NULL);
+    fuse_opt_free_args(&args); /* libfuse has copied them */
     assert_non_null(mount.session);
     assert_int_equal(fuse_session_custom_io(mount.session, &io, ends[1]), 0);
     mount.serve = ftx_serve_new(mount.session);
