@@ -101,7 +101,7 @@ def test_a_slow_network_is_reason_enough(make_pair):
 @pytest.mark.parametrize("who", ["sender", "receiver"])
 def test_kills_in_between(make_pair, source, who):
     pair = make_pair(through_proxy=True, debug=False, a_options=ON)
-    pair.proxy.rate(up=6 * MIB)
+    pair.proxy.rate(up=MIB)  # so that something is left to send at each kill, however long a start takes
     run("cp", "-a", "--sparse=always", source, pair.sent("tree"))  # its closes were answered
     victim = {"sender": pair.a, "receiver": pair.b}[who]
     for share in (1, 2, 3):
