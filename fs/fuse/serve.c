@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 enum {
-    SPIN_NS = 50000, /* a program's next call comes sooner, if it has nothing else to do */
+    SPIN_NS = 100000, /* a program's next call comes sooner, if it has nothing else to do */
     RESTS_MAX = 255,
     WATCH_MS = 5,    /* what the leader runs for more than one to two of these was not quick */
     QUIET_MS = 1000, /* without a request: the watcher sleeps */
