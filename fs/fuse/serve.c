@@ -268,8 +268,8 @@ static void process_quick(struct server *server)
 }
 
 /*
- * Is this a READ for the thread that the last one was for? Then somebody reads alone, and handing on
- * the lead would cost more than the READ: two threads would take turns, each waking the other.
+ * Is this a READ for the thread that the last one was for? Then somebody reads alone, and handing
+ * on the lead would cost more than the READ: two threads would take turns, each waking the other.
  */
 static bool is_lone_read(struct server *server)
 {

@@ -188,7 +188,7 @@ int ftx_outbox_settle_place(struct ftx_log *log, struct ftx_item *item, int64_t 
 }
 
 /* The object of a LOCAL or refused file may hold bytes behind its end, of a write or truncate that
- * a kill * ended: they must not come to light when the file grows. */
+ * a kill ended: they must not come to light when the file grows. */
 static void trim(struct ftx_store *store, const struct ftx_item *item)
 {
     for (struct ftx_item *child = ftx_folder_after(item, 0); child;

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -74,10 +75,15 @@ static void set_gate(bool closed)
 
 static void wait_until_waiting(unsigned n)
 {
+    struct timespec until;
+    int err = 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
     pthread_mutex_lock(&gate.lock);
-    while (gate.n_waiting < n)
-        pthread_cond_wait(&gate.moved, &gate.lock);
+    while (gate.n_waiting < n && !err)
+        err = pthread_cond_timedwait(&gate.moved, &gate.lock, &until);
     pthread_mutex_unlock(&gate.lock);
+    assert_int_equal(err, 0);
 }
 
 /* -- the kernel -- */
